@@ -1,0 +1,2 @@
+/** Client for Polaris Secure Proxy. */
+export {}
