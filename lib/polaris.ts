@@ -4,9 +4,3 @@
  */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface Polaris {}
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    polaris: Polaris
-  }
-}
