@@ -2,5 +2,4 @@
  * The shared decorator `fastify.polaris`. It is empty here on purpose: each plugin declares the member it adds,
  * in its own file, by declaration merging.
  */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface Polaris {}
