@@ -7,8 +7,8 @@ import type { CipherChaCha20Poly1305Types } from 'node:crypto'
 import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, aeadSizes } from '../protocols/hpke-suites.ts'
 
 export interface Aead {
-  /** Ciphertext and tag. */
-  seal (nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array
+  /** Ciphertext and tag, which whoever frames them joins: one copy less. */
+  seal (nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): [Uint8Array, Uint8Array]
   /** @throws the ciphertext was not sealed with this key, nonce and associated data */
   open (nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array
 }
@@ -35,7 +35,7 @@ export function createAead (aeadId: number, key: Uint8Array): Aead {
       if (aad.length > 0) cipher.setAAD(aad, { plaintextLength: plaintext.length })
       const sealed = cipher.update(plaintext)
       cipher.final()
-      return Buffer.concat([sealed, cipher.getAuthTag()])
+      return [sealed, cipher.getAuthTag()]
     },
     open (nonce, ciphertext, aad) {
       const tagAt = ciphertext.length - Nt
