@@ -7,12 +7,11 @@ import { openedHeaders } from '../headers.ts'
 import type { ResponseHeaders } from '../headers.ts'
 import type { HpkeRing } from '../keys/hpke-ring.ts'
 import { openChunkedRequest, openRequest } from '../ohttp/gateway.ts'
-import type { OpenedChunkedRequest } from '../ohttp/gateway.ts'
+import { readRequest, readRequestStream } from '../ohttp/exchange.ts'
+import type { InnerRequest } from '../ohttp/exchange.ts'
 import { Problem } from '../problems.ts'
 import { BhttpError } from '../protocols/bhttp.ts'
 import type { RequestHead } from '../protocols/bhttp.ts'
-import { createRequestReader } from '../protocols/bhttp-reader.ts'
-import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE } from '../protocols/ohttp.ts'
 import { ReplayStoreError, replayDigest } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
@@ -141,7 +140,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
       }
       const message = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
       const opened = await openRequest(message, (header, enc) => ring.decapsulate(header, enc))
-      const { head, body } = readWhole(opened.request)
+      const { head, body } = await read(() => readRequest(opened.request))
       return {
         keyId: opened.header.keyId,
         enc: opened.enc,
@@ -162,7 +161,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
 
   async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
     const opened = await openChunkedRequest(request.payload as AsyncIterable<Uint8Array>, (header, enc) => ring.decapsulate(header, enc))
-    const { head, body } = await readStream(opened)
+    const { head, body } = await read(() => readRequestStream(opened.pieces))
     return {
       keyId: opened.header.keyId,
       enc: opened.enc,
@@ -184,67 +183,14 @@ function authorityOf ({ authority, headers }: RequestHead): string {
   return (authority || (headers.find(([name]) => name === 'host')?.[1] ?? '')).toLowerCase()
 }
 
-function readWhole (message: Uint8Array): { head: RequestHead | undefined, body: Buffer | undefined } {
-  const reader = createRequestReader()
+/** What is inside is authentic, so a message that is no HTTP request is answered inside: without head. */
+async function read (message: () => InnerRequest | Promise<InnerRequest>): Promise<Partial<InnerRequest>> {
   try {
-    const { head, content } = collect([...reader.push(message), ...reader.end()])
-    return { head, body: content.length > 0 ? joined(content) : undefined }
+    return await message()
   } catch (error) {
-    if (error instanceof BhttpError) return { head: undefined, body: undefined }
+    if (error instanceof BhttpError) return {}
     throw error
   }
-}
-
-/** Methods whose requests are expected to have no body: for these it is worth waiting to see whether there is one. */
-const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
-
-/** Reads up to the end of the head; a body that is complete by then comes whole, any other as a stream. */
-async function readStream ({ pieces }: OpenedChunkedRequest): Promise<{ head: RequestHead | undefined, body: Buffer | Readable | undefined }> {
-  const reader = createRequestReader()
-  let head: RequestHead | undefined
-  const content: Uint8Array[] = []
-  try {
-    for (;;) {
-      const { value: piece, done } = await pieces.next()
-      const events = done === true ? [] : reader.push(piece.bytes)
-      if (done !== true && piece.final) events.push(...reader.end())
-      const found = collect(events)
-      head ??= found.head
-      content.push(...found.content)
-      if (done === true || piece.final) return { head, body: content.length > 0 ? joined(content) : undefined }
-      if (head !== undefined && (content.length > 0 || !BODILESS.has(head.method))) {
-        return { head, body: Readable.from(rest(), { objectMode: false }) }
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof BhttpError)) throw error
-    await pieces.return()
-    return { head: undefined, body: undefined }
-  }
-
-  async function * rest (): AsyncGenerator<Uint8Array> {
-    yield * content
-    for await (const { bytes, final } of pieces) {
-      yield * collect(reader.push(bytes)).content
-      if (final) yield * collect(reader.end()).content
-    }
-  }
-}
-
-function collect (events: readonly BhttpRequestEvent[]): { head: RequestHead | undefined, content: Uint8Array[] } {
-  let head: RequestHead | undefined
-  const content: Uint8Array[] = []
-  for (const event of events) {
-    if (event.type === 'request') head = event.head
-    else if (event.type === 'content') content.push(event.bytes)
-  }
-  return { head, content }
-}
-
-/** One buffer, without a copy where there is only one piece. */
-function joined (pieces: readonly Uint8Array[]): Buffer {
-  const [only] = pieces
-  return pieces.length === 1 && only !== undefined ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(pieces)
 }
 
 /** What is wrong before the request is known to be authentic is told in one way, but for what the client can mend. */
