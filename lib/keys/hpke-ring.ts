@@ -8,12 +8,10 @@
  */
 import { deriveKemKeyPair } from '../hpke/kem.ts'
 import type { KemKeyPair } from '../hpke/kem.ts'
-import { KEYS_MEDIA_TYPE, encodeKeyConfigs } from '../protocols/key-config.ts'
-import { SUITES } from '../protocols/hpke-suites.ts'
+import { encodeKeyConfigs } from '../protocols/key-config.ts'
+import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SHA256 } from '../protocols/hpke-suites.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
 import type { RequestHeader } from '../protocols/ohttp.ts'
-
-export { KEYS_MEDIA_TYPE }
 
 /** Secret input for the keys of an epoch: at least 32 octets, the same wherever the keys have to be the same. */
 export interface EpochSecrets {
@@ -69,6 +67,8 @@ interface Epoch {
 
 /** Clients come back for keys at least this often, so that a rotation ahead of time reaches them. */
 const MAX_AGE_SECONDS = 3600
+/** What every key is offered with, preferred first. */
+const SUITES = [AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305].map(aeadId => ({ kdfId: KDF_HKDF_SHA256, aeadId }))
 const RETRY_MS = 1000
 /** Timers hold at most this. */
 const MAX_TIMEOUT = 2 ** 31 - 1
@@ -115,8 +115,8 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   function schedule (): void {
     if (closed || rotation === 0) return
-    const ends = [endOf(active?.number ?? first), ...retiring.map(({ number }) => endOfUse(number))].map(end => end - now())
-    timer = setTimeout(step, Math.min(MAX_TIMEOUT, Math.max(1, ...ends.length > 0 ? [Math.min(...ends.filter(end => end > 0), MAX_TIMEOUT)] : [])))
+    const next = Math.min(endOf(active?.number ?? first), ...retiring.map(({ number }) => endOfUse(number)))
+    timer = setTimeout(step, Math.min(MAX_TIMEOUT, Math.max(1, next - now())))
     timer.unref()
   }
 
@@ -133,7 +133,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   }
 
   const ready = advance().then(schedule)
-  ready.catch(() => { /* told by whoever awaits `ready` */ })
+  ready.catch(error => options.onError?.(error))
 
   function * all (): Generator<{ epoch: Epoch, state: HpkeKeyState }> {
     if (active !== undefined) yield { epoch: active, state: 'active' }

@@ -17,10 +17,6 @@ export interface ReplayStore {
 export class ReplayStoreError extends Error {
   override readonly name = 'ReplayStoreError'
   readonly code = 'ERR_REPLAY_STORE'
-
-  constructor (message: string, options?: ErrorOptions) {
-    super(message, options)
-  }
 }
 
 export const DIGEST_BYTES = 16
