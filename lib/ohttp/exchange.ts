@@ -7,7 +7,6 @@ import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
-import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
 import type { ChunkSealer, RequestPiece } from './gateway.ts'
 
@@ -99,21 +98,16 @@ export interface ResponseWriter {
   whole (head: ResponseHead, content?: Uint8Array, padTo?: number): Uint8Array
 }
 
-/** With its prefix of two octets, such a piece of content fills a chunk. */
-const CONTENT_PIECE = MAX_CHUNK - 2
+const NOTHING = new Uint8Array()
 
 export function createResponseWriter (sealer: ChunkSealer): ResponseWriter {
   return {
     head: (head) => sealer.seal(encodeResponseHead(head)),
-    content (bytes) {
-      const chunks: Uint8Array[] = []
-      for (let offset = 0; offset < bytes.length; offset += CONTENT_PIECE) {
-        const piece = bytes.subarray(offset, offset + CONTENT_PIECE)
-        chunks.push(sealer.seal(Buffer.concat([contentChunkPrefix(piece.length), piece])))
-      }
-      return chunks.length === 1 ? chunks[0] ?? Buffer.alloc(0) : Buffer.concat(chunks)
-    },
+    // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
+    content: (bytes) => bytes.length === 0
+      ? NOTHING
+      : sealer.seal(Buffer.concat([contentChunkPrefix(bytes.length), bytes])),
     end: () => sealer.final(encodeEnd()),
-    whole: (head, content = new Uint8Array(), padTo = 1) => sealer.final(encodeResponse(head, { content, padTo }))
+    whole: (head, content = NOTHING, padTo = 1) => sealer.final(encodeResponse(head, { content, padTo }))
   }
 }
