@@ -38,7 +38,7 @@ export default fp(async function crypto (app) {
   const gateway = createOhttpGateway(hpke, replay, budget, {
     ...config,
     own,
-    allowedAuthorities: new Set(config.ohttpAllowedAuthorities.toLowerCase().split(',').map(part => part.trim()).filter(Boolean)),
+    allowedAuthorities: new Set(config.ohttpAllowedAuthorities?.toLowerCase().split(',').map(part => part.trim())),
     padding: config.responsePadding === 'off' ? 0 : Number(config.responsePadding)
   })
   const needsKeys = () => { if (!keys.status().ready) throw new Problem('not-ready') }
