@@ -50,8 +50,9 @@ async function read (data: NonNullable<unknown>): Promise<{ octets: Octets, type
   throw new UnsupportedRequestError('This type of data cannot be encrypted: use an object, string, Uint8Array, ArrayBuffer, URLSearchParams, FormData, Blob or a stream')
 }
 
-function isEventStream (data: object): data is EventStream {
-  return 'on' in data && 'pipe' in data && 'resume' in data && typeof data.on === 'function'
+function isEventStream (data: NonNullable<unknown>): data is EventStream {
+  const { on, pipe, resume } = data as Partial<EventStream>
+  return typeof on === 'function' && typeof pipe === 'function' && typeof resume === 'function'
 }
 
 function collect (stream: EventStream): Promise<Octets> {
