@@ -30,8 +30,8 @@ export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Octets 
  * `toString('utf8')` on what it is given. The browser build has none of this: it defines `globalThis.Buffer` away.
  */
 export function toBuffer (octets: Octets): Octets {
-  const { Buffer } = globalThis as { Buffer?: NodeBufferConstructor }
-  return Buffer ? Buffer.from(octets.buffer, octets.byteOffset, octets.length) : octets
+  const NodeBuffer = (globalThis as { Buffer?: NodeBufferConstructor }).Buffer
+  return NodeBuffer ? NodeBuffer.from(octets.buffer, octets.byteOffset, octets.length) : octets
 }
 
 /** @param encoding one of Node's names; without Node it is UTF-8 whatever the name, as axios has it in browsers */
