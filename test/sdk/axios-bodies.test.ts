@@ -3,10 +3,10 @@ import type { AxiosRequestConfig } from 'axios'
 import t from 'tap'
 import { createClient } from '../fixtures/sdk-client.ts'
 import { startV1Gateway } from '../fixtures/v1-gateway.ts'
-import { startWorkload } from '../fixtures/workload.ts'
-import type { Received } from '../fixtures/workload.ts'
+import { startAnsweringWorkload } from '../fixtures/answering-workload.ts'
+import type { Received } from '../fixtures/answering-workload.ts'
 
-const workload = await startWorkload()
+const workload = await startAnsweringWorkload()
 const gateway = await startV1Gateway({ workload: workload.url })
 t.teardown(async () => { await gateway.close(); await workload.close() })
 const client = createClient({ baseURL: gateway.url })

@@ -7,10 +7,10 @@ import { openV1, startV1Gateway } from '../fixtures/v1-gateway.ts'
 import { ABSENT, loadVectors } from '../fixtures/vectors.ts'
 import type { PolarisV1Vectors } from '../fixtures/vectors.ts'
 import { startWire } from '../fixtures/wire.ts'
-import { startWorkload } from '../fixtures/workload.ts'
+import { startAnsweringWorkload } from '../fixtures/answering-workload.ts'
 
 const vectors = loadVectors<PolarisV1Vectors>('polaris-v1.json')
-const workload = await startWorkload()
+const workload = await startAnsweringWorkload()
 t.teardown(() => workload.close())
 
 t.test('nothing that is encrypted is also sent in clear', async t => {

@@ -6,10 +6,10 @@ import type { ExchangeError } from '../../sdk/index.ts'
 import { createClient, NodeKeyHandler } from '../fixtures/sdk-client.ts'
 import { sealV1, startV1Gateway } from '../fixtures/v1-gateway.ts'
 import { startWire } from '../fixtures/wire.ts'
-import { startWorkload } from '../fixtures/workload.ts'
+import { startAnsweringWorkload } from '../fixtures/answering-workload.ts'
 
 const octets = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
-const workload = await startWorkload(({ url, headers }, response) => {
+const workload = await startAnsweringWorkload(({ url, headers }, response) => {
   const path = url.split('?')[0] ?? ''
   const answers: Record<string, () => void> = {
     '/json': () => response.setHeader('content-type', 'application/json').end('{"ü":1}'),
@@ -142,7 +142,7 @@ t.test('a request that failed on the network is sealed anew when it is sent agai
 })
 
 t.test('errors of the proxy are readable, and never taken for the workload\'s', async t => {
-  const answers = await startWorkload(({ url }, response) => {
+  const answers = await startAnsweringWorkload(({ url }, response) => {
     const cases: Record<string, () => void> = {
       '/problem': () => response.writeHead(502, { 'content-type': 'application/problem+json' }).end('{"title":"The workload cannot be reached"}'),
       '/html': () => response.writeHead(413, { 'content-type': 'text/html' }).end('<h1>Too large</h1>'),
@@ -221,7 +221,7 @@ t.test('a response that is not sealed to this client is not given out', async t 
     ['cut', 200, sealed.subarray(0, -1).toString('base64')],
     ['cut in the header', 200, sealed.subarray(0, 100).toString('base64')]
   ]
-  const answers = await startWorkload((_, response) => {
+  const answers = await startAnsweringWorkload((_, response) => {
     const [, status = 200, body = ''] = cases[0] ?? []
     response.writeHead(status).end(body)
   })
@@ -237,7 +237,7 @@ t.test('a response that is not sealed to this client is not given out', async t 
 })
 
 t.test('a limit on the size of responses still holds, but for what sealing adds', async t => {
-  const large = await startWorkload((_, response) => response.end(Buffer.alloc(20_000)))
+  const large = await startAnsweringWorkload((_, response) => response.end(Buffer.alloc(20_000)))
   const gateway = await startV1Gateway({ workload: large.url })
   t.teardown(async () => { await gateway.close(); await large.close() })
   const client = createClient({ baseURL: gateway.url })
