@@ -1,0 +1,24 @@
+/** All key providers by their names; each brings its own dependencies only when it is the one in use. */
+import type { EphemeralOptions } from './ephemeral.ts'
+import type { FileOptions } from './file.ts'
+import type { KeyLog } from './key-versions.ts'
+import type { KeyProvider } from './provider.ts'
+
+/** Key types (`POLARIS_CONTAINER_KEY_TYPE`) and what each is configured with. */
+export interface KeyProviderOptions {
+  ephemeral: EphemeralOptions
+  file: FileOptions
+}
+
+export type KeyType = keyof KeyProviderOptions
+
+const providers: { [T in KeyType]: () => Promise<(options: KeyProviderOptions[T], log: KeyLog) => KeyProvider> } = {
+  ephemeral: async () => (await import('./ephemeral.ts')).createEphemeralProvider,
+  file: async () => (await import('./file.ts')).createFileProvider
+}
+
+/** Creates a provider, which begins to make or fetch its keys at once: await its `ready`, or watch its `status`. */
+export async function createKeyProvider<T extends KeyType> (type: T, options: KeyProviderOptions[T], log: KeyLog): Promise<KeyProvider> {
+  const create = await providers[type]()
+  return create(options, log)
+}
