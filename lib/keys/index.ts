@@ -1,4 +1,5 @@
 /** All key providers by their names; each brings its own dependencies only when it is the one in use. */
+import type { AzureSkrOptions } from './azure-skr.ts'
 import type { EphemeralOptions } from './ephemeral.ts'
 import type { FileOptions } from './file.ts'
 import type { KeyLog } from './key-versions.ts'
@@ -8,13 +9,15 @@ import type { KeyProvider } from './provider.ts'
 export interface KeyProviderOptions {
   ephemeral: EphemeralOptions
   file: FileOptions
+  'azure-skr': AzureSkrOptions
 }
 
 export type KeyType = keyof KeyProviderOptions
 
 const providers: { [T in KeyType]: () => Promise<(options: KeyProviderOptions[T], log: KeyLog) => KeyProvider> } = {
   ephemeral: async () => (await import('./ephemeral.ts')).createEphemeralProvider,
-  file: async () => (await import('./file.ts')).createFileProvider
+  file: async () => (await import('./file.ts')).createFileProvider,
+  'azure-skr': async () => (await import('./azure-skr.ts')).createAzureSkrProvider
 }
 
 /** Creates a provider, which begins to make or fetch its keys at once: await its `ready`, or watch its `status`. */
