@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { releaseKey } from './azure-sidecar.ts'
 import { KeyFetchError } from './fetch-error.ts'
-import { createVersionedProvider } from './key-versions.ts'
+import { createVersionedProvider, loadVersions } from './key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from './key-versions.ts'
 import { memoryKey } from './memory-key.ts'
 import type { KeyProvider } from './provider.ts'
@@ -39,12 +39,8 @@ export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): 
   }
 
   async function load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]> {
-    const versions = new Map<string, KeyVersion>()
-    for (const kid of kids) {
-      const version = await memoryKey(privateKeyOf(await releaseKey(endpoint, { ...vault, kid }, signal)), known, options)
-      versions.set(version.published.keyId, version)
-    }
-    return [...versions.values()]
+    return loadVersions(kids, async (kid) =>
+      memoryKey(privateKeyOf(await releaseKey(endpoint, { ...vault, kid }, signal)), known, options), 'azure-skr', log)
   }
 
   return createVersionedProvider({ ...options, name: 'azure-skr', remote: false, load }, log)

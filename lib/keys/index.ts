@@ -2,6 +2,7 @@
 import type { AzureSkrOptions } from './azure-skr.ts'
 import type { EphemeralOptions } from './ephemeral.ts'
 import type { FileOptions } from './file.ts'
+import type { GoogleFederatedOptions } from './google-federated.ts'
 import type { KeyLog } from './key-versions.ts'
 import type { KeyProvider } from './provider.ts'
 
@@ -10,6 +11,7 @@ export interface KeyProviderOptions {
   ephemeral: EphemeralOptions
   file: FileOptions
   'azure-skr': AzureSkrOptions
+  'google-federated': GoogleFederatedOptions
 }
 
 export type KeyType = keyof KeyProviderOptions
@@ -17,7 +19,8 @@ export type KeyType = keyof KeyProviderOptions
 const providers: { [T in KeyType]: () => Promise<(options: KeyProviderOptions[T], log: KeyLog) => KeyProvider> } = {
   ephemeral: async () => (await import('./ephemeral.ts')).createEphemeralProvider,
   file: async () => (await import('./file.ts')).createFileProvider,
-  'azure-skr': async () => (await import('./azure-skr.ts')).createAzureSkrProvider
+  'azure-skr': async () => (await import('./azure-skr.ts')).createAzureSkrProvider,
+  'google-federated': async () => (await import('./google-federated.ts')).createGoogleFederatedProvider
 }
 
 /** Creates a provider, which begins to make or fetch its keys at once: await its `ready`, or watch its `status`. */

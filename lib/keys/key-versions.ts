@@ -2,7 +2,7 @@
  * A key provider made of key versions that are fetched: in the background at start, and anew on request. What differs
  * between providers is only how one set of versions is fetched; everything that must never differ is here.
  */
-import type { KeyFetchError } from './fetch-error.ts'
+import { KeyFetchError } from './fetch-error.ts'
 import { KeysBusyError, UnwrapError } from './provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from './provider.ts'
 import { retry } from './retry.ts'
@@ -49,6 +49,27 @@ export interface KeySource extends FetchOptions {
   load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]>
   /** Lets go of what loading needed. */
   close? (): Promise<void> | void
+}
+
+/**
+ * Loads one version per name, newest first; for `KeySource.load`. The newest must be had. An older one that is refused
+ * or unusable is left out with a warning, lest a version that somebody disabled or destroyed take the service with it.
+ */
+export async function loadVersions (
+  names: readonly string[], load: (name: string) => Promise<KeyVersion>, source: string, log: KeyLog
+): Promise<readonly KeyVersion[]> {
+  const versions = new Map<string, KeyVersion>()
+  for (const [index, name] of names.entries()) {
+    try {
+      const version = await load(name)
+      versions.set(version.published.keyId, version)
+    } catch (error) {
+      if (index === 0 || !(error instanceof KeyFetchError) || error.kind === 'transient') throw error
+      const details = { source, version: name, code: error.code, kind: error.kind, providerCode: error.providerCode }
+      log.warn(details, `An older key version is left out: ${error.message}. ${error.advice}.`)
+    }
+  }
+  return [...versions.values()]
 }
 
 const RETIRE_AFTER = 15 * 60_000
