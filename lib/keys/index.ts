@@ -1,4 +1,5 @@
 /** All key providers by their names; each brings its own dependencies only when it is the one in use. */
+import type { AzureKeyVaultOptions } from './azure-key-vault.ts'
 import type { AzureSkrOptions } from './azure-skr.ts'
 import type { EphemeralOptions } from './ephemeral.ts'
 import type { FileOptions } from './file.ts'
@@ -11,6 +12,7 @@ export interface KeyProviderOptions {
   ephemeral: EphemeralOptions
   file: FileOptions
   'azure-skr': AzureSkrOptions
+  'azure-key-vault': AzureKeyVaultOptions
   'google-federated': GoogleFederatedOptions
 }
 
@@ -20,6 +22,7 @@ const providers: { [T in KeyType]: () => Promise<(options: KeyProviderOptions[T]
   ephemeral: async () => (await import('./ephemeral.ts')).createEphemeralProvider,
   file: async () => (await import('./file.ts')).createFileProvider,
   'azure-skr': async () => (await import('./azure-skr.ts')).createAzureSkrProvider,
+  'azure-key-vault': async () => (await import('./azure-key-vault.ts')).createAzureKeyVaultProvider,
   'google-federated': async () => (await import('./google-federated.ts')).createGoogleFederatedProvider
 }
 
