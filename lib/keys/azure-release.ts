@@ -56,7 +56,7 @@ async function verify (jws: string, expected: ReleaseExpectations): Promise<Payl
   try {
     const leaf = signer(jws, expected)
     const { payload } = await compactVerify(jws, leaf.publicKey, { algorithms: ALGORITHMS })
-    return JSON.parse(Buffer.from(payload).toString('utf8')) as Payload
+    return (JSON.parse(Buffer.from(payload).toString('utf8')) ?? {}) as Payload
   } catch (cause) {
     if (cause instanceof KeyFetchError) throw cause
     throw invalid('SIGNATURE', 'is not signed as it says', cause)

@@ -175,6 +175,7 @@ t.test('an attestation token that is missing, malformed or about to expire is wa
     ['empty', '', 'TOKEN_MALFORMED'],
     ['white space', ' \n', 'TOKEN_MALFORMED'],
     ['no JWT', 'token', 'TOKEN_MALFORMED'],
+    ['claims that are null', 'e30.bnVsbA.c2ln', 'TOKEN_MALFORMED'],
     ['cut short', attestationToken(3600).slice(0, 60), 'TOKEN_MALFORMED'],
     ['without a signature', attestationToken(3600).replace(/\.[^.]*$/, '.'), 'TOKEN_MALFORMED'],
     ['without an expiry', `e30.${Buffer.from('{}').toString('base64url')}.c2ln`, 'TOKEN_MALFORMED'],
