@@ -210,6 +210,22 @@ t.test('a request is opened piece by piece, while the client still sends, and no
   t.equal(cancelled, true, 'leaving early ends the source')
 })
 
+t.test('a large piece is sealed no further than it is read, and cancelling cancels the source', async (t) => {
+  const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
+  const { readable, writable } = client.sealStream()
+  const writer = writable.getWriter()
+  let written = false
+  const writing = writer.write(new Uint8Array(1 << 20)).then(() => { written = true })
+  const reader = readable.getReader()
+  for (let i = 0; i < 10; i++) await reader.read()
+  t.equal(written, true, 'one piece is taken')
+  const second = writer.write(new Uint8Array(1)).then(() => 'taken', (reason: unknown) => reason)
+  t.equal(await Promise.race([second, new Promise((resolve) => { setImmediate(resolve, 'waits') })]), 'waits')
+  await reader.cancel('enough')
+  t.equal(await second, 'enough')
+  await writing
+})
+
 t.test('a context is used once, and a response ends once', async (t) => {
   const { client, opened } = await exchange()
   await t.rejects(client.seal(Buffer.from('again')), TypeError)
