@@ -62,23 +62,31 @@ async function * readBody (
     yield * contentOf(early)
     for await (const { bytes, final } of pieces) {
       yield * contentOf(reader.push(bytes))
-      if (final) yield * contentOf(reader.end())
+      if (final) {
+        yield * contentOf(reader.end())
+        return
+      }
     }
+    throw new OhttpError('ERR_OHTTP_INCOMPLETE')
   } finally {
     await pieces.return()
   }
 }
 
-function * contentOf (events: readonly BhttpRequestEvent[]): Generator<Uint8Array, void, void> {
-  for (const event of events) if (event.type === 'content') yield event.bytes
+/** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
+function contentOf (events: readonly BhttpRequestEvent[]): Buffer[] {
+  const content: Uint8Array[] = []
+  for (const event of events) if (event.type === 'content') content.push(event.bytes)
+  const [only] = content
+  if (only === undefined) return []
+  return [content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)]
 }
 
 function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
   const [first] = events
   // A reader that has ended without an error has given a head first.
   if (first?.type !== 'request') throw new OhttpError('ERR_OHTTP_OPEN')
-  const content = [...contentOf(events)]
-  return { head: first.head, body: content.length === 0 ? undefined : Buffer.concat(content) }
+  return { head: first.head, body: contentOf(events)[0] }
 }
 
 /**

@@ -192,6 +192,20 @@ t.test('chunks that are too large, or empty without being final, are refused at 
   t.throws(() => new Deframer().end(), { code: 'ERR_OHTTP_INCOMPLETE' })
 })
 
+t.test('octet by octet, a long message is found in linear time', async (t) => {
+  // Quadratic, these half a million pushes would take minutes.
+  const chunk = concat(encodeVarint(16400), new Uint8Array(16400))
+  const deframer = new Deframer()
+  let found = 0
+  for (let i = 0; i < 32; i++) {
+    for (let offset = 0; offset < chunk.length; offset++) {
+      found += deframer.push(chunk.subarray(offset, offset + 1)).length
+      deframer.settle()
+    }
+  }
+  t.equal(found, 32)
+})
+
 t.test('a request is opened piece by piece, while the client still sends, and not further than it is read', async (t) => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   let pulled = 0

@@ -116,8 +116,12 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
     yield { bytes: start, final: false }
     throw new Error('connection reset')
   }
+  async function * unfinished (): AsyncGenerator<RequestPiece, void, void> {
+    yield { bytes: start, final: false }
+  }
   const cases: [string, AsyncGenerator<RequestPiece, void, void>, { message: string } | { code: string }][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
+    ['no final piece', unfinished(), { code: 'ERR_OHTTP_INCOMPLETE' }],
     ['authentic, but cut short', pieces([start, new Uint8Array()]), { code: 'ERR_BHTTP_TRUNCATED' }],
     ['malformed padding', pieces([start, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { code: 'ERR_BHTTP_MALFORMED' }]
   ]
@@ -128,6 +132,15 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
   }
   await t.rejects(readRequestStream(pieces([Uint8Array.of(9)])), { code: 'ERR_BHTTP_MALFORMED' })
   await t.rejects(readRequestStream(pieces([])), { code: 'ERR_OHTTP_INCOMPLETE' })
+})
+
+t.test('content that is cut into octets leaves in one piece for each that came', async (t) => {
+  const crumbs = concat(...Array.from({ length: 1000 }, (_, i) => Uint8Array.of(1, i)))
+  const { body } = await readRequestStream(pieces([encodeRequestHead(HEAD), crumbs, crumbs, concat(encodeEnd())]))
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const lengths: number[] = []
+  for await (const piece of body) if (piece instanceof Uint8Array) lengths.push(piece.length)
+  t.strictSame(lengths, [1000, 1000])
 })
 
 t.test('pieces are taken only as the body is read', async (t) => {
