@@ -15,8 +15,7 @@ export interface InnerRequest {
   /**
    * A Buffer where all of it is here and authentic, undefined where that is nothing. A stream otherwise, which ends only
    * when the final chunk was authentic, and errors when anything is wrong (OhttpError, BhttpError, the source's error).
-   * Trailers are read and dropped. Destroying it ends the pieces when the next octets come: close the source to end it
-   * at once.
+   * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
    */
   readonly body: Buffer | Readable | undefined
 }
@@ -30,47 +29,37 @@ export function readRequest (request: Uint8Array, limits?: BhttpLimits): InnerRe
 /**
  * Reads a request that is still arriving: resolves when its head is there.
  *
- * @throws {BhttpError} or what the pieces throw; the pieces are ended then
+ * @throws {BhttpError} or what the pieces throw
  */
 export async function readRequestStream (
   pieces: AsyncGenerator<RequestPiece, void, void>, limits?: BhttpLimits
 ): Promise<InnerRequest> {
   const reader = createRequestReader(limits)
   const early: BhttpRequestEvent[] = []
-  try {
-    for (;;) {
-      const { value, done } = await pieces.next()
-      if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-      early.push(...reader.push(value.bytes))
-      if (value.final) return complete([...early, ...reader.end()])
-      const [first] = early
-      if (first?.type === 'request') {
-        const body = Readable.from(readBody(pieces, reader, early), { objectMode: false })
-        return { head: first.head, body }
-      }
+  for (;;) {
+    const { value, done } = await pieces.next()
+    if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+    early.push(...reader.push(value.bytes))
+    if (value.final) return complete([...early, ...reader.end()])
+    const [first] = early
+    if (first?.type === 'request') {
+      return { head: first.head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }) }
     }
-  } catch (error) {
-    await pieces.return()
-    throw error
   }
 }
 
 async function * readBody (
   pieces: AsyncGenerator<RequestPiece, void, void>, reader: ReturnType<typeof createRequestReader>, early: BhttpRequestEvent[]
 ): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    yield * contentOf(early)
-    for await (const { bytes, final } of pieces) {
-      yield * contentOf(reader.push(bytes))
-      if (final) {
-        yield * contentOf(reader.end())
-        return
-      }
+  yield * contentOf(early)
+  for await (const { bytes, final } of pieces) {
+    yield * contentOf(reader.push(bytes))
+    if (final) {
+      yield * contentOf(reader.end())
+      return
     }
-    throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-  } finally {
-    await pieces.return()
   }
+  throw new OhttpError('ERR_OHTTP_INCOMPLETE')
 }
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
