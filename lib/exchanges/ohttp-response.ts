@@ -1,5 +1,6 @@
 /** Encapsulates responses: whole, or piece by piece as the workload produces them. */
 import { Readable, Transform, pipeline } from 'node:stream'
+import { arrived } from '../arrived.ts'
 import type { PlainResponse } from '../exchange.ts'
 import type { ResponseHeaders } from '../headers.ts'
 import type { ChunkSealer } from '../ohttp/gateway.ts'
@@ -15,11 +16,12 @@ import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } fro
  */
 export async function encodeWhole (response: PlainResponse, hold: (bytes: number) => void, padTo: number): Promise<Uint8Array> {
   const content: Buffer[] = []
-  for await (const piece of pieces(response.body)) {
+  for await (const piece of pieces(await ready(response))) {
     hold(piece.length)
     content.push(piece)
   }
-  return valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo }))
+  const [only] = content
+  return valid(() => encodeResponse(headOf(response), { content: content.length === 1 && only !== undefined ? only : Buffer.concat(content), padTo }))
 }
 
 /**
@@ -28,9 +30,9 @@ export async function encodeWhole (response: PlainResponse, hold: (bytes: number
  *
  * @throws {Problem} upstream-invalid
  */
-export function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Readable | Buffer {
+export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Buffer> {
   const head = valid(() => encodeResponseHead(headOf(response)))
-  const { body } = response
+  const body = await ready(response)
   if (!(body instanceof Readable)) {
     const content = Buffer.from(body ?? '')
     const whole = [head, ...content.length > 0 ? [contentChunkPrefix(content.length), content] : [], encodeEnd()]
@@ -82,6 +84,12 @@ function fields (headers: ResponseHeaders): Field[] {
     else if (value !== undefined) list.push([name, value.trim()])
   }
   return list
+}
+
+/** The body, whole where it is there as a whole. */
+async function ready ({ headers, body }: PlainResponse): Promise<PlainResponse['body']> {
+  const length = headers['content-length']
+  return body instanceof Readable ? await arrived(body, typeof length === 'string' ? Number(length) : undefined) ?? body : body
 }
 
 async function * pieces (body: PlainResponse['body']): AsyncGenerator<Buffer> {
