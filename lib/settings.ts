@@ -135,7 +135,7 @@ export const formats = {
   },
   authorities: {
     accepts: 'a comma-separated list of hosts, each with its port where it is not the default',
-    test: (text: string) => text.split(',').every(part => /^[\w.~-]+(?::\d{1,5})?$|^\[[\da-f:]+\](?::\d{1,5})?$/i.test(part.trim()))
+    test: (text: string) => text === '' || text.split(',').every(part => /^[\w.~-]+(?::\d{1,5})?$|^\[[\da-f:]+\](?::\d{1,5})?$/i.test(part.trim()))
   },
   padding: {
     accepts: '`off`, or a number of bytes from 16 to 1048576',
