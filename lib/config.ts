@@ -1,0 +1,184 @@
+/** Reads the settings of lib/settings.ts from an environment, or from code, and checks them all at once. */
+import { BlockList, isIP } from 'node:net'
+import { envSchema } from 'env-schema'
+import { accepts, formats, parseDuration, settings } from './settings.ts'
+import type { Config, ConfigInput, Setting, SettingName } from './settings.ts'
+
+export type { Config, ConfigInput } from './settings.ts'
+
+const PREFIX = 'POLARIS_CONTAINER_'
+const entries = Object.entries(settings) as [SettingName, Setting][]
+const names = new Set(entries.flatMap(([, setting]) => [setting.env, ...setting.aliases ?? []]))
+
+/** The configuration cannot be used. The message lists every problem, and no value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'ERR_CONFIG'
+  readonly problems: readonly string[]
+
+  constructor (problems: readonly string[]) {
+    super(['The configuration cannot be used:', ...problems.map(problem => `  - ${problem}`)].join('\n'))
+    this.problems = problems
+  }
+}
+
+/** The fields of a setting that are JSON schema. */
+const KEYWORDS = new Set(['type', 'enum', 'minimum', 'maximum', 'format', 'default'])
+
+const schema = {
+  type: 'object',
+  required: entries.filter(([, setting]) => setting.required).map(([, setting]) => setting.env),
+  properties: Object.fromEntries(entries.map(([, { env, ...setting }]) =>
+    [env, Object.fromEntries(Object.entries(setting).filter(([keyword]) => KEYWORDS.has(keyword)))]))
+}
+
+/**
+ * The settings from environment variables.
+ *
+ * @throws {ConfigError} listing every problem at once
+ */
+export function loadConfig (env: Readonly<Record<string, string | undefined>>): Config {
+  const data: Record<string, string> = {}
+  for (const [, { env: name, aliases = [] }] of entries) {
+    // A variable set to nothing counts as not set: compose files and templates write it so.
+    const given = [name, ...aliases].find(candidate => (env[candidate] ?? '') !== '')
+    if (given !== undefined) data[name] = env[given] as string
+  }
+
+  const values = validate(data)
+  const config = Object.fromEntries(entries.map(([name, setting]) => {
+    const value = values[setting.env]
+    return [name, setting.format === 'duration' && value !== undefined ? parseDuration(String(value)) : value]
+  })) as unknown as Config
+
+  const normalised: Config = {
+    ...config,
+    contextRoot: config.contextRoot.replace(/^\/?(.+?)\/*$/, '/$1').replace(/^\/+$/, ''),
+    urlHeader: config.urlHeader.toLowerCase(),
+    secureHeader: config.secureHeader.toLowerCase(),
+    responsePublicKeyHeader: config.responsePublicKeyHeader.toLowerCase()
+  }
+  const problems = contradictions(normalised)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(normalised)
+}
+
+/** The settings from code, under their names in lib/settings.ts; the environment is not read. */
+export function configFrom (input: ConfigInput): Config {
+  const unknown = Object.keys(input).filter(name => !(name in settings))
+  if (unknown.length > 0) throw new ConfigError(unknown.map(name => `${name}: there is no such setting`))
+  return loadConfig(Object.fromEntries(entries.map(([name, setting]) =>
+    [setting.env, input[name] === undefined ? undefined : String(input[name])])))
+}
+
+interface SchemaError {
+  instancePath: string
+  keyword: string
+  params: Record<string, unknown>
+}
+
+function validate (data: Record<string, string>): Record<string, unknown> {
+  try {
+    return envSchema({
+      schema,
+      data,
+      env: false,
+      ajv: {
+        customOptions (ajv) {
+          for (const [name, { test }] of Object.entries(formats)) ajv.addFormat(name, test)
+          return ajv
+        }
+      }
+    })
+  } catch (error) {
+    const { errors } = error as { errors?: SchemaError[] }
+    if (!Array.isArray(errors)) throw error
+    throw new ConfigError([...new Set(errors.map(describe))])
+  }
+}
+
+function describe ({ instancePath, keyword, params }: SchemaError): string {
+  const name = keyword === 'required' ? String(params['missingProperty']) : instancePath.slice(1)
+  const setting = entries.find(([, { env }]) => env === name)?.[1]
+  const wrong = keyword === 'required' ? 'is required but not set' : 'has a value that is not accepted'
+  return setting === undefined ? `${name} ${wrong}` : `${name} ${wrong}; accepted: ${accepts(setting).replaceAll('`', '')}`
+}
+
+function contradictions (config: Config): string[] {
+  const problems: string[] = []
+  const headers = [config.urlHeader, config.secureHeader, config.responsePublicKeyHeader]
+  if (new Set(headers).size < headers.length) {
+    problems.push(`${settings.urlHeader.env}, ${settings.secureHeader.env} and ${settings.responsePublicKeyHeader.env} must name three different headers`)
+  }
+  if (config.maxBufferedBytes < config.maxBodyBytes) {
+    problems.push(`${settings.maxBufferedBytes.env} must not be smaller than ${settings.maxBodyBytes.env}`)
+  }
+  try {
+    trustedProxies(config.trustProxy)
+  } catch {
+    problems.push(`${settings.trustProxy.env} has a value that is not accepted; accepted: ${formats['trust-proxy'].accepts.replaceAll('`', '')}`)
+  }
+  return problems
+}
+
+/** Tells of an address whether it belongs to a proxy that TRUST_PROXY believes. */
+export function trustedProxies (trustProxy: string): (address: string | undefined) => boolean {
+  if (trustProxy === 'true') return () => true
+  if (trustProxy === 'false') return () => false
+  const list = new BlockList()
+  for (const entry of trustProxy.split(',')) {
+    const [address = '', bits] = entry.trim().split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    if (bits === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(bits), family)
+  }
+  return address => address !== undefined && isIP(address) !== 0 && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** A warning for each POLARIS_CONTAINER_* variable that no setting reads, naming the nearest one that exists. */
+export function unknownVariables (env: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(env)
+    .filter(name => name.startsWith(PREFIX) && !names.has(name))
+    .map(name => {
+      const [nearest] = [...names].sort((a, b) => distance(name, a) - distance(name, b))
+      return `${name} is not a setting; did you mean ${nearest}?`
+    })
+}
+
+/** Levenshtein distance. */
+function distance (a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+/** Which protections a configuration has on, for one log line at start. */
+export function protections (config: Config): Record<string, unknown> {
+  return {
+    input: config.enableInputEncryption ? 'encryption required' : 'plaintext accepted',
+    output: config.enableOutputEncryption ? 'always sealed' : 'sealed where the protocol does',
+    v1: config.enableV1,
+    keys: config.keyType,
+    workloadTls: config.workloadBaseUrl.startsWith('https:') ? (config.upstreamTlsVerify ? 'verified' : 'not verified') : 'none'
+  }
+}
+
+/** A sentence for each setting in force that an auditor would object to. */
+export function weaknesses (config: Config): string[] {
+  const found: string[] = []
+  if (!config.enableInputEncryption) found.push(`Plaintext requests are accepted (${settings.enableInputEncryption.env}=false)`)
+  if (config.enableOutputEncryption && !config.enableInputEncryption) {
+    found.push(`Responses are sealed to keys that no one authenticated (${settings.enableOutputEncryption.env} without ${settings.enableInputEncryption.env})`)
+  }
+  if (config.v1AllowUnboundResponseKey) found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
+  if (config.workloadBaseUrl.startsWith('https:') && !config.upstreamTlsVerify) {
+    found.push(`The workload's certificate is not verified (${settings.upstreamTlsVerify.env}=false)`)
+  }
+  return found
+}

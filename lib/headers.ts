@@ -1,0 +1,106 @@
+/** Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes them. */
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+
+/** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
+const HOP_BY_HOP = new Set([
+  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer',
+  'transfer-encoding', 'upgrade', 'content-length', 'expect', 'http2-settings'
+])
+
+/** Say who called whom through what: believed from trusted proxies only. */
+const FORWARDING = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port', 'x-forwarded-proto'])
+
+/** What the proxy knows about the caller, for `x-forwarded-*`. */
+export interface Caller {
+  readonly trusted: boolean
+  readonly address: string | undefined
+  readonly encrypted: boolean
+  readonly host: string | undefined
+}
+
+/**
+ * The end-to-end headers of a request that arrived in clear.
+ *
+ * @param raw as `IncomingMessage.rawHeaders`
+ * @param own lower-case names of the proxy's own headers, which are dropped
+ */
+export function requestHeaders (raw: readonly string[], own: ReadonlySet<string>, caller: Caller): string[] {
+  const named = connectionOptions(raw)
+  const headers: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase()
+    if (name === 'host' || HOP_BY_HOP.has(name) || own.has(name) || FORWARDING.has(name) || named?.has(name)) continue
+    headers.push(name, raw[i + 1]!)
+  }
+  if (caller.trusted) headers.push(...forwarding(raw, caller))
+  return headers
+}
+
+/** The `x-forwarded-*` headers of a trusted caller, extended by this hop. */
+export function forwarding (raw: readonly string[], { address, encrypted, host }: Caller): string[] {
+  const before = (wanted: string) => {
+    const values: string[] = []
+    for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i]!.toLowerCase() === wanted) values.push(raw[i + 1]!)
+    return values
+  }
+  const proto = before('x-forwarded-proto')[0] ?? (encrypted ? 'https' : 'http')
+  const outerHost = before('x-forwarded-host')[0] ?? host
+  const forwarded = before('forwarded')
+  const headers = ['x-forwarded-for', [...before('x-forwarded-for'), address].filter(Boolean).join(', '), 'x-forwarded-proto', proto]
+  if (outerHost !== undefined) headers.push('x-forwarded-host', outerHost)
+  if (forwarded.length > 0) headers.push('forwarded', [...forwarded, `for=${node(address)}`].join(', '))
+  return headers
+}
+
+/** RFC 7239, section 6: an IPv6 address stands in brackets and quotes. */
+function node (address = 'unknown'): string {
+  return address.includes(':') ? `"[${address}]"` : address
+}
+
+/**
+ * The end-to-end headers of a request that came out of decryption: untrusted input.
+ * Drops what must not cross; asks the workload for identity encoding, so that ciphertext is never of compressed secrets.
+ *
+ * @throws {TypeError} on a name that is no token, a value that is no field value, or a name given twice where that is ambiguous
+ */
+export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: ReadonlySet<string>): string[] {
+  const list = [...pairs]
+  const named = connectionOptions(list.flat())
+  const headers: string[] = []
+  for (const [givenName, value] of list) {
+    validateHeaderName(givenName)
+    validateHeaderValue(givenName, value)
+    const name = givenName.toLowerCase()
+    if (name === 'host' || name === 'accept-encoding' || HOP_BY_HOP.has(name) || own.has(name) || FORWARDING.has(name) || named?.has(name)) continue
+    headers.push(name, value)
+  }
+  headers.push('accept-encoding', 'identity')
+  return headers
+}
+
+/** A header set as undici and Node give it for responses. */
+export type ResponseHeaders = Record<string, string | string[] | undefined>
+
+/** The end-to-end headers of a response. Framing is left out, but for a content-length that `keepLength` vouches for. */
+export function responseHeaders (headers: ResponseHeaders, keepLength: boolean): ResponseHeaders {
+  const named = connectionOptions(['connection', [headers['connection'] ?? []].flat().join(',')])
+  const kept: ResponseHeaders = {}
+  for (const name in headers) {
+    if ((HOP_BY_HOP.has(name) && !(keepLength && name === 'content-length')) || named?.has(name)) continue
+    kept[name] = headers[name]
+  }
+  return kept
+}
+
+/** The names that `Connection` declares hop-by-hop, or undefined where there is none. */
+function connectionOptions (flat: readonly string[]): Set<string> | undefined {
+  let named: Set<string> | undefined
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    if (flat[i]!.length !== 10 || flat[i]!.toLowerCase() !== 'connection') continue
+    for (const token of flat[i + 1]!.split(',')) {
+      const name = token.trim().toLowerCase()
+      if (name !== '' && name !== 'close' && name !== 'keep-alive') (named ??= new Set()).add(name)
+    }
+  }
+  return named
+}

@@ -1,0 +1,64 @@
+/**
+ * Every error that a client can see, as RFC 9457 problem details. What a client learns is in this table and nowhere
+ * else: no cause, no address, no path, no part of what was sent.
+ */
+
+interface ProblemType {
+  readonly status: number
+  readonly title: string
+  readonly detail: string
+  /** Seconds after which it is worth trying again. */
+  readonly retryAfter?: number
+  /** Overrides the type URI, where another document registers it. */
+  readonly type?: string
+}
+
+const table = {
+  'bad-request': { status: 400, title: 'Bad request', detail: 'The request is not valid HTTP for this proxy.' },
+  'body-not-allowed': { status: 400, title: 'Body not allowed', detail: 'GET and HEAD requests with a body are not forwarded.' },
+  'encryption-required': { status: 400, title: 'Encryption required', detail: 'This proxy accepts encrypted requests only. Use the SDK, or see /polaris-container/health and the documentation.' },
+  'response-key-required': { status: 400, title: 'Response key required', detail: 'This proxy seals every response. Send your public key in the response key header.' },
+  'cannot-open': { status: 400, title: 'Cannot open', detail: 'The request cannot be opened. Fetch the public key again and encrypt anew; where that does not help, client and proxy disagree about the protocol.' },
+  'not-found': { status: 404, title: 'Not found', detail: 'There is no such resource on this proxy.' },
+  'client-timeout': { status: 408, title: 'Request timeout', detail: 'The request body did not arrive in time.' },
+  'body-too-large': { status: 413, title: 'Body too large', detail: 'The body is larger than this protocol accepts here. OHTTP streams bodies of any size.' },
+  'unsupported-media-type': { status: 415, title: 'Unsupported media type', detail: 'This resource accepts other media types.' },
+  'too-many-requests': { status: 429, title: 'Too many requests', detail: 'Try again later.', retryAfter: 1 },
+  internal: { status: 500, title: 'Internal error', detail: 'The proxy failed. The log has the request id.' },
+  'upstream-unreachable': { status: 502, title: 'Workload unreachable', detail: 'The workload does not accept connections or broke off. The request may have been processed.' },
+  'upstream-invalid': { status: 502, title: 'Invalid response', detail: 'The workload\'s response cannot be forwarded.' },
+  'upstream-timeout': { status: 504, title: 'Workload timeout', detail: 'The workload did not answer in time. The request may have been processed.' },
+  'not-ready': { status: 503, title: 'Not ready', detail: 'The proxy is starting or stopping. /polaris-container/readyz tells why.', retryAfter: 1 },
+  overloaded: { status: 503, title: 'Overloaded', detail: 'Too much work is queued. Nothing was forwarded.', retryAfter: 1 }
+} as const satisfies Record<string, ProblemType>
+
+export type ProblemCode = keyof typeof table
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+const TYPE_PREFIX = 'urn:polaris-secure-proxy:problem:'
+
+/** Thrown anywhere in the proxy to answer with the problem named `code`. The cause stays inside. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly statusCode: number
+  readonly retryAfter: number | undefined
+
+  constructor (code: ProblemCode, options: ErrorOptions & { retryAfter?: number } = {}) {
+    const entry: ProblemType = table[code]
+    super(entry.title, options)
+    this.code = code
+    this.statusCode = entry.status
+    this.retryAfter = options.retryAfter ?? entry.retryAfter
+  }
+
+  /** The response body. Byte-identical for a code, but for the request id. */
+  body (requestId: string): string {
+    const { type, status, title, detail }: ProblemType = table[this.code]
+    return JSON.stringify({ type: type ?? TYPE_PREFIX + this.code, title, status, detail, requestId })
+  }
+}
+
+/** For documentation and tests: all problems with their type URIs. */
+export const problemTypes: readonly (ProblemType & { type: string })[] =
+  Object.entries<ProblemType>(table).map(([code, entry]) => ({ ...entry, type: entry.type ?? TYPE_PREFIX + code }))

@@ -1,0 +1,131 @@
+/**
+ * Every setting of the proxy, in one table: its environment variable, what it accepts, its default, what it does.
+ * Types, validation (lib/config.ts) and docs/configuration.md are made from it.
+ */
+
+export interface Setting {
+  readonly env: string
+  /** Other names that are read when `env` is absent. */
+  readonly aliases?: readonly string[]
+  readonly group: string
+  readonly type: 'string' | 'integer' | 'boolean'
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+  /** One of the formats in lib/config.ts. */
+  readonly format?: string
+  readonly default?: string | number | boolean
+  readonly required?: true
+  /** What is accepted, in words; made from the other fields where absent. */
+  readonly accepts?: string
+  readonly description: string
+}
+
+const P = 'POLARIS_CONTAINER_'
+
+export const settings = {
+  workloadBaseUrl: { env: `${P}WORKLOAD_BASE_URL`, group: 'Workload', type: 'string', format: 'http-url', required: true, description: 'Where the workload listens, e.g. `http://localhost:3001`. A path is put in front of every request target.' },
+  upstreamConnections: { env: `${P}UPSTREAM_CONNECTIONS`, group: 'Workload', type: 'integer', minimum: 1, maximum: 65535, default: 1024, description: 'Most connections to the workload at once; further requests wait for one.' },
+  upstreamConnectTimeout: { env: `${P}UPSTREAM_CONNECT_TIMEOUT`, group: 'Workload', type: 'string', format: 'duration', default: '10s', description: 'How long a connection to the workload may take to come about. Then 504.' },
+  upstreamHeadersTimeout: { env: `${P}UPSTREAM_HEADERS_TIMEOUT`, group: 'Workload', type: 'string', format: 'duration', default: '300s', description: 'How long the workload may take from the whole request to its response headers. Then 504. `0` waits for ever.' },
+  upstreamIdleTimeout: { env: `${P}UPSTREAM_IDLE_TIMEOUT`, group: 'Workload', type: 'string', format: 'duration', default: '300s', description: 'How long the workload may be silent within a response body. Then the response is cut off. `0` waits for ever.' },
+  upstreamTlsVerify: { env: `${P}UPSTREAM_TLS_VERIFY`, group: 'Workload', type: 'boolean', default: true, description: 'Verify the workload\'s certificate where its URL is https. Add a private CA with Node\'s `NODE_EXTRA_CA_CERTS`.' },
+  readyChecksWorkload: { env: `${P}READY_CHECKS_WORKLOAD`, group: 'Workload', type: 'boolean', default: false, description: 'Report not ready while the workload does not accept connections.' },
+
+  enableInputEncryption: { env: `${P}ENABLE_INPUT_ENCRYPTION`, group: 'Encryption', type: 'boolean', default: false, description: 'Refuse requests that are not encrypted.' },
+  enableOutputEncryption: { env: `${P}ENABLE_OUTPUT_ENCRYPTION`, group: 'Encryption', type: 'boolean', default: false, description: 'Seal every response to the key the client sends. A request without one is refused.' },
+  enableV1: { env: `${P}ENABLE_V1`, group: 'Encryption', type: 'boolean', default: true, description: 'Accept the legacy Polaris v1 protocol. Turn off once no client needs it.' },
+  v1AllowUnboundResponseKey: { env: `${P}V1_ALLOW_UNBOUND_RESPONSE_KEY`, group: 'Encryption', type: 'boolean', default: false, description: 'v1 with input and output encryption: accept a response key that the client did not put into its encrypted headers (SDKs before 0.0.8). Whoever is in the middle can then read the response.' },
+  maxBodyBytes: { env: `${P}MAX_BODY_BYTES`, group: 'Encryption', type: 'integer', minimum: 0, maximum: 2 ** 31, default: 64 * 2 ** 20, description: 'Largest body of a protocol that has to be buffered (v1), each way, in bytes. Larger requests get 413, larger responses 502. Streams are not limited.' },
+  maxBufferedBytes: { env: `${P}MAX_BUFFERED_BYTES`, group: 'Encryption', type: 'integer', minimum: 2 ** 20, maximum: 2 ** 40, default: 512 * 2 ** 20, description: 'Most bytes that all buffered bodies may hold together. Past it, 503 with Retry-After.' },
+  urlHeader: { env: `${P}URL_HEADER_KEY`, group: 'Encryption', type: 'string', format: 'header-name', default: 'polaris-url', description: 'v1: name of the header with the encrypted path and query.' },
+  secureHeader: { env: `${P}HEADER_KEY`, group: 'Encryption', type: 'string', format: 'header-name', default: 'polaris-secure', description: 'v1: name of the header with the encrypted headers.' },
+  responsePublicKeyHeader: { env: `${P}RESPONSE_PUBLIC_KEY_HEADER_KEY`, group: 'Encryption', type: 'string', format: 'header-name', default: 'polaris-response-public-key', description: 'v1: name of the header with the client\'s public key.' },
+
+  keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral'], default: 'ephemeral', description: 'Where the RSA private key lives.' },
+  maxPendingUnwraps: { env: `${P}MAX_PENDING_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 512, description: 'Most private-key operations that may wait. Past it, 503 with Retry-After. A v1 request needs up to six.' },
+
+  host: { env: 'HOST', group: 'Server', type: 'string', default: '0.0.0.0', description: 'Address to listen on.' },
+  port: { env: 'PORT', group: 'Server', type: 'integer', minimum: 0, maximum: 65535, default: 3000, description: 'Port to listen on. `0` takes a free one.' },
+  contextRoot: { env: `${P}CONTEXT_ROOT`, group: 'Server', type: 'string', format: 'path-prefix', default: '', description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before a request in clear is forwarded. The system endpoints answer both below it and at the root.' },
+  trustProxy: { env: `${P}TRUST_PROXY`, group: 'Server', type: 'string', format: 'trust-proxy', default: 'false', description: 'Whose `x-forwarded-*` and `forwarded` headers are believed, and extended towards the workload. From all others they are dropped.' },
+  enableCors: { env: `${P}ENABLE_CORS`, group: 'Server', type: 'boolean', default: true, description: 'Answer CORS preflights and add CORS headers.' },
+  corsOrigin: { env: `${P}CORS_ORIGIN`, group: 'Server', type: 'string', format: 'cors-origin', default: '*', description: 'Origins that browsers may call from.' },
+  clientIdleTimeout: { env: `${P}CLIENT_IDLE_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '60s', description: 'How long a client may be silent within a request body. Then 408. `0` waits for ever.' },
+  stopDelay: { env: `${P}STOP_DELAY`, group: 'Server', type: 'string', format: 'duration', default: '0s', description: 'How long to go on accepting requests after SIGTERM while `/readyz` already says no, so that a load balancer notices.' },
+  stopTimeout: { env: `${P}STOP_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '30s', description: 'How long exchanges in flight may take to finish after SIGTERM.' },
+  enableLogging: { env: `${P}ENABLE_LOGGING`, group: 'Server', type: 'boolean', default: true, description: '`false` silences the log.' },
+  logLevel: { env: `${P}LOG_LEVEL`, group: 'Server', type: 'string', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], default: 'info', description: 'Least severe level that is logged. No level logs anything decrypted.' }
+} as const satisfies Record<string, Setting>
+
+export type Settings = typeof settings
+export type SettingName = keyof Settings
+
+type Scalar<S extends Setting> =
+  S extends { enum: readonly (infer E)[] } ? E
+    : S extends { type: 'boolean' } ? boolean
+      : S extends { type: 'integer' } | { format: 'duration' } ? number
+        : string
+
+/** The validated settings; durations in milliseconds. */
+export type Config = {
+  readonly [K in SettingName]: Settings[K] extends { default: unknown } | { required: true }
+    ? Scalar<Settings[K]>
+    : Scalar<Settings[K]> | undefined
+}
+
+/** Settings as they may be given in code: durations as text ('30s') or milliseconds. */
+export type ConfigInput = { readonly [K in SettingName]?: Config[K] | string | undefined }
+
+/** What a setting accepts, in words. */
+export function accepts (setting: Setting): string {
+  if (setting.accepts !== undefined) return setting.accepts
+  if (setting.enum !== undefined) return setting.enum.map(value => `\`${value}\``).join(', ')
+  if (setting.type === 'boolean') return '`true`, `false`'
+  if (setting.type === 'integer') return `an integer from ${setting.minimum ?? 0} to ${setting.maximum ?? 2 ** 53 - 1}`
+  if (setting.format !== undefined) return formats[setting.format as keyof typeof formats].accepts
+  return 'text'
+}
+
+const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const DURATION = /^(\d{1,9})(ms|s|m|h|d)?$/
+
+/** Text such as `30s`, `5m`, `24h` or `500` (milliseconds) as milliseconds; NaN where it is none. */
+export function parseDuration (text: string): number {
+  const [, digits, unit = 'ms'] = DURATION.exec(text) ?? []
+  return digits === undefined ? NaN : Number(digits) * (units[unit] ?? NaN)
+}
+
+/** The named formats that `format` refers to. */
+export const formats = {
+  'http-url': {
+    accepts: 'an absolute http:// or https:// URL without credentials, query or fragment',
+    test: (text: string) => {
+      const url = URL.parse(text)
+      return url !== null && /^https?:$/.test(url.protocol) && url.host !== '' &&
+        url.username === '' && url.password === '' && url.search === '' && url.hash === '' && !text.endsWith('?')
+    }
+  },
+  duration: {
+    accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; without one, milliseconds',
+    // setTimeout fires at once beyond 2^31 - 1 ms.
+    test: (text: string) => parseDuration(text) < 2 ** 31
+  },
+  'header-name': {
+    accepts: 'a header name',
+    test: (text: string) => /^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)
+  },
+  'path-prefix': {
+    accepts: 'a path such as `/proxy`, or nothing',
+    test: (text: string) => /^(?:\/?[\w.~-]+)*\/?$/.test(text) && !/(?:^|\/)\.\.?(?:\/|$)/.test(text)
+  },
+  'trust-proxy': {
+    accepts: '`true` (everyone), `false` (no one), or a comma-separated list of addresses and CIDR ranges',
+    test: (text: string) => text === 'true' || text === 'false' ||
+      text.split(',').every(part => /^[\da-f.:]+(?:\/\d{1,3})?$/i.test(part.trim()))
+  },
+  'cors-origin': {
+    accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',
+    test: (text: string) => text === '*' || text.split(',').every(part => URL.parse(part.trim())?.origin === part.trim())
+  }
+} as const
