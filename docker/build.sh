@@ -13,7 +13,6 @@
 #                      other bases than the Dockerfile's
 #   BUILDER            buildah or docker; default: buildah, where it is installed
 #   CONTAINER_STORAGE  a directory for buildah's own storage, default its usual
-#   STORAGE_DRIVER     buildah's storage driver, default its usual
 set -euo pipefail
 # Modes and times of files, and the order in which they are sorted, must not
 # depend on who builds, where and when.
@@ -40,9 +39,6 @@ version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$work/context/package.json")
 arguments=(--file "$work/context/docker/Dockerfile" --no-cache
   --build-arg "REVISION=$revision" --build-arg "VERSION=$version"
   --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
-for name in NODE_IMAGE RUNTIME_IMAGE; do
-  if [[ -n ${!name:-} ]]; then arguments+=(--build-arg "$name=${!name}"); fi
-done
 # How this machine reaches npm; see the Dockerfile.
 npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
@@ -55,6 +51,15 @@ case $builder in
     if [[ -n ${CONTAINER_STORAGE:-} ]]; then
       buildah+=(--root "$CONTAINER_STORAGE/storage" --runroot "$CONTAINER_STORAGE/run")
     fi
+    for name in NODE_IMAGE RUNTIME_IMAGE; do
+      base=${!name:-}
+      if [[ $base == oci:* ]]; then
+        # The manifest names its base. A local directory's name must not get in.
+        base=localhost/polaris/$(tr 'A-Z_' 'a-z-' <<< "$name")
+        "${buildah[@]}" tag "$("${buildah[@]}" pull --quiet "${!name}")" "$base"
+      fi
+      if [[ -n $base ]]; then arguments+=(--build-arg "$name=$base"); fi
+    done
     # Isolation by chroot needs neither a runtime nor a network of its own, so it
     # works inside containers too. SOURCE_DATE_EPOCH alone has no effect on older
     # buildah; --timestamp has.
@@ -66,6 +71,9 @@ case $builder in
     "${buildah[@]}" rmi --force "$(cat "$work/id")" > /dev/null
     ;;
   docker)
+    for name in NODE_IMAGE RUNTIME_IMAGE; do
+      if [[ -n ${!name:-} ]]; then arguments+=(--build-arg "$name=${!name}"); fi
+    done
     rm -rf "${out:?}"/*
     docker buildx build "${arguments[@]}" --provenance=false --sbom=false \
       --output "type=oci,dest=$out,tar=false,rewrite-timestamp=true" "$work/context" >&2
