@@ -1,5 +1,6 @@
 /** Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes them. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { Problem } from './problems.ts'
 
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
 const HOP_BY_HOP = new Set([
@@ -61,21 +62,29 @@ function node (address = 'unknown'): string {
  * The end-to-end headers of a request that came out of decryption: untrusted input.
  * Drops what must not cross; asks the workload for identity encoding, so that ciphertext is never of compressed secrets.
  *
- * @throws {TypeError} on a name that is no token, a value that is no field value, or a name given twice where that is ambiguous
+ * @throws {Problem} bad-request, on a name that is no token or a value that is no field value
  */
 export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: ReadonlySet<string>): string[] {
   const list = [...pairs]
   const named = connectionOptions(list.flat())
   const headers: string[] = []
   for (const [givenName, value] of list) {
-    validateHeaderName(givenName)
-    validateHeaderValue(givenName, value)
+    validate(givenName, value)
     const name = givenName.toLowerCase()
     if (name === 'host' || name === 'accept-encoding' || HOP_BY_HOP.has(name) || own.has(name) || FORWARDING.has(name) || named?.has(name)) continue
     headers.push(name, value)
   }
   headers.push('accept-encoding', 'identity')
   return headers
+}
+
+function validate (name: string, value: string): void {
+  try {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+  } catch (cause) {
+    throw new Problem('bad-request', { cause })
+  }
 }
 
 /** A header set as undici and Node give it for responses. */

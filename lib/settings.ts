@@ -69,9 +69,8 @@ type Scalar<S extends Setting> =
 
 /** The validated settings; durations in milliseconds. */
 export type Config = {
-  readonly [K in SettingName]: Settings[K] extends { default: unknown } | { required: true }
-    ? Scalar<Settings[K]>
-    : Scalar<Settings[K]> | undefined
+  readonly [K in SettingName]: Scalar<Settings[K]> |
+  (Settings[K] extends { default: unknown } | { required: true } ? never : undefined)
 }
 
 /** Settings as they may be given in code: durations as text ('30s') or milliseconds. */

@@ -1,0 +1,38 @@
+/**
+ * Polaris Secure Proxy as a Fastify plugin: which plugins and routes it is made of, in which order.
+ *
+ * `fastify start app.ts` runs it; `app.register(polaris, { config: { workloadBaseUrl } })` puts it into your own app.
+ */
+import type { FastifyInstance } from 'fastify'
+import config from './plugins/config.ts'
+import type { ConfigPluginOptions } from './plugins/config.ts'
+import cors from './plugins/cors.ts'
+import crypto from './plugins/crypto.ts'
+import errors from './plugins/errors.ts'
+import keys from './plugins/keys.ts'
+import type { KeysPluginOptions } from './plugins/keys.ts'
+import methods from './plugins/methods.ts'
+import upstream from './plugins/upstream.ts'
+import proxy from './routes/proxy.ts'
+import system from './routes/system/index.ts'
+
+export { serverOptions as options } from './lib/server-options.ts'
+
+export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions {}
+
+export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
+  // What the others stand on
+  await app.register(config, options)
+  await app.register(errors)
+  await app.register(methods)
+  await app.register(cors)
+
+  // Capabilities, each a member of app.polaris
+  await app.register(keys, options)
+  await app.register(crypto)
+  await app.register(upstream)
+
+  // The proxy's own endpoints, then everything else
+  await app.register(system)
+  await app.register(proxy)
+}

@@ -1,0 +1,44 @@
+/** Requests in clear: forwarded as they are, streaming both ways. */
+import type { Exchange } from '../exchange.ts'
+import { requestHeaders } from '../headers.ts'
+import type { Caller } from '../headers.ts'
+import { Problem } from '../problems.ts'
+import { announcedLength, hasBody, originForm } from './incoming.ts'
+import type { IncomingRequest } from './incoming.ts'
+
+export interface PlainOptions {
+  /** Removed from the front of targets; a target outside it is not found. Empty, or '/path'. */
+  readonly contextRoot: string
+  /** Lower-case names of the proxy's own headers. */
+  readonly own: ReadonlySet<string>
+}
+
+/** @throws {Problem} bad-request, body-not-allowed, not-found */
+export function openPlain (request: IncomingRequest, caller: Caller, { contextRoot, own }: PlainOptions): Exchange {
+  const body = hasBody(request)
+  if (body && (request.method === 'GET' || request.method === 'HEAD')) throw new Problem('body-not-allowed')
+  return {
+    protocol: 'none',
+    method: request.method,
+    target: belowRoot(originForm(withoutAuthority(request.target)), contextRoot),
+    headers: requestHeaders(request.rawHeaders, own, caller),
+    body: body ? request.payload : undefined,
+    bodyLength: body ? announcedLength(request) : undefined
+  }
+}
+
+/** Absolute-form (RFC 9112, section 3.2.2), as clients send it to forward proxies: the authority is of no interest here. */
+function withoutAuthority (target: string): string {
+  const [, rest] = /^https?:\/\/[^/?#]*(.*)$/i.exec(target) ?? []
+  if (rest === undefined) return target
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
+function belowRoot (target: string, contextRoot: string): string {
+  if (contextRoot === '') return target
+  if (!target.startsWith(contextRoot)) throw new Problem('not-found')
+  const rest = target.slice(contextRoot.length)
+  if (rest === '' || rest.startsWith('?')) return `/${rest}`
+  if (!rest.startsWith('/')) throw new Problem('not-found')
+  return rest
+}

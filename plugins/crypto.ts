@@ -1,0 +1,81 @@
+/** polaris.crypto: recognises the protocol of a request from its outer headers, and opens it into an exchange. */
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { createByteBudget } from '../lib/byte-budget.ts'
+import { trustedProxies } from '../lib/config.ts'
+import type { Exchange } from '../lib/exchange.ts'
+import type { IncomingRequest } from '../lib/exchanges/incoming.ts'
+import { openPlain } from '../lib/exchanges/plain.ts'
+import { isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
+import { createSealer, parseResponseKey } from '../lib/exchanges/polaris-v1-response.ts'
+import { forwarding } from '../lib/headers.ts'
+import type { Caller } from '../lib/headers.ts'
+import { Problem } from '../lib/problems.ts'
+import { MessageError } from '../lib/protocols/polaris-v1.ts'
+
+declare module '../lib/polaris.ts' {
+  interface Polaris {
+    readonly crypto: Crypto
+  }
+}
+
+export interface Crypto {
+  /**
+   * Opens a request with the protocol that its outer headers show.
+   *
+   * @throws {Problem} it is refused, or cannot be opened
+   */
+  open (request: FastifyRequest): Exchange | Promise<Exchange>
+}
+
+export default fp(async function crypto (app) {
+  const { config, keys } = app.polaris
+  const budget = createByteBudget(config.maxBufferedBytes)
+  const own = new Set([config.urlHeader, config.secureHeader, config.responsePublicKeyHeader])
+  const isTrusted = trustedProxies(config.trustProxy)
+  const v1 = { ...config, own }
+  const needsKeys = () => { if (!keys.status().ready) throw new Problem('not-ready') }
+
+  /** Only the response is sealed, to a key that came in clear. */
+  function withSealedResponse (exchange: Exchange, incoming: IncomingRequest): Exchange {
+    const header = incoming.headers[config.responsePublicKeyHeader]
+    try {
+      const sealer = createSealer(parseResponseKey(header), budget, config.maxBodyBytes)
+      return { ...exchange, headers: [...withoutEncodings(exchange.headers), 'accept-encoding', 'identity'], seal: sealer.seal, release: sealer.release }
+    } catch (error) {
+      throw error instanceof MessageError ? new Problem('response-key-required', { cause: error }) : error
+    }
+  }
+
+  const crypto: Crypto = {
+    open (request) {
+      const { raw } = request
+      const caller: Caller = {
+        trusted: isTrusted(raw.socket.remoteAddress),
+        address: raw.socket.remoteAddress,
+        encrypted: 'encrypted' in raw.socket,
+        host: raw.headers.host
+      }
+      const incoming: IncomingRequest = {
+        method: request.method,
+        target: request.originalUrl,
+        headers: raw.headers,
+        rawHeaders: raw.rawHeaders,
+        payload: raw,
+        forwarding: () => caller.trusted ? forwarding(raw.rawHeaders, caller) : []
+      }
+      if (config.enableInputEncryption) {
+        if (!config.enableV1 || !isPolarisV1(incoming, v1)) throw new Problem('encryption-required')
+        needsKeys()
+        return openPolarisV1(incoming, keys, budget, v1)
+      }
+      const exchange = openPlain(incoming, caller, { contextRoot: config.contextRoot, own })
+      return config.enableOutputEncryption ? withSealedResponse(exchange, incoming) : exchange
+    }
+  }
+  Object.assign(app.polaris, { crypto })
+}, { name: 'polaris-crypto', dependencies: ['polaris-config', 'polaris-keys'] })
+
+function withoutEncodings (headers: readonly string[]): string[] {
+  return headers.filter((_, i) => headers[i - i % 2] !== 'accept-encoding')
+}

@@ -1,0 +1,36 @@
+/** The proxy's own endpoints, below /polaris-container. Nothing below it is ever forwarded. */
+import helmet from '@fastify/helmet'
+import type { FastifyInstance } from 'fastify'
+import { Problem } from '../../lib/problems.ts'
+import { forwardedMethods } from '../../plugins/methods.ts'
+import health from './health.ts'
+import logLevel from './log-level.ts'
+import publicKey from './public-key.ts'
+
+export const SYSTEM_PREFIX = '/polaris-container'
+
+export default async function system (app: FastifyInstance) {
+  const { contextRoot } = app.polaris.config
+  // Below the context root for those who come through its load balancer, at the root for those who do not, such as probes.
+  for (const root of new Set(['', contextRoot])) {
+    await app.register(endpoints, { prefix: root + SYSTEM_PREFIX })
+  }
+}
+
+async function endpoints (app: FastifyInstance) {
+  await app.register(helmet)
+  app.addHook('onRequest', async (_request, reply) => { reply.header('cache-control', 'no-store') })
+
+  app.register(health)
+  app.register(publicKey)
+  app.register(logLevel)
+
+  for (const url of ['/', '/*']) {
+    app.route({
+      method: [...forwardedMethods],
+      url,
+      exposeHeadRoute: false,
+      handler: async () => { throw new Problem('not-found') }
+    })
+  }
+}
