@@ -1,0 +1,68 @@
+/** Starts servers as processes of their own, and reads what they used. */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import type { Usage } from './probe.ts'
+
+export interface Server {
+  readonly url: string
+  readonly process: ChildProcess
+  reset (): Promise<void>
+  read (): Promise<Usage>
+  stop (): Promise<void>
+}
+
+/** Starts `file` with PORT and `env`, and waits until `path` answers 200. */
+export async function startServer (file: string, path: string, env: Record<string, string> = {}): Promise<Server> {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const child = fork(new URL(file, import.meta.url), {
+    execArgv: ['--import', new URL('probe.ts', import.meta.url).href],
+    env: { ...process.env, POLARIS_CONTAINER_LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: String(port) },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+  })
+  const ask = async (message: string): Promise<unknown> => {
+    const answer = once(child, 'message')
+    child.send(message)
+    return (await answer)[0]
+  }
+  for (let attempt = 0; !await answers(url + path); attempt++) {
+    if (child.exitCode !== null || attempt === 200) throw new Error(`${file} did not start`)
+    await setTimeout(50)
+  }
+  return {
+    url,
+    process: child,
+    reset: async () => { await ask('reset') },
+    read: async () => await ask('read') as Usage,
+    async stop () {
+      if (child.exitCode !== null) return
+      const exit = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exit
+    }
+  }
+}
+
+async function answers (url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url)
+    await response.arrayBuffer()
+    return response.ok
+  } catch (error) {
+    if (error instanceof TypeError) return false
+    throw error
+  }
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

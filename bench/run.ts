@@ -1,0 +1,133 @@
+/**
+ * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
+ * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests.
+ */
+import { constants, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { load } from './load.ts'
+import type { PreparedRequest } from './load.ts'
+import { startServer } from './processes.ts'
+import type { Server } from './processes.ts'
+import { prepareV1 } from './v1-request.ts'
+
+const { values: options } = parseArgs({ options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '3' } } })
+const ROUNDS = Number(options.rounds)
+const CONNECTIONS = 8
+const SIZES = [['1 KiB', 2 ** 10], ['64 KiB', 2 ** 16], ['1 MiB', 2 ** 20]] as const
+
+interface Subject {
+  readonly name: string
+  readonly server: Server
+  /** Requests for a size; few where each costs milliseconds. */
+  readonly count: Record<number, number>
+  readonly prepare: (body: Uint8Array<ArrayBuffer>) => Promise<(i: number) => PreparedRequest>
+}
+
+interface Row { subject: string, size: string, requestsPerSecond: number, p50: number, p99: number, cpuPerRequest: number, stall: number, peakRss: number }
+
+const plain = async (body: Uint8Array): Promise<() => PreparedRequest> => {
+  const request: PreparedRequest = { method: 'POST', path: '/echo?q=1', headers: { 'content-type': 'application/octet-stream' }, body }
+  return () => request
+}
+const fast = { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 600 }
+const slow = { [2 ** 10]: 400, [2 ** 16]: 400, [2 ** 20]: 200 }
+
+const workload = await startServer('workload.ts', '/')
+const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
+const floor = await startServer('floor.ts', '/', env)
+const clear = await startServer('../server.ts', '/polaris-container/readyz', env)
+const v1 = await startServer('../server.ts', '/polaris-container/readyz', {
+  ...env,
+  POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
+  POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true'
+})
+const subjects: Subject[] = [
+  { name: 'Fastify + reply-from (floor)', server: floor, count: fast, prepare: plain },
+  { name: 'passthrough', server: clear, count: fast, prepare: plain },
+  {
+    name: 'v1',
+    server: v1,
+    count: slow,
+    async prepare (body) {
+      const request = await prepareV1(v1.url, body)
+      return () => request
+    }
+  }
+]
+
+const rows: Row[] = []
+try {
+  for (const [size, octets] of SIZES) {
+    const rounds = new Map<string, Row[]>(subjects.map(({ name }) => [name, []]))
+    const prepared = await Promise.all(subjects.map(subject => subject.prepare(randomBytes(octets))))
+    for (let round = 0; round <= ROUNDS; round++) {
+      for (const [index, subject] of subjects.entries()) {
+        progress(`${size}, round ${round} of ${ROUNDS}: ${subject.name}`)
+        const row = await measure(subject, size, octets, prepared[index]!)
+        // Round 0 warms up.
+        if (round > 0) rounds.get(subject.name)?.push(row)
+      }
+    }
+    for (const results of rounds.values()) rows.push(medianRow(results))
+  }
+  const rsa = rsaCost()
+  report(rows, rsa)
+  if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ node: process.version, connections: CONNECTIONS, rounds: ROUNDS, rsa4096Micros: rsa, rows }, null, 2) + '\n')
+} finally {
+  await Promise.all([...subjects.map(({ server }) => server.stop()), workload.stop()])
+}
+
+async function measure ({ name, server, count }: Subject, size: string, octets: number, next: (i: number) => PreparedRequest): Promise<Row> {
+  await server.reset()
+  const requests = Math.ceil((count[octets] ?? 100) / (options.quick ? 10 : 1))
+  const { seconds, p50, p99 } = await load(server.url, CONNECTIONS, requests, next)
+  const { cpu, stall, peakRss } = await server.read()
+  return { subject: name, size, requestsPerSecond: requests / seconds, p50, p99, cpuPerRequest: cpu / requests, stall, peakRss }
+}
+
+/** CPU microseconds of one RSA-4096 private operation with a parsed key. */
+function rsaCost (): number {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 4096 })
+  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }
+  const wrapped = publicEncrypt({ key: publicKey, ...padding }, randomBytes(32))
+  const operation = () => privateDecrypt({ key: privateKey, ...padding }, wrapped)
+  for (let i = 0; i < 50; i++) operation()
+  const before = process.cpuUsage()
+  for (let i = 0; i < 300; i++) operation()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 300
+}
+
+function medianRow (results: Row[]): Row {
+  const middle = (pick: (row: Row) => number) => results.map(pick).sort((a, b) => a - b)[Math.floor(results.length / 2)]!
+  return {
+    subject: results[0]!.subject,
+    size: results[0]!.size,
+    requestsPerSecond: middle(row => row.requestsPerSecond),
+    p50: middle(row => row.p50),
+    p99: middle(row => row.p99),
+    cpuPerRequest: middle(row => row.cpuPerRequest),
+    stall: middle(row => row.stall),
+    peakRss: middle(row => row.peakRss)
+  }
+}
+
+function report (all: Row[], rsa: number): void {
+  const floorOf = (size: string) => all.find(row => row.size === size)!.cpuPerRequest
+  console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is the server process alone.\n`)
+  console.log('| body | server | req/s | p50 ms | p99 ms | CPU µs/req | × floor | longest stall ms | peak RSS MiB |')
+  console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
+  for (const row of all) {
+    const figures = [row.requestsPerSecond.toFixed(0), row.p50.toFixed(2), row.p99.toFixed(2), row.cpuPerRequest.toFixed(1),
+      (row.cpuPerRequest / floorOf(row.size)).toFixed(2), row.stall.toFixed(1), (row.peakRss / 2 ** 20).toFixed(0)]
+    console.log(`| ${row.size} | ${row.subject} | ${figures.join(' | ')} |`)
+  }
+  const v1Small = all.find(row => row.subject === 'v1' && row.size === '1 KiB')
+  console.log(`\nOne RSA-4096 private operation: ${rsa.toFixed(0)} µs; six: ${(6 * rsa).toFixed(0)} µs.`)
+  if (v1Small !== undefined) console.log(`v1 at 1 KiB: ${(v1Small.cpuPerRequest / (6 * rsa)).toFixed(2)} × six private operations.`)
+}
+
+function progress (line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
+}
