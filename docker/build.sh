@@ -34,10 +34,12 @@ fi
 # The commit itself is the build context, not the working tree.
 mkdir "$work/context"
 git -C "$project" -c tar.umask=0022 archive "$revision" | tar -x -C "$work/context"
-version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$work/context/package.json")
+field () {
+  sed -n "s/^  \"$1\": \"\(.*\)\",\$/\1/p" "$work/context/package.json"
+}
 
 arguments=(--file "$work/context/docker/Dockerfile" --no-cache
-  --build-arg "REVISION=$revision" --build-arg "VERSION=$version"
+  --build-arg "REVISION=$revision" --build-arg "SOURCE=$(field repository)" --build-arg "VERSION=$(field version)"
   --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
 # How this machine reaches npm; see the Dockerfile.
 npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}

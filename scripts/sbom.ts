@@ -15,10 +15,10 @@ import { runtimePackages } from './lockfile.ts'
 import type { LockedPackage } from './lockfile.ts'
 
 interface Component {
-  'type': string
+  type: string
   'bom-ref': string
-  'name': string
-  'version': string
+  name: string
+  version: string
   [field: string]: unknown
 }
 
