@@ -57,8 +57,9 @@ case $builder in
       base=${!name:-}
       if [[ $base == oci:* ]]; then
         # The manifest names its base. A local directory's name must not get in.
+        store=$("${buildah[@]}" info --format '{{.store.GraphDriverName}}@{{.store.GraphRoot}}+{{.store.RunRoot}}')
         base=localhost/polaris/$(tr 'A-Z_' 'a-z-' <<< "$name")
-        "${buildah[@]}" tag "$("${buildah[@]}" pull --quiet "${!name}")" "$base"
+        skopeo copy --quiet "${!name}" "containers-storage:[$store]$base"
       fi
       if [[ -n $base ]]; then arguments+=(--build-arg "$name=$base"); fi
     done

@@ -67,10 +67,10 @@ export IMAGE_DIGEST IMAGE_LAYOUT=$work/image
 echo "$IMAGE_DIGEST"
 
 step 'building the example workload'
-base=$(podman pull --quiet "$RUNTIME_IMAGE")
-buildah build --isolation chroot --build-arg "RUNTIME_IMAGE=$base" --tag localhost/polaris-example-workload:local \
-  "$project/examples/workload" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-podman tag "$(podman pull --quiet "oci:$work/image")" localhost/polaris-secure-proxy:local
+skopeo copy --quiet "$RUNTIME_IMAGE" containers-storage:localhost/polaris-runtime:local
+skopeo copy --quiet "oci:$IMAGE_LAYOUT" containers-storage:localhost/polaris-secure-proxy:local
+buildah build --isolation chroot --build-arg RUNTIME_IMAGE=localhost/polaris-runtime:local \
+  --tag localhost/polaris-example-workload:local "$project/examples/workload" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 
 step 'testing'
 cd "$project"
