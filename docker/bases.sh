@@ -49,7 +49,7 @@ debian () {
   for deb in "$tree"/var/cache/apt/archives/*.deb; do
     dpkg-deb --field "$deb" > "$tree/var/lib/dpkg/status.d/$(dpkg-deb --field "$deb" Package)"
   done
-  rm -rf "${tree:?}"/{dev,var/cache,var/lib/apt} "$tree"/etc/{apt,dpkg,fstab,hostname,resolv.conf} \
+  rm -rf "${tree:?}"/{dev,var/cache,var/log,var/lib/apt} "$tree"/etc/{apt,dpkg,fstab,hostname,resolv.conf} \
     "$tree"/usr/share/{gcc,gdb,lintian,man}
   mkdir -p "$tree"/{dev,etc,home/nonroot,proc,sys}
   printf '%s\n' 'root:x:0:0:root:/root:/sbin/nologin' \

@@ -23,9 +23,15 @@ trap finish EXIT
 # version 1 beside version 2, runc and plain cgroupfs work where the defaults
 # (crun, systemd) do not; the default limits may be above what root has there.
 mkdir -p "$work"/{libpod,networks}
+limit () { # limit <option of ulimit>: what this shell may have, as a number
+  local most
+  most=$(ulimit -H "$1")
+  [[ $most =~ ^[0-9]+$ && $most -lt 65536 ]] || most=65536
+  echo "$most:$most"
+}
 cat > "$work/containers.conf" <<CONF
 [containers]
-default_ulimits = ["nofile=$(ulimit -Sn):$(ulimit -Hn)"]
+default_ulimits = ["nofile=$(limit -n)", "nproc=$(limit -u)"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"

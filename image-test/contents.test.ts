@@ -1,7 +1,7 @@
 // What is in the image: the reviewed sources, the locked dependencies, Node and its libraries, and nothing else.
 import { execFileSync } from 'node:child_process'
 import { lstatSync, readFileSync, readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import { runtimePackages } from '../scripts/lockfile.ts'
 import { compressedSize, readImage, unpack } from './fixtures/layout.ts'
@@ -41,7 +41,7 @@ t.test('the dependencies in it are the locked runtime packages, and no others', 
     const { name, version } = JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<string, string>
     return `${path.replace('/package.json', '')} ${name}@${version}`
   })
-  t.same(found, wanted)
+  t.same(found.sort(), wanted.sort())
 })
 
 t.test('the bill of materials lists the image as it is', async t => {
@@ -57,7 +57,7 @@ t.test('the bill of materials lists the image as it is', async t => {
 
 t.test('there is no shell, no package manager and nothing else to run than Node', async t => {
   const tools = /\/(?:a?sh|bash|dash|busybox|zsh|npm|npx|yarn|pnpm|corepack|apt|apt-get|dpkg|apk|pip|curl|wget|perl|python3?|tsc|tap|eslint)$/
-  t.same(paths.filter(path => tools.test(path) && !path.startsWith('/app/node_modules/')), [])
+  t.same(files.filter(path => tools.test(path) && !path.startsWith('/app/node_modules/')), [])
   t.notOk(paths.some(path => path.startsWith('/app/node_modules/.bin')), 'packages put no command anywhere')
   const executable = files.filter(path => ((stats.get(path)?.mode ?? 0) & 0o111) !== 0)
   t.same(executable.filter(path => !/\.so(?:\.[\d.]+)?$/.test(path)), ['/nodejs/bin/node'])
@@ -100,5 +100,5 @@ t.test('it carries no trace of the machine that built it', async t => {
   const late = files.filter(path => (stats.get(path)?.mtimeMs ?? 0) / 1000 > time)
   t.same(late, [], 'no file is younger than the commit')
   const text = JSON.stringify([image.manifest, image.config])
-  for (const trace of [project, process.env['HOME'] ?? '/root/', '/tmp/', 'buildah']) t.notOk(text.includes(trace), relative('/', trace))
+  for (const trace of [project, '/root', '/home', '/tmp/', 'buildah']) t.notOk(text.includes(trace), trace)
 })

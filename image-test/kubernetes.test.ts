@@ -3,16 +3,17 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { evaluate, podman } from './fixtures/podman.ts'
+import { createNetwork, evaluate, podman } from './fixtures/podman.ts'
 
 t.test('the Deployment runs: the proxy is ready, the workload answers through it, and not without it', async t => {
+  await createNetwork(t, 'polaris-pod')
   const manifest = readFileSync(new URL('../examples/kubernetes/base/deployment.yaml', import.meta.url), 'utf8')
     // What a kustomization's `images` would do.
     .replace(/image: (polaris-[\w-]+)$/gm, 'image: localhost/$1:local')
   const file = join(t.testdir(), 'deployment.yaml')
   writeFileSync(file, manifest)
   t.teardown(() => { execFileSync('podman', ['play', 'kube', '--down', file], { stdio: 'ignore' }) })
-  await podman('play', 'kube', '--network', 'none', file)
+  await podman('play', 'kube', '--network', 'polaris-pod', file)
 
   const names = (await podman('ps', '--format', '{{.Names}}')).split('\n')
   const find = (suffix: string) => names.find(name => name.endsWith(suffix)) ?? t.fail(`no container ${suffix}`) as never
