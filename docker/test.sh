@@ -23,10 +23,10 @@ trap finish EXIT
 # version 1 beside version 2, runc and plain cgroupfs work where the defaults
 # (crun, systemd) do not; the default limits may be above what root has there.
 mkdir -p "$work"/{libpod,networks}
-limit () { # limit <option of ulimit>: what this shell may have, as a number
+limit () { # limit <option of ulimit>: no more than any nested environment allows
   local most
   most=$(ulimit -H "$1")
-  [[ $most =~ ^[0-9]+$ && $most -lt 65536 ]] || most=65536
+  [[ $most =~ ^[0-9]+$ && $most -lt 4096 ]] || most=4096
   echo "$most:$most"
 }
 cat > "$work/containers.conf" <<CONF
