@@ -11,6 +11,8 @@ import { Pool, errors } from 'undici'
 import type { Dispatcher } from 'undici'
 import type { Exchange } from '../lib/exchange.ts'
 import { Problem } from '../lib/problems.ts'
+import { BhttpError } from '../lib/protocols/bhttp.ts'
+import { OhttpError } from '../lib/protocols/ohttp.ts'
 
 /** Where the exchange rides through reply-from, which copies symbol-keyed headers along. */
 const FORWARD = Symbol('polaris.forward')
@@ -77,6 +79,8 @@ function framed ({ headers, body, bodyLength }: Exchange): string[] {
 
 /** undici's errors quote what the workload sent, and carry it: only their kind goes on. */
 export function upstreamProblem (error: Error): Problem {
+  // The body that came out of decryption broke off, or was tampered with: the workload has nothing to do with it.
+  if (error instanceof OhttpError || error instanceof BhttpError) return new Problem('bad-request', { cause: error })
   const cause = Object.assign(new Error(error.name), { code: (error as { code?: unknown }).code })
   if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError || error instanceof errors.ConnectTimeoutError) {
     return new Problem('upstream-timeout', { cause })

@@ -68,6 +68,7 @@ export default async function proxy (app: FastifyInstance) {
 
 function forward (request: FastifyRequest, reply: FastifyReply) {
   const exchange = request.exchange as Exchange
+  if (exchange.refusal !== undefined) throw exchange.refusal
   const signal = new EventEmitter()
   reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
   return reply.from('/', {
@@ -75,7 +76,7 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
     rewriteRequestHeaders: () => forwardHeaders(exchange, signal),
     rewriteHeaders (headers) {
       if (exchange.seal === undefined) return responseHeaders(headers, true) as Record<string, string>
-      request.workloadHeaders = responseHeaders(headers, false)
+      request.workloadHeaders = responseHeaders(headers, true)
       return {}
     },
     onError (reply, { error }) {

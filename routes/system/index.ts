@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { Problem } from '../../lib/problems.ts'
 import { forwardedMethods } from '../../plugins/methods.ts'
 import health from './health.ts'
+import keys from './keys.ts'
 import logLevel from './log-level.ts'
 import publicKey from './public-key.ts'
 
@@ -23,6 +24,7 @@ async function endpoints (app: FastifyInstance) {
 
   app.register(health)
   app.register(publicKey)
+  app.register(keys)
   app.register(logLevel)
 
   for (const url of ['/', '/*']) {
