@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchange.ts'
-import { hasBody } from '../lib/exchanges/incoming.ts'
+import { hasBody, isSystemTarget } from '../lib/exchanges/incoming.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
@@ -48,7 +48,10 @@ export default async function proxy (app: FastifyInstance) {
   async function open (request: FastifyRequest, reply: FastifyReply) {
     const exchange = await crypto.open(request)
     request.exchange = exchange
-    if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
+    if (reply.raw.destroyed) exchange.release?.()
+    else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
+    // Seen after opening, so it holds for targets that only the proxy could read, too.
+    if (isSystemTarget(exchange.target)) throw new Problem('not-found')
     // Fastify refuses media types it cannot parse; this header is the workload's business, and was taken over already.
     if (request.raw.headers['content-type'] !== undefined) request.raw.headers['content-type'] = 'application/octet-stream'
   }
@@ -57,7 +60,8 @@ export default async function proxy (app: FastifyInstance) {
   function expectBody ({ raw }: FastifyRequest, reply: FastifyReply) {
     raw.setTimeout(config.clientIdleTimeout, () => {
       // Octets that nobody took yet mean that the workload is slow, not the client.
-      if (raw.readableLength > 0 || raw.complete) return
+      if (raw.complete) return
+      if (raw.readableLength > 0) return raw.setTimeout(config.clientIdleTimeout)
       if (reply.sent) raw.destroy()
       else reply.send(new Problem('client-timeout'))
       reply.raw.once('finish', () => raw.destroy())
@@ -67,6 +71,8 @@ export default async function proxy (app: FastifyInstance) {
 }
 
 function forward (request: FastifyRequest, reply: FastifyReply) {
+  // The client may have gone while its request was opened.
+  if (reply.raw.destroyed) return reply.hijack()
   const exchange = request.exchange as Exchange
   const signal = new EventEmitter()
   reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
@@ -74,8 +80,12 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
     method: exchange.method as 'POST',
     rewriteRequestHeaders: () => forwardHeaders(exchange, signal),
     rewriteHeaders (headers) {
-      if (exchange.seal === undefined) return responseHeaders(headers, true) as Record<string, string>
-      request.workloadHeaders = responseHeaders(headers, false)
+      const kept = responseHeaders(headers, exchange.seal === undefined)
+      // What CORS makes of the origin stays in force beside what the workload's answer depends on.
+      const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
+      if (vary.length > 0) kept['vary'] = vary.join(', ')
+      if (exchange.seal === undefined) return kept as Record<string, string>
+      request.workloadHeaders = kept
       return {}
     },
     onError (reply, { error }) {
