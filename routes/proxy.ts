@@ -52,8 +52,9 @@ export default async function proxy (app: FastifyInstance) {
     else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
     // Seen after opening, so it holds for targets that only the proxy could read, too.
     if (isSystemTarget(exchange.target)) throw new Problem('not-found')
-    // Fastify refuses media types it cannot parse; this header is the workload's business, and was taken over already.
-    if (request.raw.headers['content-type'] !== undefined) request.raw.headers['content-type'] = 'application/octet-stream'
+    // Fastify refuses media types it cannot parse, and QUERY without one. That is the workload's business: the exchange
+    // has the header as it came.
+    request.raw.headers['content-type'] = 'application/octet-stream'
   }
 
   /** A client that is silent within its body is told so, and let go. */
