@@ -14,7 +14,7 @@ import { forwardHeaders } from '../plugins/upstream.ts'
 declare module 'fastify' {
   interface FastifyRequest {
     exchange: Exchange | null
-    /** Headers of the workload's response, where they will be sealed; null while there is none. */
+    /** End-to-end headers of the workload's response; null while there is none. */
     workloadHeaders: ResponseHeaders | null
   }
 }
@@ -37,7 +37,8 @@ export default async function proxy (app: FastifyInstance) {
     onRequest: accept,
     preParsing: open,
     handler: forward,
-    onSend: seal
+    onSend: seal,
+    onError: forget
   })
 
   async function accept (request: FastifyRequest, reply: FastifyReply) {
@@ -85,9 +86,8 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
       // What CORS makes of the origin stays in force beside what the workload's answer depends on.
       const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
       if (vary.length > 0) kept['vary'] = vary.join(', ')
-      if (exchange.seal === undefined) return kept as Record<string, string>
       request.workloadHeaders = kept
-      return {}
+      return exchange.seal === undefined ? kept as Record<string, string> : {}
     },
     onError (reply, { error }) {
       if (reply.raw.destroyed) reply.hijack()
@@ -98,7 +98,10 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
 
 async function seal (request: FastifyRequest, reply: FastifyReply, payload: unknown) {
   const { exchange, workloadHeaders } = request
-  if (exchange?.seal === undefined) return payload
+  if (exchange?.seal === undefined) {
+    if (payload instanceof Readable) sendHeaders(reply)
+    return payload
+  }
   // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
   request.workloadHeaders = null
   const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
@@ -111,4 +114,14 @@ async function seal (request: FastifyRequest, reply: FastifyReply, payload: unkn
   })
   reply.code(sealed.status).removeHeader('content-length').headers(sealed.headers)
   return sealed.body
+}
+
+/** Fastify keeps headers back for the first octet of a stream. The client of an event stream waits for them. */
+function sendHeaders ({ raw }: FastifyReply) {
+  setImmediate(() => { if (!raw.headersSent) raw.flushHeaders() })
+}
+
+/** A workload that broke off before anything was sent leaves no headers to the answer that says so. */
+async function forget ({ workloadHeaders }: FastifyRequest, reply: FastifyReply) {
+  for (const name in workloadHeaders) reply.removeHeader(name)
 }
