@@ -3,6 +3,7 @@ import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
 import { Problem } from '../../lib/problems.ts'
 import { forwardedMethods } from '../../plugins/methods.ts'
+import attestation from './attestation.ts'
 import health from './health.ts'
 import keys from './keys.ts'
 import logLevel from './log-level.ts'
@@ -26,6 +27,7 @@ async function endpoints (app: FastifyInstance) {
   app.register(publicKey)
   app.register(keys)
   app.register(logLevel)
+  app.register(attestation)
 
   for (const url of ['/', '/*']) {
     app.route({
