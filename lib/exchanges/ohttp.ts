@@ -1,6 +1,7 @@
 /** Opens OHTTP requests, one-shot and chunked, into exchanges whose responses go back encapsulated. */
 import { METHODS } from 'node:http'
 import { Readable } from 'node:stream'
+import { arrived } from '../arrived.ts'
 import type { ByteBudget } from '../byte-budget.ts'
 import type { Exchange, PlainResponse, SealedResponse } from '../exchange.ts'
 import { openedHeaders } from '../headers.ts'
@@ -134,7 +135,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     }
     try {
       const pieces: Buffer[] = []
-      for await (const piece of request.payload as AsyncIterable<Buffer>) {
+      for await (const piece of await payload(request)) {
         hold(piece.length)
         pieces.push(piece)
       }
@@ -160,17 +161,17 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   }
 
   async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
-    const opened = await openChunkedRequest(request.payload as AsyncIterable<Uint8Array>, (header, enc) => ring.decapsulate(header, enc))
+    const opened = await openChunkedRequest(await payload(request), (header, enc) => ring.decapsulate(header, enc))
     const { head, body } = await read(() => readRequestStream(opened.pieces))
     return {
       keyId: opened.header.keyId,
       enc: opened.enc,
       head,
       body,
-      seal: (response) => ({
+      seal: async (response) => ({
         status: 200,
         headers: OUTER_HEADERS['ohttp-chunked'],
-        body: sealStream(response, opened.createResponseSealer(), options.padding)
+        body: await sealStream(response, opened.createResponseSealer(), options.padding)
       })
     }
   }
@@ -181,6 +182,16 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
 /** The first authority that a request names, in lower case. */
 function authorityOf ({ authority, headers }: RequestHead): string {
   return (authority || (headers.find(([name]) => name === 'host')?.[1] ?? '')).toLowerCase()
+}
+
+/** The body as it arrives, in one piece where it is there already. */
+async function payload (request: IncomingRequest): Promise<AsyncIterable<Buffer>> {
+  const whole = await arrived(request.payload, announcedLength(request))
+  return whole === undefined ? request.payload : onePiece(whole)
+}
+
+async function * onePiece (piece: Buffer): AsyncGenerator<Buffer> {
+  yield piece
 }
 
 /** What is inside is authentic, so a message that is no HTTP request is answered inside: without head. */
