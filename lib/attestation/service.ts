@@ -168,7 +168,8 @@ export function createAttestationService (options: AttestationServiceOptions): A
     const { state, reason, failures, renewals } = gate.status()
     if (failures === 0) {
       pause = FIRST_PAUSE
-      log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
+      // Without a platform there is none, whatever the document is made of.
+      if (attester.type !== 'none') log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
     } else {
       pause = failures === 1 ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
       const details = { attestation: { type: attester.type, state, failures, reason } }
