@@ -129,7 +129,12 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
     if (rotation > 0 && active.number < last && pending === undefined) pending = await make(active.number + 1)
-    if (closed) retiring = [], active = pending = undefined
+    if (closed) forget()
+  }
+
+  function forget (): void {
+    retiring = []
+    active = pending = undefined
   }
 
   function schedule (): void {
@@ -201,8 +206,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     close () {
       closed = true
       clearTimeout(timer)
-      retiring = []
-      active = pending = undefined
+      forget()
     }
   }
 }
