@@ -2,14 +2,12 @@
 import { errors } from 'undici'
 import { Problem } from './problems.ts'
 
+const timeouts = [errors.HeadersTimeoutError, errors.BodyTimeoutError, errors.ConnectTimeoutError]
+const invalid = [errors.HTTPParserError, errors.HeadersOverflowError, errors.ResponseContentLengthMismatchError, errors.InvalidArgumentError]
+
 /** undici's errors quote what the workload sent, and carry it: only their kind goes on. */
 export function upstreamProblem (error: Error): Problem {
   const cause = Object.assign(new Error(error.name), { code: (error as { code?: unknown }).code })
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError || error instanceof errors.ConnectTimeoutError) {
-    return new Problem('upstream-timeout', { cause })
-  }
-  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError || error instanceof errors.InvalidArgumentError) {
-    return new Problem('upstream-invalid', { cause })
-  }
-  return new Problem('upstream-unreachable', { cause })
+  const is = (kinds: readonly (new (...args: never[]) => Error)[]) => kinds.some(kind => error instanceof kind)
+  return new Problem(is(timeouts) ? 'upstream-timeout' : is(invalid) ? 'upstream-invalid' : 'upstream-unreachable', { cause })
 }
