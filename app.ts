@@ -9,16 +9,21 @@ import type { ConfigPluginOptions } from './plugins/config.ts'
 import cors from './plugins/cors.ts'
 import crypto from './plugins/crypto.ts'
 import errors from './plugins/errors.ts'
+import hpke from './plugins/hpke.ts'
+import type { HpkePluginOptions } from './plugins/hpke.ts'
 import keys from './plugins/keys.ts'
 import type { KeysPluginOptions } from './plugins/keys.ts'
 import methods from './plugins/methods.ts'
+import replay from './plugins/replay.ts'
+import type { ReplayPluginOptions } from './plugins/replay.ts'
 import upstream from './plugins/upstream.ts'
+import gateway from './routes/gateway.ts'
 import proxy from './routes/proxy.ts'
 import system from './routes/system/index.ts'
 
 export { serverOptions as options } from './lib/server-options.ts'
 
-export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions {}
+export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
@@ -29,10 +34,13 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
 
   // Capabilities, each a member of app.polaris
   await app.register(keys, options)
+  await app.register(hpke, options)
+  await app.register(replay, options)
   await app.register(crypto)
   await app.register(upstream)
 
   // The proxy's own endpoints, then everything else
   await app.register(system)
+  await app.register(gateway)
   await app.register(proxy)
 }

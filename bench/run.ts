@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { load } from './load.ts'
 import type { PreparedRequest } from './load.ts'
+import { prepareOhttp } from './ohttp-request.ts'
 import { startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
@@ -21,7 +22,8 @@ interface Subject {
   readonly server: Server
   /** Requests for a size; few where each costs milliseconds. */
   readonly count: Record<number, number>
-  readonly prepare: (body: Uint8Array<ArrayBuffer>) => Promise<(i: number) => PreparedRequest>
+  /** Called before each round, outside of what is measured. */
+  readonly prepare: (body: Uint8Array<ArrayBuffer>, count: number) => Promise<(i: number) => PreparedRequest>
 }
 
 interface Row { subject: string, size: string, requestsPerSecond: number, p50: number, p99: number, cpuPerRequest: number, stall: number, peakRss: number }
@@ -31,7 +33,17 @@ const plain = async (body: Uint8Array): Promise<() => PreparedRequest> => {
   return () => request
 }
 const fast = { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 600 }
+const unique = { [2 ** 10]: 4_000, [2 ** 16]: 2_000, [2 ** 20]: 200 }
 const slow = { [2 ** 10]: 400, [2 ** 16]: 400, [2 ** 20]: 200 }
+
+let v1Request: { octets: number, request: PreparedRequest } | undefined
+
+function ohttp (chunked: boolean): Subject['prepare'] {
+  return async (body, count) => {
+    const requests = await prepareOhttp(clear.url, body, count, chunked)
+    return i => requests[i]!
+  }
+}
 
 const workload = await startServer('workload.ts', '/')
 const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
@@ -46,11 +58,24 @@ const subjects: Subject[] = [
   { name: 'Fastify + reply-from (floor)', server: floor, count: fast, prepare: plain },
   { name: 'passthrough', server: clear, count: fast, prepare: plain },
   {
+    name: 'OHTTP',
+    server: clear,
+    count: unique,
+    prepare: ohttp(false)
+  },
+  {
+    name: 'chunked OHTTP',
+    server: clear,
+    count: unique,
+    prepare: ohttp(true)
+  },
+  {
     name: 'v1',
     server: v1,
     count: slow,
     async prepare (body) {
-      const request = await prepareV1(v1.url, body)
+      v1Request = v1Request?.octets === body.length ? v1Request : { octets: body.length, request: await prepareV1(v1.url, body) }
+      const { request } = v1Request
       return () => request
     }
   }
@@ -60,11 +85,11 @@ const rows: Row[] = []
 try {
   for (const [size, octets] of SIZES) {
     const rounds = new Map<string, Row[]>(subjects.map(({ name }) => [name, []]))
-    const prepared = await Promise.all(subjects.map(subject => subject.prepare(randomBytes(octets))))
+    const body = randomBytes(octets)
     for (let round = 0; round <= ROUNDS; round++) {
-      for (const [index, subject] of subjects.entries()) {
+      for (const subject of subjects) {
         progress(`${size}, round ${round} of ${ROUNDS}: ${subject.name}`)
-        const row = await measure(subject, size, octets, prepared[index]!)
+        const row = await measure(subject, size, body)
         // Round 0 warms up.
         if (round > 0) rounds.get(subject.name)?.push(row)
       }
@@ -78,9 +103,10 @@ try {
   await Promise.all([...subjects.map(({ server }) => server.stop()), workload.stop()])
 }
 
-async function measure ({ name, server, count }: Subject, size: string, octets: number, next: (i: number) => PreparedRequest): Promise<Row> {
+async function measure ({ name, server, count, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>): Promise<Row> {
+  const requests = Math.ceil((count[body.length] ?? 100) / (options.quick ? 10 : 1))
+  const next = await prepare(body, requests)
   await server.reset()
-  const requests = Math.ceil((count[octets] ?? 100) / (options.quick ? 10 : 1))
   const { seconds, p50, p99 } = await load(server.url, CONNECTIONS, requests, next)
   const { cpu, stall, peakRss } = await server.read()
   return { subject: name, size, requestsPerSecond: requests / seconds, p50, p99, cpuPerRequest: cpu / requests, stall, peakRss }

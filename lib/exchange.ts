@@ -1,6 +1,7 @@
 /** The one shape that every protocol opens into. The proxy route forwards it without knowing which protocol it was. */
 import type { Readable } from 'node:stream'
 import type { ResponseHeaders } from './headers.ts'
+import type { Problem } from './problems.ts'
 
 export type Protocol = 'none' | 'polaris' | 'ohttp' | 'ohttp-chunked'
 
@@ -9,7 +10,7 @@ export interface PlainResponse {
   readonly status: number
   /** End-to-end headers only. */
   readonly headers: ResponseHeaders
-  readonly body: Readable | Buffer | string | undefined
+  readonly body: Readable | Uint8Array | string | undefined
   /** False for the proxy's own errors. */
   readonly fromWorkload: boolean
 }
@@ -18,7 +19,7 @@ export interface PlainResponse {
 export interface SealedResponse {
   readonly status: number
   readonly headers: ResponseHeaders
-  readonly body: Readable | Buffer | string | undefined
+  readonly body: Readable | Uint8Array | string | undefined
 }
 
 /** One request that was opened, and the way back. */
@@ -32,6 +33,8 @@ export interface Exchange {
   readonly body: Readable | Buffer | undefined
   /** Octets of the body, where known before it was read. */
   readonly bodyLength: number | undefined
+  /** The request was opened, and is not forwarded: this is the answer to seal. */
+  readonly refusal?: Problem
   /** Seals a response so that only the client of this exchange can open it; absent where responses go in clear. */
   readonly seal?: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
   /** Lets go of what the exchange holds. Called once, after the response was sent or given up. */

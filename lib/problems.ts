@@ -19,6 +19,9 @@ const table = {
   'encryption-required': { status: 400, title: 'Encryption required', detail: 'This proxy accepts encrypted requests only. Use the SDK, or see /polaris-container/health and the documentation.' },
   'response-key-required': { status: 400, title: 'Response key required', detail: 'This proxy seals every response. Send your public key in the response key header.' },
   'cannot-open': { status: 400, title: 'Cannot open', detail: 'The request cannot be opened. Fetch the public key again and encrypt anew; where that does not help, client and proxy disagree about the protocol.' },
+  'ohttp-key': { status: 422, title: 'Unknown key', detail: 'The key or its algorithms are not known here, or not any more. Fetch the key configuration again.', type: 'https://iana.org/assignments/http-problem-types#ohttp-key' },
+  date: { status: 400, title: 'Date out of range', detail: 'The Date inside the request is missing or too far from the clock of this proxy, which the Date of this response tells.', type: 'https://iana.org/assignments/http-problem-types#date' },
+  misdirected: { status: 421, title: 'Misdirected request', detail: 'This proxy does not serve the authority that the request names.' },
   'not-found': { status: 404, title: 'Not found', detail: 'There is no such resource on this proxy.' },
   'client-timeout': { status: 408, title: 'Request timeout', detail: 'The request did not arrive in time.' },
   'body-too-large': { status: 413, title: 'Body too large', detail: 'The body is larger than this protocol accepts here. OHTTP streams bodies of any size.' },
@@ -31,6 +34,7 @@ const table = {
   'upstream-invalid': { status: 502, title: 'Invalid response', detail: 'The workload\'s response cannot be forwarded.' },
   'upstream-timeout': { status: 504, title: 'Workload timeout', detail: 'The workload did not answer in time. The request may have been processed.' },
   'not-ready': { status: 503, title: 'Not ready', detail: 'The proxy is starting or stopping. /polaris-container/readyz tells why.', retryAfter: 1 },
+  'replay-store': { status: 503, title: 'Replay protection unavailable', detail: 'Whether the request is new cannot be told at present. Nothing was forwarded.', retryAfter: 1 },
   overloaded: { status: 503, title: 'Overloaded', detail: 'Too much work is queued. Nothing was forwarded.', retryAfter: 1 }
 } as const satisfies Record<string, ProblemType>
 

@@ -43,8 +43,18 @@ export const settings = {
   secureHeader: { env: `${P}HEADER_KEY`, group: 'Encryption', type: 'string', format: 'header-name', default: 'polaris-secure', description: 'v1: name of the header with the encrypted headers.' },
   responsePublicKeyHeader: { env: `${P}RESPONSE_PUBLIC_KEY_HEADER_KEY`, group: 'Encryption', type: 'string', format: 'header-name', default: 'polaris-response-public-key', description: 'v1: name of the header with the client\'s public key.' },
 
+  enableOhttp: { env: `${P}ENABLE_OHTTP`, group: 'Encryption', type: 'boolean', default: true, description: 'Accept Oblivious HTTP, one-shot and chunked, on any path, whatever the two settings above say.' },
+  ohttpAllowedAuthorities: { env: `${P}OHTTP_ALLOWED_AUTHORITIES`, group: 'Encryption', type: 'string', format: 'authorities', description: 'Authorities that the request inside may name; any other gets 421. Where not set, the authority is ignored.' },
+  responsePadding: { env: `${P}RESPONSE_PADDING`, group: 'Encryption', type: 'string', format: 'padding', default: 'off', description: 'OHTTP: pad the plaintext of responses to multiples of this many bytes, so that their lengths tell less. The timing and sizes of the pieces of a stream still show.' },
+  replayWindow: { env: `${P}REPLAY_WINDOW`, group: 'Encryption', type: 'string', format: 'duration', default: '60s', description: 'OHTTP: how far the `Date` inside a request may be from the clock, either way. Requests are remembered for twice as long, so that none is forwarded twice.' },
+  replayStore: { env: `${P}REPLAY_STORE`, group: 'Encryption', type: 'string', format: 'replay-store', default: 'memory', description: 'OHTTP: where requests are remembered. Replicas behind one address need a shared store: Redis or Valkey. While it is down, OHTTP requests get 503.' },
+  replayCapacity: { env: `${P}REPLAY_CAPACITY`, group: 'Encryption', type: 'integer', minimum: 1000, maximum: 50_000_000, default: 1_000_000, description: 'OHTTP: most requests to remember in memory per generation (twice the replay window). Past it, 503 until the generation ends. A million take about 35 MB per generation, two of which are kept.' },
+
   keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral'], default: 'ephemeral', description: 'Where the RSA private key lives.' },
   maxPendingUnwraps: { env: `${P}MAX_PENDING_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 512, description: 'Most private-key operations that may wait. Past it, 503 with Retry-After. A v1 request needs up to six.' },
+  hpkeRotation: { env: `${P}HPKE_ROTATION`, group: 'Keys', type: 'string', format: 'duration', default: '24h', description: 'How long an HPKE key is the one that clients encrypt to. `0` keeps the first for ever.' },
+  hpkeRetirement: { env: `${P}HPKE_RETIREMENT`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How long an HPKE key stays usable after that.' },
+  hpkePostQuantum: { env: `${P}HPKE_POST_QUANTUM`, group: 'Keys', type: 'boolean', default: false, description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.' },
 
   host: { env: 'HOST', group: 'Server', type: 'string', default: '0.0.0.0', description: 'Address to listen on.' },
   port: { env: 'PORT', group: 'Server', type: 'integer', minimum: 0, maximum: 65535, default: 3000, description: 'Port to listen on. `0` takes a free one.' },
@@ -122,6 +132,18 @@ export const formats = {
   'trust-proxy': {
     accepts: '`true` (everyone), `false` (no one), or a comma-separated list of addresses and CIDR ranges',
     test: (text: string) => text === 'true' || text === 'false' || text.split(',').every(part => isRange(part.trim()))
+  },
+  authorities: {
+    accepts: 'a comma-separated list of hosts, each with its port where it is not the default',
+    test: (text: string) => text === '' || text.split(',').every(part => /^[\w.~-]+(?::\d{1,5})?$|^\[[\da-f:]+\](?::\d{1,5})?$/i.test(part.trim()))
+  },
+  padding: {
+    accepts: '`off`, or a number of bytes from 16 to 1048576',
+    test: (text: string) => text === 'off' || (/^\d{1,7}$/.test(text) && Number(text) >= 16 && Number(text) <= 2 ** 20)
+  },
+  'replay-store': {
+    accepts: '`memory`, or a `redis://` or `rediss://` URL',
+    test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
   },
   'cors-origin': {
     accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',

@@ -5,6 +5,7 @@ import { createByteBudget } from '../lib/byte-budget.ts'
 import { trustedProxies } from '../lib/config.ts'
 import type { Exchange } from '../lib/exchange.ts'
 import type { IncomingRequest } from '../lib/exchanges/incoming.ts'
+import { createOhttpGateway, ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { openPlain } from '../lib/exchanges/plain.ts'
 import { UNWRAPS_PER_REQUEST, isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
 import { createSealer, parseResponseKey } from '../lib/exchanges/polaris-v1-response.ts'
@@ -30,13 +31,19 @@ export interface Crypto {
 }
 
 export default fp(async function crypto (app) {
-  const { config, keys } = app.polaris
+  const { config, keys, hpke, replay } = app.polaris
   const budget = createByteBudget(config.maxBufferedBytes)
   const own = new Set([config.urlHeader, config.secureHeader, config.responsePublicKeyHeader])
   const isTrusted = trustedProxies(config.trustProxy)
   // What is left of the queue is for the bodies of those who were let in.
   const admit = createAdmission(Math.max(1, Math.floor(config.maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
   const v1 = { ...config, own, admit }
+  const gateway = createOhttpGateway(hpke, replay, budget, {
+    ...config,
+    own,
+    allowedAuthorities: new Set(config.ohttpAllowedAuthorities?.toLowerCase().split(',').map(part => part.trim())),
+    padding: config.responsePadding === 'off' ? 0 : Number(config.responsePadding)
+  })
   const needsKeys = () => { if (!keys.status().ready) throw new Problem('not-ready') }
 
   /** Only the response is sealed, to a key that came in clear. */
@@ -67,6 +74,11 @@ export default fp(async function crypto (app) {
         payload: raw,
         forwarding: () => caller.trusted ? forwarding(raw.rawHeaders, caller) : []
       }
+      const protocol = config.enableOhttp ? ohttpProtocol(incoming) : undefined
+      if (protocol !== undefined) {
+        if (!hpke.isReady) throw new Problem('not-ready')
+        return gateway.open(incoming, protocol)
+      }
       if (config.enableInputEncryption) {
         if (!config.enableV1 || !isPolarisV1(incoming, v1)) throw new Problem('encryption-required')
         needsKeys()
@@ -77,7 +89,7 @@ export default fp(async function crypto (app) {
     }
   }
   Object.assign(app.polaris, { crypto })
-}, { name: 'polaris-crypto', dependencies: ['polaris-config', 'polaris-keys'] })
+}, { name: 'polaris-crypto', dependencies: ['polaris-config', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
 
 function withoutEncodings (headers: readonly string[]): string[] {
   return headers.filter((_, i) => headers[i - i % 2] !== 'accept-encoding')

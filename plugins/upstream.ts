@@ -1,7 +1,7 @@
 /**
  * @fastify/reply-from, configured for the workload. reply-from asks for an object with a `request` function; ours takes
  * the exchange off the headers it is given and sends exactly that: the target byte for byte, the body as a stream, and
- * an abort when the client goes away (docs/decisions/reply-from-seam.md).
+ * an abort when the client goes away (docs/decisions/0003-reply-from-seam.md).
  */
 import type { EventEmitter } from 'node:events'
 import { connect } from 'node:net'

@@ -76,13 +76,14 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
   // The client may have gone while its request was opened.
   if (reply.raw.destroyed) return reply.hijack()
   const exchange = request.exchange as Exchange
+  if (exchange.refusal !== undefined) throw exchange.refusal
   const signal = new EventEmitter()
   reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
   return reply.from('/', {
     method: exchange.method as 'POST',
     rewriteRequestHeaders: () => forwardHeaders(exchange, signal),
     rewriteHeaders (headers) {
-      const kept = responseHeaders(headers, exchange.seal === undefined)
+      const kept = responseHeaders(headers, true)
       // What CORS makes of the origin stays in force beside what the workload's answer depends on.
       const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
       if (vary.length > 0) kept['vary'] = vary.join(', ')

@@ -1,2 +1,10 @@
 /** Client for Polaris Secure Proxy. */
-export {}
+export { createAxiosRequestInterceptor } from './axios/request.ts'
+export type { CreateAxiosRequestInterceptorParams, HeaderNames } from './axios/request.ts'
+export { createAxiosResponseInterceptor } from './axios/response.ts'
+export type { CreateAxiosResponseInterceptorParams } from './axios/response.ts'
+export { ExchangeError, ProxyError, PublicKeyChangedError, PublicKeyError, ResponseError, StatusError, UnsupportedRequestError } from './errors.ts'
+export { EphemeralKeyHandler } from './key-handler.ts'
+export type { KeyHandler } from './key-handler.ts'
+export { PolarisSDK } from './polaris-sdk.ts'
+export { MessageError } from '../lib/protocols/polaris-v1.ts'

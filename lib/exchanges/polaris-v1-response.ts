@@ -60,7 +60,9 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
   let released = false
 
   async function seal (response: PlainResponse): Promise<SealedResponse> {
-    if (!response.fromWorkload || response.body === undefined) return response
+    const { 'content-encoding': _coding, 'content-length': _length, ...headers } = response.headers
+    if (!response.fromWorkload) return response
+    if (response.body === undefined) return { ...response, headers }
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
     const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
@@ -74,7 +76,6 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     }
     cipher.final()
     const head = encodeMessageHead({ wrappedKey: wrap(clientKey, key), wrappedIV: wrap(clientKey, iv), authTag: cipher.getAuthTag() })
-    const { 'content-encoding': _, ...headers } = response.headers
     return {
       status: response.status,
       headers: { ...headers, 'content-length': String(Math.ceil((head.length + held) / 3) * 4) },

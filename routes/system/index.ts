@@ -5,6 +5,7 @@ import { SYSTEM_PREFIX } from '../../lib/exchanges/incoming.ts'
 import { Problem } from '../../lib/problems.ts'
 import { forwardedMethods } from '../../plugins/methods.ts'
 import health from './health.ts'
+import keys from './keys.ts'
 import logLevel from './log-level.ts'
 import publicKey from './public-key.ts'
 
@@ -22,6 +23,7 @@ async function endpoints (app: FastifyInstance) {
 
   app.register(health)
   app.register(publicKey)
+  app.register(keys)
   app.register(logLevel)
 
   // Before a body is looked at, whatever its type.

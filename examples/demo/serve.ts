@@ -1,0 +1,51 @@
+/** `npm run demo -- --serve`: keeps the stage up, says how to call it, and shows what reaches the workload. */
+import closeWithGrace from 'close-with-grace'
+import { setStage } from './stage.ts'
+import type { Stage } from './stage.ts'
+
+export async function serve (): Promise<void> {
+  const stage = await setStage(({ method, target, authorization, body }) => {
+    console.log(`the workload received: ${method} ${target}${authorization === undefined ? '' : `, authorization: ${authorization}`}${body === '' ? '' : `, ${body}`}`)
+  })
+  closeWithGrace({ delay: false, logger: false }, async ({ err }) => {
+    if (err) console.error(err)
+    await stage.close()
+    console.log('stopped')
+  })
+  console.log(instructions(stage))
+}
+
+function instructions ({ proxyUrl, workload }: Stage): string {
+  return `
+The workload listens on  ${workload.url}
+The proxy listens on     ${proxyUrl}  (both encryption flags are on)
+
+With curl: the proxy's own endpoints
+
+  curl ${proxyUrl}/polaris-container/health
+  curl ${proxyUrl}/polaris-container/readyz
+  curl ${proxyUrl}/polaris-container/publicKey
+
+With curl: a request in clear, which is refused
+
+  curl -i ${proxyUrl}/records
+
+With the SDK: an encrypted request from the command line (examples/demo/call.ts)
+
+  npx node examples/demo/call.ts ${proxyUrl} '/records?patient=4711'
+  npx node examples/demo/call.ts ${proxyUrl} /records '{"name":"Charles Babbage"}'
+
+With the SDK: in your own code
+
+  import axios from 'axios'
+  import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+
+  const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
+  const client = axios.create({ baseURL: '${proxyUrl}' })
+  client.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK }))
+  client.interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+  console.log((await client.get('/records?patient=4711')).data)
+
+Ready. Ctrl-C ends it.
+`.trim()
+}

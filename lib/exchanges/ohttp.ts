@@ -1,0 +1,212 @@
+/** Opens OHTTP requests, one-shot and chunked, into exchanges whose responses go back encapsulated. */
+import { METHODS } from 'node:http'
+import { Readable } from 'node:stream'
+import { arrived } from '../arrived.ts'
+import type { ByteBudget } from '../byte-budget.ts'
+import type { Exchange, PlainResponse, SealedResponse } from '../exchange.ts'
+import { openedHeaders } from '../headers.ts'
+import type { ResponseHeaders } from '../headers.ts'
+import type { HpkeRing } from '../keys/hpke-ring.ts'
+import { openChunkedRequest, openRequest } from '../ohttp/gateway.ts'
+import { readRequest, readRequestStream } from '../ohttp/exchange.ts'
+import type { InnerRequest } from '../ohttp/exchange.ts'
+import { Problem } from '../problems.ts'
+import { BhttpError } from '../protocols/bhttp.ts'
+import type { RequestHead } from '../protocols/bhttp.ts'
+import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE } from '../protocols/ohttp.ts'
+import { ReplayStoreError, replayDigest } from '../replay/store.ts'
+import type { ReplayStore } from '../replay/store.ts'
+import { announcedLength } from './incoming.ts'
+import type { IncomingRequest } from './incoming.ts'
+import { encodeWhole, sealStream } from './ohttp-response.ts'
+
+export interface OhttpOptions {
+  /** Lower-case names of the proxy's own headers. */
+  readonly own: ReadonlySet<string>
+  /** Empty: any. */
+  readonly allowedAuthorities: ReadonlySet<string>
+  /** How far the client's Date may be off, either way, in milliseconds. */
+  readonly replayWindow: number
+  readonly maxBodyBytes: number
+  /** Sealed responses are padded to multiples of this; 0 for not at all. */
+  readonly padding: number
+  readonly now?: () => number
+}
+
+export interface OhttpGateway {
+  /**
+   * @throws {Problem} ohttp-key, date, cannot-open, body-too-large, overloaded: what is found before the request is
+   * known to be authentic and fresh. All else is answered inside.
+   */
+  open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange>
+}
+
+export type OhttpProtocol = 'ohttp' | 'ohttp-chunked'
+
+const protocols = new Map<string, OhttpProtocol>([[REQUEST_MEDIA_TYPE, 'ohttp'], [CHUNKED_REQUEST_MEDIA_TYPE, 'ohttp-chunked']])
+
+/** Which of the two a request is, by its media type. */
+export function ohttpProtocol (request: Pick<IncomingRequest, 'method' | 'headers'>): OhttpProtocol | undefined {
+  const type = request.headers['content-type']
+  if (request.method !== 'POST' || type === undefined) return undefined
+  return protocols.get(type) ?? protocols.get(type.split(';', 1)[0]!.trim().toLowerCase())
+}
+
+/** Never cached, never held back: each chunk is for the client at once. */
+const OUTER_HEADERS: Record<OhttpProtocol, ResponseHeaders> = {
+  ohttp: { 'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store' },
+  'ohttp-chunked': { 'content-type': CHUNKED_RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store', incremental: '?1', 'x-accel-buffering': 'no' }
+}
+
+/** The request as far as it has been read: its head, and a way to the rest. */
+interface OpenedMessage {
+  readonly keyId: number
+  readonly enc: Uint8Array
+  /** Undefined where what was inside is no HTTP request. */
+  readonly head: RequestHead | undefined
+  readonly body: Readable | Buffer | undefined
+  readonly seal: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
+  readonly release?: () => void
+}
+
+export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget: ByteBudget, options: OhttpOptions): OhttpGateway {
+  const { own, allowedAuthorities, replayWindow, now = Date.now } = options
+
+  async function open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange> {
+    try {
+      const opened = protocol === 'ohttp' ? await openWhole(request) : await openChunked(request)
+      try {
+        if (opened.head !== undefined) checkDate(opened.head)
+        if (!await replays.admit(replayDigest(opened.keyId, opened.enc))) throw new Problem('cannot-open')
+      } catch (error) {
+        opened.release?.()
+        throw error
+      }
+      return toExchange(protocol, request, opened)
+    } catch (error) {
+      throw refusal(error)
+    }
+  }
+
+  /** Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back. */
+  function toExchange (protocol: OhttpProtocol, request: IncomingRequest, { head, body, seal, release }: OpenedMessage): Exchange {
+    const exchange = { protocol, seal, ...(release !== undefined && { release }) }
+    const refusal = refuse(head, body)
+    if (head === undefined || refusal !== undefined) {
+      if (body instanceof Readable) body.destroy()
+      return { ...exchange, method: head?.method ?? 'GET', target: '/', headers: [], body: undefined, bodyLength: undefined, refusal: refusal ?? new Problem('bad-request') }
+    }
+    return {
+      ...exchange,
+      method: head.method,
+      target: head.path,
+      headers: [...openedHeaders(head.headers, own), ...request.forwarding()],
+      body,
+      bodyLength: undefined
+    }
+  }
+
+  function refuse (head: RequestHead | undefined, body: OpenedMessage['body']): Problem | undefined {
+    if (head === undefined || !head.path.startsWith('/') || !METHODS.includes(head.method) || head.method === 'CONNECT') return new Problem('bad-request')
+    if (allowedAuthorities.size > 0 && !allowedAuthorities.has(authorityOf(head))) return new Problem('misdirected')
+    if (body !== undefined && (head.method === 'GET' || head.method === 'HEAD')) return new Problem('body-not-allowed')
+    return undefined
+  }
+
+  function checkDate ({ headers }: RequestHead): void {
+    const date = headers.find(([name]) => name === 'date')?.[1]
+    const time = date === undefined ? NaN : Date.parse(date)
+    // A date has whole seconds: half a second either way is rounding.
+    if (!(Math.abs(time - now()) <= replayWindow + 500)) throw new Problem('date')
+  }
+
+  async function openWhole (request: IncomingRequest): Promise<OpenedMessage> {
+    const announced = announcedLength(request)
+    if (announced !== undefined && announced > options.maxBodyBytes) throw new Problem('body-too-large')
+    let held = 0
+    const release = () => {
+      budget.give(held)
+      held = 0
+    }
+    const hold = (bytes: number) => {
+      if (held + bytes > options.maxBodyBytes) throw new Problem('body-too-large')
+      if (!budget.take(bytes)) throw new Problem('overloaded')
+      held += bytes
+    }
+    try {
+      const pieces: Buffer[] = []
+      for await (const piece of await payload(request)) {
+        hold(piece.length)
+        pieces.push(piece)
+      }
+      const message = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+      const opened = await openRequest(message, (header, enc) => ring.decapsulate(header, enc))
+      const { head, body } = await read(() => readRequest(opened.request))
+      return {
+        keyId: opened.header.keyId,
+        enc: opened.enc,
+        head,
+        body,
+        release,
+        seal: async (response) => ({
+          status: 200,
+          headers: OUTER_HEADERS.ohttp,
+          body: Buffer.from(opened.sealResponse(await encodeWhole(response, hold, options.padding)))
+        })
+      }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
+    const opened = await openChunkedRequest(await payload(request), (header, enc) => ring.decapsulate(header, enc))
+    const { head, body } = await read(() => readRequestStream(opened.pieces))
+    return {
+      keyId: opened.header.keyId,
+      enc: opened.enc,
+      head,
+      body,
+      seal: async (response) => ({
+        status: 200,
+        headers: OUTER_HEADERS['ohttp-chunked'],
+        body: await sealStream(response, opened.createResponseSealer(), options.padding)
+      })
+    }
+  }
+
+  return { open }
+}
+
+/** The first authority that a request names, in lower case. */
+function authorityOf ({ authority, headers }: RequestHead): string {
+  return (authority || (headers.find(([name]) => name === 'host')?.[1] ?? '')).toLowerCase()
+}
+
+/** The body as it arrives, in one piece where it is there already. */
+async function payload (request: IncomingRequest): Promise<AsyncIterable<Buffer>> {
+  const whole = await arrived(request.payload, announcedLength(request))
+  return whole === undefined ? request.payload : onePiece(whole)
+}
+
+async function * onePiece (piece: Buffer): AsyncGenerator<Buffer> {
+  yield piece
+}
+
+/** What is inside is authentic, so a message that is no HTTP request is answered inside: without head. */
+async function read (message: () => InnerRequest | Promise<InnerRequest>): Promise<Partial<InnerRequest>> {
+  try {
+    return await message()
+  } catch (error) {
+    if (error instanceof BhttpError) return {}
+    throw error
+  }
+}
+
+/** What is wrong before the request is known to be authentic is told in one way, but for what the client can mend. */
+function refusal (error: unknown): unknown {
+  if (error instanceof OhttpError) return new Problem(error.code === 'ERR_OHTTP_KEY' ? 'ohttp-key' : 'cannot-open', { cause: error })
+  if (error instanceof ReplayStoreError) return new Problem('replay-store', { cause: error })
+  return error
+}

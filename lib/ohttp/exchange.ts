@@ -1,0 +1,127 @@
+/**
+ * Binary HTTP inside OHTTP, on the server: a request comes out as head and body, a response goes in as head and body.
+ * Streams are passed on piece by piece.
+ */
+import { Readable } from 'node:stream'
+import { createRequestReader } from '../protocols/bhttp-reader.ts'
+import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
+import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
+import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
+import { OhttpError } from '../protocols/ohttp.ts'
+import type { ChunkSealer, RequestPiece } from './gateway.ts'
+
+export interface InnerRequest {
+  readonly head: RequestHead
+  /**
+   * A Buffer where all of it is here and authentic, undefined where that is nothing. A stream otherwise, which ends only
+   * when the final chunk was authentic, and errors when anything is wrong (OhttpError, BhttpError, the source's error).
+   * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
+   */
+  readonly body: Buffer | Readable | undefined
+}
+
+/** Reads a request that is there as a whole. @throws {BhttpError} */
+export function readRequest (request: Uint8Array, limits?: BhttpLimits): InnerRequest {
+  const reader = createRequestReader(limits)
+  return complete([...reader.push(request), ...reader.end()])
+}
+
+/** Requests with these methods seldom have a body: it is worth waiting to see, and to forward none where there is none. */
+const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/**
+ * Reads a request that is still arriving: resolves when its head is there, and it is clear whether to expect a body.
+ *
+ * @throws {BhttpError} or what the pieces throw
+ */
+export async function readRequestStream (
+  pieces: AsyncGenerator<RequestPiece, void, void>, limits?: BhttpLimits
+): Promise<InnerRequest> {
+  const reader = createRequestReader(limits)
+  const early: BhttpRequestEvent[] = []
+  for (;;) {
+    const { value, done } = await pieces.next()
+    if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+    early.push(...reader.push(value.bytes))
+    if (value.final) return complete([...early, ...reader.end()])
+    const [first, next] = early
+    if (first?.type === 'request' && (next !== undefined || !BODILESS.has(first.head.method))) {
+      return { head: first.head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }) }
+    }
+  }
+}
+
+async function * readBody (
+  pieces: AsyncGenerator<RequestPiece, void, void>, reader: ReturnType<typeof createRequestReader>, early: BhttpRequestEvent[]
+): AsyncGenerator<Uint8Array, void, void> {
+  yield * contentOf(early)
+  for await (const { bytes, final } of pieces) {
+    yield * contentOf(reader.push(bytes))
+    if (final) {
+      yield * contentOf(reader.end())
+      return
+    }
+  }
+  throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+}
+
+/** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
+function contentOf (events: readonly BhttpRequestEvent[]): Buffer[] {
+  const content: Uint8Array[] = []
+  for (const event of events) if (event.type === 'content') content.push(event.bytes)
+  const [only] = content
+  if (only === undefined) return []
+  return [content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)]
+}
+
+function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
+  const [first] = events
+  // A reader that has ended without an error has given a head first.
+  if (first?.type !== 'request') throw new OhttpError('ERR_OHTTP_OPEN')
+  return { head: first.head, body: contentOf(events)[0] }
+}
+
+/**
+ * Writes a response piece by piece: each call returns octets to send, and to flush, at once. The head goes with what
+ * comes first. Where a response breaks off, do not call `end`: the client then knows.
+ */
+export interface ResponseWriter {
+  /** The head by itself, where the content is not there yet; nothing, where it was sent. */
+  head (): Uint8Array
+  /** Nothing, for nothing. */
+  content (bytes: Uint8Array): Uint8Array
+  end (): Uint8Array
+  /** All at once, instead of the others: one chunk where it fits. */
+  whole (content: Uint8Array): Uint8Array
+}
+
+const NOTHING = new Uint8Array()
+
+/**
+ * @param padTo the message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all
+ * @throws {BhttpError} the head cannot be written
+ */
+export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, padTo = 0): ResponseWriter {
+  let before: Uint8Array = encodeResponseHead(head)
+  let length = 0
+
+  /** These parts, with the head in front where it was not sent. */
+  function next (...parts: Uint8Array[]): Buffer {
+    const joined = Buffer.concat([before, ...parts])
+    before = NOTHING
+    length += joined.length
+    return joined
+  }
+
+  return {
+    head: () => before.length === 0 ? NOTHING : sealer.seal(next()),
+    // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
+    content: (bytes) => bytes.length === 0 ? NOTHING : sealer.seal(next(contentChunkPrefix(bytes.length), bytes)),
+    end () {
+      const last = next(encodeEnd())
+      const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
+      return sealer.final(Buffer.concat([last], last.length + padding))
+    },
+    whole: (content) => sealer.final(encodeResponse(head, { content, padTo }))
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The gateway's side of OHTTP: opens requests, one-shot (RFC 9458) and chunked (draft-ietf-ohai-chunked-ohttp-08), and
+ * makes what seals their responses. Whoever calls this has the private keys; this only asks for shared secrets.
+ */
+import { randomBytes } from 'node:crypto'
+import { createAead } from '../hpke/aead.ts'
+import { expand, extract } from '../hpke/hmac.ts'
+import { createRecipientFactory } from '../hpke/recipient.ts'
+import type { Recipient, RecipientFactory } from '../hpke/recipient.ts'
+import { ByteQueue } from '../protocols/byte-queue.ts'
+import { computeNonce } from '../protocols/nonce.ts'
+import { Deframer, chunkAad, chunkPrefix, chunksOf } from '../protocols/ohttp-chunks.ts'
+import {
+  CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, decodeHeader, requestInfo,
+  responseSizes
+} from '../protocols/ohttp.ts'
+import type { Labels, RequestHeader } from '../protocols/ohttp.ts'
+
+const NONE = new Uint8Array(0)
+
+/**
+ * The KEM's shared secret for enc, under the key and the algorithms that the header names.
+ *
+ * It throws OhttpError ERR_OHTTP_KEY where the key is not known, is of another KEM, or does not offer the algorithms;
+ * anything else it throws counts as a message that cannot be opened.
+ */
+export type Decapsulate = (header: RequestHeader, enc: Uint8Array) => Uint8Array | Promise<Uint8Array>
+
+interface Opened {
+  readonly header: RequestHeader
+  /** Unique to the request: together with the key id, what replays are recognised by (RFC 9458, section 6.5). */
+  readonly enc: Uint8Array
+}
+
+export interface OpenedRequest extends Opened {
+  /** Binary HTTP. */
+  readonly request: Uint8Array
+  /** A whole Binary HTTP response as message/ohttp-res. The nonce is for tests and vectors. */
+  sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Uint8Array
+}
+
+/** Opens a message/ohttp-req. @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN */
+export async function openRequest (message: Uint8Array, decapsulate: Decapsulate): Promise<OpenedRequest> {
+  const { header, Nenc } = decodeHeader(message)
+  const ciphertextAt = HEADER_LENGTH + Nenc
+  const enc = message.subarray(HEADER_LENGTH, ciphertextAt)
+  if (enc.length < Nenc) throw new OhttpError('ERR_OHTTP_OPEN')
+  const recipient = await setupRecipient(header, enc, LABELS, decapsulate)
+  return {
+    header,
+    enc,
+    request: openPiece(recipient, message.subarray(ciphertextAt), NONE),
+    sealResponse (response, responseNonce) {
+      const { nonce, seal } = createResponseKey(recipient, header, enc, LABELS, responseNonce)
+      return Buffer.concat([nonce, ...seal(response, NONE)])
+    }
+  }
+}
+
+export interface RequestPiece {
+  /** Binary HTTP, at most 16384 octets. Empty only where final. */
+  readonly bytes: Uint8Array
+  /** Nothing follows, and the client said so under the key. */
+  readonly final: boolean
+}
+
+/** Seals the chunks of a response, each as soon as there is something to send. */
+export interface ChunkSealer {
+  /** More of the response, one chunk for every 16384 octets of it. The response nonce comes with the first call. */
+  seal (plaintext: Uint8Array): Uint8Array
+  /** The rest of the response, possibly nothing, with the proof of its end. Never call it for a response that broke off. */
+  final (plaintext?: Uint8Array): Uint8Array
+}
+
+export interface OpenedChunkedRequest extends Opened {
+  /**
+   * The request as it arrives, to be read once. Throws an OhttpError where a piece is not authentic (ERR_OHTTP_OPEN) or
+   * where the source ends before the final chunk (ERR_OHTTP_INCOMPLETE), and whatever the source throws.
+   */
+  readonly pieces: AsyncGenerator<RequestPiece, void, void>
+  /** To be made once per request. The nonce is for tests and vectors. */
+  createResponseSealer (responseNonce?: Uint8Array): ChunkSealer
+}
+
+/**
+ * Opens a message/ohttp-chunked-req as it arrives: resolves as soon as the encapsulated key is there and decapsulated,
+ * which proves nothing yet; the first piece does.
+ *
+ * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut off
+ * the response that says what was wrong with it.
+ *
+ * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
+ */
+export async function openChunkedRequest (
+  source: AsyncIterable<Uint8Array>, decapsulate: Decapsulate
+): Promise<OpenedChunkedRequest> {
+  const iterator = source[Symbol.asyncIterator]()
+  const queue = new ByteQueue()
+  const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
+  const enc = Uint8Array.from(await read(iterator, queue, Nenc))
+  const recipient = await setupRecipient(header, enc, CHUNKED_LABELS, decapsulate)
+  return {
+    header,
+    enc,
+    pieces: openPieces(iterator, queue.take(queue.length) ?? NONE, recipient),
+    createResponseSealer: (responseNonce) =>
+      createChunkSealer(createResponseKey(recipient, header, enc, CHUNKED_LABELS, responseNonce))
+  }
+}
+
+async function read (iterator: AsyncIterator<Uint8Array>, queue: ByteQueue, length: number): Promise<Uint8Array> {
+  for (;;) {
+    const bytes = queue.take(length)
+    if (bytes !== undefined) return bytes
+    const { value, done } = await iterator.next()
+    if (done === true) throw new OhttpError('ERR_OHTTP_OPEN')
+    queue.push(value)
+  }
+}
+
+async function * openPieces (
+  iterator: AsyncIterator<Uint8Array>, rest: Uint8Array, recipient: Recipient
+): AsyncGenerator<RequestPiece, void, void> {
+  const deframer = new Deframer()
+  for (let bytes = rest; ;) {
+    for (const { ciphertext } of deframer.push(bytes)) {
+      yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
+    }
+    deframer.settle()
+    const next = await iterator.next()
+    if (next.done === true) break
+    bytes = next.value
+  }
+  yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
+}
+
+/** By label, key id, KEM and AEAD: what a key schedule takes from them is the same for every request. */
+const factories = new Map<string, RecipientFactory>()
+
+async function setupRecipient (
+  header: RequestHeader, enc: Uint8Array, labels: Labels, decapsulate: Decapsulate
+): Promise<Recipient> {
+  const secret = await sharedSecret(header, enc, decapsulate)
+  // After decapsulation, so that only keys that exist get here: at most 256 ids, two KEMs, three AEADs, two labels.
+  const name = `${labels.request.length} ${header.keyId} ${header.kemId} ${header.aeadId}`
+  let createRecipient = factories.get(name)
+  if (createRecipient === undefined) {
+    createRecipient = createRecipientFactory(header, requestInfo(header, labels))
+    factories.set(name, createRecipient)
+  }
+  return createRecipient(secret)
+}
+
+async function sharedSecret (header: RequestHeader, enc: Uint8Array, decapsulate: Decapsulate): Promise<Uint8Array> {
+  try {
+    return await decapsulate(header, enc)
+  } catch (cause) {
+    if (cause instanceof OhttpError && cause.code === 'ERR_OHTTP_KEY') throw cause
+    throw new OhttpError('ERR_OHTTP_OPEN', { cause })
+  }
+}
+
+function openPiece (recipient: Recipient, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array {
+  try {
+    return recipient.open(ciphertext, aad)
+  } catch (cause) {
+    throw new OhttpError('ERR_OHTTP_OPEN', { cause })
+  }
+}
+
+interface ResponseKey {
+  /** Goes in front of the response. */
+  readonly nonce: Uint8Array
+  /** Seals the next piece: ciphertext and tag. */
+  seal (plaintext: Uint8Array, aad: Uint8Array): [Uint8Array, Uint8Array]
+}
+
+/** RFC 9458, section 4.4; with the counter of the chunked form, which starts at the same nonce. */
+function createResponseKey (
+  recipient: Recipient, { aeadId }: RequestHeader, enc: Uint8Array, labels: Labels, responseNonce?: Uint8Array
+): ResponseKey {
+  const { Nk, Nn, nonceLength } = responseSizes(aeadId)
+  const nonce = responseNonce ?? randomBytes(nonceLength)
+  const prk = extract(Buffer.concat([enc, nonce]), recipient.export(labels.response, nonceLength))
+  const aead = createAead(aeadId, expand(prk, Nk, RESPONSE_KEY_LABEL))
+  const baseNonce = expand(prk, Nn, RESPONSE_NONCE_LABEL)
+  let n = 0
+  return { nonce, seal: (plaintext, aad) => aead.seal(computeNonce(baseNonce, n++), plaintext, aad) }
+}
+
+function createChunkSealer (key: ResponseKey): ChunkSealer {
+  let finished = false
+  let unsent: Uint8Array[] = [key.nonce]
+  function sealChunks (plaintext: Uint8Array, end: boolean): Uint8Array {
+    // Sealed or not: a second end would be a second message under one key.
+    if (finished) throw new TypeError('The response has ended')
+    finished = end
+    const parts = unsent
+    unsent = []
+    for (const { bytes, final } of chunksOf(plaintext, end)) {
+      const [ciphertext, tag] = key.seal(bytes, chunkAad(final))
+      parts.push(chunkPrefix(ciphertext.length + tag.length, final), ciphertext, tag)
+    }
+    return Buffer.concat(parts)
+  }
+  return {
+    seal: (plaintext) => sealChunks(plaintext, false),
+    final: (plaintext = NONE) => sealChunks(plaintext, true)
+  }
+}

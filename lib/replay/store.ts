@@ -1,0 +1,27 @@
+/** Remembers which requests were seen, so that each is forwarded once (RFC 9458, section 6.5). */
+import { createHash } from 'node:crypto'
+
+export interface ReplayStore {
+  /**
+   * True for the first request with this digest, and from then on false, for at least the time the store was made for.
+   * One atomic step.
+   *
+   * @throws {ReplayStoreError} it cannot tell: the request must not be forwarded
+   */
+  admit (digest: Buffer): boolean | Promise<boolean>
+  /** Says why it cannot tell at present, or undefined where it can. */
+  problem (): string | undefined
+  close (): Promise<void>
+}
+
+export class ReplayStoreError extends Error {
+  override readonly name = 'ReplayStoreError'
+  readonly code = 'ERR_REPLAY_STORE'
+}
+
+export const DIGEST_BYTES = 16
+
+/** What a request is remembered by: the first 16 octets of SHA-256 over key id and encapsulated key. */
+export function replayDigest (keyId: number, enc: Uint8Array): Buffer {
+  return createHash('sha256').update(Uint8Array.of(keyId)).update(enc).digest().subarray(0, DIGEST_BYTES)
+}

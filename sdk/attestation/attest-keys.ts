@@ -1,0 +1,56 @@
+/** Asks a proxy to prove its keys: a fresh nonce, one request, one verdict. */
+import type { KeyKind } from '../../lib/protocols/attestation.ts'
+import { MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES } from '../../lib/protocols/attestation.ts'
+import { encodeBase64url } from '../../lib/protocols/base64url.ts'
+import type { Verdict } from './checks.ts'
+import type { VerifyOptions } from './context.ts'
+import { fetchOctets } from './http.ts'
+import { parseAttestationPolicy } from './policy.ts'
+import type { AttestationPolicy } from './policy.ts'
+import { verifyAttestation } from './verify.ts'
+
+export const ATTESTATION_PATH = '/polaris-container/attestation'
+
+export interface AttestKeysOptions extends Omit<VerifyOptions, 'nonce'> {
+  /** Of the proxy; a path in it is kept as a prefix. */
+  readonly baseURL: string | URL
+  readonly policy: AttestationPolicy
+}
+
+export interface AttestedKeys {
+  readonly verdict: Verdict
+  /** By kind, the one to encrypt to first. Empty unless the verdict is `verified`. */
+  readonly keys: ReadonlyMap<KeyKind, ReadonlyArray<Uint8Array<ArrayBuffer>>>
+}
+
+/**
+ * @throws {AttestationFetchError} the proxy cannot be asked, or has no answer now
+ * @throws {AttestationDocumentError} the answer is not an attestation document
+ * @throws {AttestationPolicyError}
+ */
+export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOptions): Promise<AttestedKeys> {
+  parseAttestationPolicy(policy)
+  const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
+  const url = new URL(baseURL)
+  url.pathname = url.pathname.replace(/\/+$/, '') + ATTESTATION_PATH
+  url.search = `?nonce=${encodeBase64url(nonce)}`
+  url.hash = ''
+  const document = await fetchOctets(options.fetch ?? fetch, url, MAX_DOCUMENT_BYTES)
+  const verdict = await verifyAttestation(document, policy, { ...options, nonce })
+  const keys = new Map<KeyKind, Array<Uint8Array<ArrayBuffer>>>()
+  for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...keys.get(kind) ?? [], value])
+  return { verdict, keys }
+}
+
+/** What the SDK throws where a verdict does not verify. The message names the checks that failed. */
+export class AttestationError extends Error {
+  override readonly name = 'AttestationError'
+  readonly code = 'ERR_ATTESTATION'
+  readonly verdict: Verdict
+
+  constructor (verdict: Verdict) {
+    const failed = verdict.checks.filter(({ outcome }) => outcome === 'failed')
+    super(`Attestation failed: ${failed.map(({ name, detail }) => `${name} (${detail})`).join('; ')}`)
+    this.verdict = verdict
+  }
+}

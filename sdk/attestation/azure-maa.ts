@@ -1,0 +1,51 @@
+/**
+ * Appraises a token of Microsoft Azure Attestation for confidential containers on SEV-SNP: Microsoft verified the
+ * report and says what was in it; host data names the containers that may run.
+ */
+import { MEDIA_TYPES } from '../../lib/protocols/attestation.ts'
+import { encodeBase64url } from '../../lib/protocols/base64url.ts'
+import { check, oneOfCheck, show, skipped } from './checks.ts'
+import type { Findings } from './checks.ts'
+import type { VerifierContext } from './context.ts'
+import type { AzureMaaPolicy } from './policy.ts'
+import { claim, readToken, signatureCheck, timeChecks } from './token.ts'
+
+export async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy): Promise<Findings> {
+  const read = readToken(context, MEDIA_TYPES.jwt)
+  if (!read) return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
+  const { token, claims } = read
+  // The issuer claim only chooses among those that the policy pins; it never makes an address.
+  const issuer = policy.issuers.find(pinned => pinned === claims.iss) ?? policy.issuers[0]
+  if (issuer === undefined) return { checks: [check('issuer', false, 'The policy names no issuer')], presented: {} }
+  const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
+  if (signature.outcome === 'failed') return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
+
+  const snp = (name: string) => claim(claims, `x-ms-sevsnpvm-${name}`)
+  const { minimumGuestSvn } = policy
+  const guestSvn = snp('guestsvn')
+  return {
+    checks: [
+      signature,
+      check('issuer', claims.iss === issuer, `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`),
+      ...timeChecks(context, claims),
+      check('bound', claim(claims, 'x-ms-runtime', 'nonce') === encodeBase64url(context.binding), 'The runtime data holds the binding of nonce and keys'),
+      check('attestation-type', claim(claims, 'x-ms-attestation-type') === 'sevsnpvm', `The attestation type is ${show(claim(claims, 'x-ms-attestation-type'))}`),
+      check('compliance', claim(claims, 'x-ms-compliance-status') === 'azure-compliant-uvm', `The compliance status is ${show(claim(claims, 'x-ms-compliance-status'))}`),
+      check('debug', snp('is-debuggable') === false || policy.allowDebug === true, `Debuggable is ${show(snp('is-debuggable'))}`),
+      check('vmpl', snp('vmpl') === 0, `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`),
+      oneOfCheck('host-data', 'The host data', policy.hostData, snp('hostdata')),
+      oneOfCheck('measurement', 'The launch measurement', policy.measurements, snp('launchmeasurement')),
+      minimumGuestSvn === undefined
+        ? skipped('guest-svn', `The guest's security version is ${show(guestSvn)}; the policy accepts any`)
+        : check('guest-svn', typeof guestSvn === 'number' && guestSvn >= minimumGuestSvn, `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`)
+    ],
+    presented: {
+      'azure-maa': {
+        issuers: [issuer],
+        ...typeof snp('hostdata') === 'string' && { hostData: [String(snp('hostdata'))] },
+        ...typeof guestSvn === 'number' && { minimumGuestSvn: guestSvn },
+        ...snp('is-debuggable') !== false && { allowDebug: true }
+      }
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/** Verdicts: lists of named checks, each with its outcome and a detail fit to be shown to a person. */
+import type { AttestedKey, TeeKind } from '../../lib/protocols/attestation.ts'
+import type { PlatformPolicies } from './policy.ts'
+
+/** `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which. */
+export type Outcome = 'passed' | 'failed' | 'skipped'
+
+export interface Check {
+  /** Stable, kebab-case; docs/attestation.md lists them. */
+  readonly name: string
+  readonly outcome: Outcome
+  /** Printable ASCII. Names what was expected and what was presented; holds no token. */
+  readonly detail: string
+}
+
+export interface Verdict {
+  /** No check failed. */
+  readonly verified: boolean
+  readonly tee: TeeKind
+  readonly checks: readonly Check[]
+  /** The keys that the document covers. Trust them only where `verified` is true. */
+  readonly keys: readonly AttestedKey[]
+  /** The policy section that pins exactly what was presented; what `polaris policy init` writes, for review. */
+  readonly presented: PlatformPolicies
+}
+
+/** What a platform's verifier finds. */
+export interface Findings {
+  readonly checks: readonly Check[]
+  readonly presented: PlatformPolicies
+}
+
+export function check (name: string, passed: boolean, detail: string): Check {
+  return { name, outcome: passed ? 'passed' : 'failed', detail: printable(detail) }
+}
+
+export function skipped (name: string, detail: string): Check {
+  return { name, outcome: 'skipped', detail: printable(detail) }
+}
+
+/**
+ * A check against a list of accepted values. Without a list there is nothing to check, and the detail says so.
+ *
+ * @param subject what the value is, e.g. 'The image digest'
+ */
+export function oneOfCheck (name: string, subject: string, accepted: ReadonlyArray<string | number> | undefined, presented: unknown): Check {
+  if (!accepted) return skipped(name, `${subject} is ${show(presented)}; the policy accepts any`)
+  const found = accepted.some(value => value === presented)
+  return check(name, found, `${subject} is ${show(presented)}${found ? '' : ', which the policy does not accept'}`)
+}
+
+/** A value from the wire for a detail: JSON, shortened. */
+export function show (value: unknown): string {
+  const text = value === undefined ? 'absent' : JSON.stringify(value)
+  return text.length > 160 ? `${text.slice(0, 157)}...` : text
+}
+
+/** Presented values are the other side's choice: no control or direction characters reach a terminal. */
+function printable (text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?')
+}

@@ -1,0 +1,67 @@
+/** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
+
+const TIMEOUT_MS = 10_000
+
+/** The other side could not be asked, or answered with something unusable. */
+export class AttestationFetchError extends Error {
+  override readonly name = 'AttestationFetchError'
+  readonly code = 'ERR_ATTESTATION_FETCH'
+  /** HTTP status, where there was an answer. */
+  readonly status: number | undefined
+
+  constructor (message: string, options?: ErrorOptions & { status?: number }) {
+    super(message, options)
+    this.status = options?.status
+  }
+}
+
+/**
+ * @returns the body of a 200 answer, at most maxBytes octets
+ * @throws {AttestationFetchError}
+ */
+export async function fetchOctets (fetcher: typeof fetch, url: string | URL, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { host } = new URL(url)
+  try {
+    const response = await fetcher(url, {
+      headers: { accept: 'application/json' },
+      cache: 'no-store',
+      credentials: 'omit',
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS)
+    })
+    if (response.status !== 200) {
+      await response.body?.cancel()
+      throw new AttestationFetchError(`${host} answered ${response.status}`, { status: response.status })
+    }
+    return await collect(response, maxBytes)
+  } catch (cause) {
+    throw cause instanceof AttestationFetchError ? cause : new AttestationFetchError(`${host} cannot be asked`, { cause })
+  }
+}
+
+/** With a reader, since not every browser can iterate a stream. */
+async function collect (response: Response, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const collected = new Uint8Array(maxBytes)
+  if (!response.body) return collected.slice(0, 0)
+  const reader = response.body.getReader()
+  let length = 0
+  for (let part = await reader.read(); part.value; part = await reader.read()) {
+    if (length + part.value.length > maxBytes) {
+      await reader.cancel()
+      throw new AttestationFetchError(`The answer has more than ${maxBytes} octets`)
+    }
+    collected.set(part.value, length)
+    length += part.value.length
+  }
+  return collected.slice(0, length)
+}
+
+/** @throws {AttestationFetchError} */
+export async function fetchJson (fetcher: typeof fetch, url: string | URL): Promise<unknown> {
+  const body = await fetchOctets(fetcher, url, 256 * 1024)
+  try {
+    return JSON.parse(new TextDecoder().decode(body))
+  } catch (cause) {
+    throw new AttestationFetchError(`${new URL(url).host} did not answer with JSON`, { cause })
+  }
+}

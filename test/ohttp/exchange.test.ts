@@ -1,0 +1,197 @@
+import t from 'tap'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { generateKemKeyPair } from '../../lib/hpke/kem.ts'
+import { createResponseWriter, readRequest, readRequestStream } from '../../lib/ohttp/exchange.ts'
+import { openChunkedRequest } from '../../lib/ohttp/gateway.ts'
+import type { ChunkSealer, RequestPiece } from '../../lib/ohttp/gateway.ts'
+import { readResponse, requestStream } from '../../lib/protocols/bhttp-stream.ts'
+import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../lib/protocols/bhttp-writer.ts'
+import { concat } from '../../lib/protocols/bytes.ts'
+import { startChunkedExchange } from '../../lib/protocols/ohttp-client.ts'
+import type { ChunkedExchange } from '../../lib/protocols/ohttp-client.ts'
+import { collectStream, encryptionKey, gatewayWith, streamOf } from '../fixtures/ohttp.ts'
+import { oneByOne } from '../fixtures/vectors.ts'
+
+const KEY_PAIR = generateKemKeyPair(0x20)
+const HEAD = { method: 'POST', scheme: 'https', authority: 'a.example', path: '/p?q', headers: [] }
+const OK = { status: 200, headers: [['x', '1']] as const }
+
+async function start (): Promise<ChunkedExchange> {
+  return await startChunkedExchange(encryptionKey(1, KEY_PAIR))
+}
+
+async function * pieces (messages: readonly Uint8Array[]): AsyncGenerator<RequestPiece, void, void> {
+  for (const [i, bytes] of messages.entries()) yield { bytes, final: i === messages.length - 1 }
+}
+
+/** A sealer that does not seal: what it is given shows. */
+function openSealer (chunks: Uint8Array[]): ChunkSealer {
+  const keep = (plaintext: Uint8Array = new Uint8Array()): Uint8Array => {
+    chunks.push(Uint8Array.from(plaintext))
+    return plaintext
+  }
+  return { seal: keep, final: keep }
+}
+
+t.test('a request and a response stream through client and gateway', async (t) => {
+  const client = await start()
+  const sent = Array.from({ length: 10 }, (_, i) => new Uint8Array(10_000 * i).fill(i))
+  const source = streamOf(sent).pipeThrough(requestStream(HEAD)).pipeThrough(client.sealStream())
+  const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
+  const { head, body } = await readRequestStream(opened.pieces)
+  t.strictSame(head, HEAD)
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  t.ok((await buffer(body)).equals(Buffer.concat(sent)))
+
+  const writer = createResponseWriter(opened.createResponseSealer(), OK)
+  const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
+  const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
+  t.strictSame(response.head, OK)
+  t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
+})
+
+t.test('a whole response comes in one chunk, padded if asked for', async (t) => {
+  for (const padTo of [undefined, 512]) {
+    const client = await start()
+    const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+    const { head, body } = await readRequestStream(opened.pieces)
+    t.strictSame([head, body], [HEAD, undefined])
+    const whole = createResponseWriter(opened.createResponseSealer(), OK, padTo).whole(Buffer.from('content'))
+    if (padTo !== undefined) t.equal(whole.length, 16 + 1 + padTo + 16)
+    const response = await readResponse(streamOf(oneByOne(whole)).pipeThrough(client.openStream()))
+    t.strictSame(response.head, OK)
+    t.equal((await collectStream(response.body)).toString(), 'content')
+  }
+})
+
+t.test('the client sees the head, and each piece of content, as soon as it is written', async (t) => {
+  const client = await start()
+  const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const writer = createResponseWriter(opened.createResponseSealer(), OK)
+  const wire = new TransformStream<Uint8Array, Uint8Array>()
+  const out = wire.writable.getWriter()
+  const reading = readResponse(wire.readable.pipeThrough(client.openStream()))
+  await out.write(writer.head())
+  const { head, body } = await reading
+  t.equal(head.status, 200)
+  const reader = body.getReader()
+  for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
+    const read = reader.read()
+    await out.write(writer.content(Buffer.from(event)))
+    t.equal(Buffer.from((await read).value ?? []).toString(), event)
+  }
+  const last = reader.read()
+  await Promise.all([out.close(), t.rejects(last, { code: 'ERR_OHTTP_INCOMPLETE' }, 'no end was written')])
+})
+
+t.test('content becomes one chunk each, and nothing is written for nothing', async (t) => {
+  const chunks: Uint8Array[] = []
+  const writer = createResponseWriter(openSealer(chunks), OK)
+  writer.head()
+  writer.content(new Uint8Array(50_000))
+  t.equal(writer.content(new Uint8Array()).length, 0)
+  t.strictSame(chunks.slice(1).map(({ length }) => length), [4 + 50_000])
+  t.equal(writer.head().length, 0)
+})
+
+t.test('a request that is there at once has a Buffer, or no body', async (t) => {
+  const content = Buffer.from('some content')
+  t.strictSame(readRequest(encodeRequest(HEAD)), { head: HEAD, body: undefined })
+  t.strictSame(readRequest(encodeRequest(HEAD, { content })).body, content)
+  for (const split of [[encodeRequest(HEAD, { content })], oneByOne(encodeRequestHead(HEAD)), [encodeRequestHead(HEAD), concat(encodeEnd())]]) {
+    const { head } = await readRequestStream(pieces(split))
+    t.strictSame(head, HEAD)
+  }
+  // Headers of nothing left out: the head is complete only with the end.
+  const short = encodeRequest(HEAD).subarray(0, -1)
+  t.strictSame(await readRequestStream(pieces(oneByOne(short))), { head: HEAD, body: undefined })
+  const late = await readRequestStream(pieces([encodeRequestHead(HEAD), concat(contentChunkPrefix(12), content, encodeEnd([['t', 'v']]))]))
+  if (!(late.body instanceof Readable)) throw new Error('a stream')
+  t.ok((await buffer(late.body)).equals(content))
+})
+
+t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {
+  const start = concat(encodeRequestHead(HEAD), contentChunkPrefix(5), Buffer.from('ab'))
+  async function * interrupted (): AsyncGenerator<RequestPiece, void, void> {
+    yield { bytes: start, final: false }
+    throw new Error('connection reset')
+  }
+  async function * unfinished (): AsyncGenerator<RequestPiece, void, void> {
+    yield { bytes: start, final: false }
+  }
+  const cases: [string, AsyncGenerator<RequestPiece, void, void>, { message: string } | { code: string }][] = [
+    ['the source fails', interrupted(), { message: 'connection reset' }],
+    ['no final piece', unfinished(), { code: 'ERR_OHTTP_INCOMPLETE' }],
+    ['authentic, but cut short', pieces([start, new Uint8Array()]), { code: 'ERR_BHTTP_TRUNCATED' }],
+    ['malformed padding', pieces([start, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { code: 'ERR_BHTTP_MALFORMED' }]
+  ]
+  for (const [name, source, expected] of cases) {
+    const { body } = await readRequestStream(source)
+    if (!(body instanceof Readable)) throw new Error('a stream')
+    await t.rejects(buffer(body), expected, name)
+  }
+  await t.rejects(readRequestStream(pieces([Uint8Array.of(9)])), { code: 'ERR_BHTTP_MALFORMED' })
+  await t.rejects(readRequestStream(pieces([])), { code: 'ERR_OHTTP_INCOMPLETE' })
+})
+
+t.test('content that is cut into octets leaves in one piece for each that came', async (t) => {
+  const crumbs = concat(...Array.from({ length: 1000 }, (_, i) => Uint8Array.of(1, i)))
+  const { body } = await readRequestStream(pieces([encodeRequestHead(HEAD), crumbs, crumbs, concat(encodeEnd())]))
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const lengths: number[] = []
+  for await (const piece of body) if (piece instanceof Uint8Array) lengths.push(piece.length)
+  t.strictSame(lengths, [1000, 1000])
+})
+
+t.test('pieces are taken only as the body is read', async (t) => {
+  let taken = 0
+  let returned = false
+  async function * endless (): AsyncGenerator<RequestPiece, void, void> {
+    try {
+      yield { bytes: encodeRequestHead(HEAD), final: false }
+      for (;;) {
+        taken++
+        yield { bytes: concat(contentChunkPrefix(16382), new Uint8Array(16382)), final: false }
+      }
+    } finally {
+      returned = true
+    }
+  }
+  const { body } = await readRequestStream(endless())
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const iterator = body[Symbol.asyncIterator]()
+  await iterator.next()
+  await new Promise((resolve) => { setImmediate(resolve) })
+  t.ok(taken <= 10, `${taken} taken`)
+  body.destroy()
+  await once(body, 'close')
+  t.equal(returned, true)
+})
+
+t.test('a response is read with its informational ones and trailers, and refused where it breaks off', async (t) => {
+  const early = { status: 103, headers: [['link', '</a>']] as const }
+  const message = concat(encodeResponseHead(OK, [early]), contentChunkPrefix(2), Buffer.from('ab'), encodeEnd([['t', 'v']]))
+  for (const split of [[message], oneByOne(message)]) {
+    const { informational, head, body, trailers } = await readResponse(streamOf(split))
+    t.strictSame([informational, head], [[early], OK])
+    t.equal((await collectStream(body)).toString(), 'ab')
+    t.strictSame(trailers, [['t', 'v']])
+  }
+  t.equal((await collectStream((await readResponse(streamOf([encodeResponse({ status: 204, headers: [] }).subarray(0, -1)]))).body)).length, 0)
+  await t.rejects(readResponse(streamOf([message.subarray(0, 5)])), { code: 'ERR_BHTTP_TRUNCATED' })
+  const broken = await readResponse(streamOf([message.subarray(0, -7)]))
+  await t.rejects(collectStream(broken.body), { code: 'ERR_BHTTP_TRUNCATED' })
+})
+
+t.test('cancelling a response cancels what it is read from', async (t) => {
+  let reason: unknown
+  const source = new ReadableStream<Uint8Array>({
+    start (controller) { controller.enqueue(encodeResponseHead(OK)) },
+    cancel (given) { reason = given }
+  })
+  const { body } = await readResponse(source)
+  await body.cancel('no longer wanted')
+  t.equal(reason, 'no longer wanted')
+})

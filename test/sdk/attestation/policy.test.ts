@@ -1,0 +1,108 @@
+// Policies: what is well-formed, and that one which pins nothing is refused unless it says so by name.
+import fc from 'fast-check'
+import t from 'tap'
+import { AttestationPolicyError, parseAttestationPolicy } from '../../../sdk/attestation/index.ts'
+
+const HASH_256 = 'ab'.repeat(32)
+const HASH_384 = 'cd'.repeat(48)
+
+const complete = {
+  version: 1,
+  maximumAgeSeconds: 300,
+  clockToleranceSeconds: 0,
+  allowCached: true,
+  development: true,
+  insecure: false,
+  platforms: {
+    'google-confidential-space': {
+      audience: 'polaris',
+      imageDigests: [`sha256:${HASH_256}`],
+      projectIds: ['p'],
+      serviceAccounts: ['a@p.iam.gserviceaccount.com'],
+      hardwareModels: ['GCP_AMD_SEV'],
+      environment: { A: ['1', ''] },
+      command: ['a', ''],
+      allowDebug: false
+    },
+    'azure-maa': { issuers: ['https://sharedneu.neu.attest.azure.net'], hostData: [HASH_256], measurements: [HASH_384], minimumGuestSvn: 1, allowDebug: false },
+    'sev-snp': { measurements: [HASH_384], hostData: [HASH_256], minimumTcb: { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 4 }, maximumVmpl: 3, products: ['Turin'], allowMigration: true },
+    tdx: { measurements: [{ mrtd: HASH_384, rtmr0: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384, rtmr3: HASH_384 }], tcbStatuses: ['UpToDate', 'SWHardeningNeeded'] },
+    simulated: { roots: ['A'.repeat(43)] }
+  }
+}
+
+t.test('a policy with every member is read, from text and from an object', async t => {
+  t.same(parseAttestationPolicy(JSON.stringify(complete)), complete)
+  t.same(parseAttestationPolicy(complete), complete)
+})
+
+const pinless: Array<[name: string, platforms: Record<string, unknown>]> = [
+  ['google-confidential-space', { 'google-confidential-space': { audience: 'polaris', projectIds: ['p'] } }],
+  ['google-confidential-space with an empty list', { 'google-confidential-space': { audience: 'polaris', imageDigests: [] } }],
+  ['azure-maa', { 'azure-maa': { issuers: ['https://a.example'], measurements: [HASH_384] } }],
+  ['sev-snp', { 'sev-snp': {} }],
+  ['sev-snp by host data, which the host chooses', { 'sev-snp': { hostData: [HASH_256] } }],
+  ['tdx', { tdx: {} }],
+  ['tdx by firmware alone', { tdx: { measurements: [{ mrtd: HASH_384 }] } }],
+  ['one of two platforms', { 'sev-snp': { measurements: [HASH_384] }, tdx: { measurements: [] } }]
+]
+for (const [name, platforms] of pinless) {
+  t.test(`${name}: pins nothing, and is refused unless it says insecure`, async t => {
+    t.throws(() => parseAttestationPolicy({ version: 1, platforms }), { code: 'ERR_ATTESTATION_POLICY', message: /pins no software/ })
+    t.doesNotThrow(() => parseAttestationPolicy({ version: 1, platforms, insecure: true }))
+  })
+}
+
+t.test('simulated evidence needs a development policy; insecure is not the word for it', async t => {
+  const platforms = { simulated: { roots: ['A'.repeat(43)] } }
+  t.throws(() => parseAttestationPolicy({ version: 1, platforms }), { message: /"development": true/ })
+  t.throws(() => parseAttestationPolicy({ version: 1, platforms, insecure: true }), { message: /"development": true/ })
+  t.doesNotThrow(() => parseAttestationPolicy({ version: 1, platforms, development: true }))
+  t.throws(() => parseAttestationPolicy({ version: 1, platforms: { simulated: {} }, development: true }), { message: /pins no software/ })
+})
+
+const snp = (members: Record<string, unknown>) => ({ version: 1, platforms: { 'sev-snp': { measurements: [HASH_384], ...members } } })
+const malformed: Array<[name: string, policy: unknown, member: string]> = [
+  ['null', null, 'policy'],
+  ['a list', [], 'policy'],
+  ['no version', { platforms: {} }, 'policy.version'],
+  ['another version', { version: 2, platforms: {} }, 'policy.version'],
+  ['no platforms', { version: 1 }, 'policy.platforms'],
+  ['empty platforms', { version: 1, platforms: {} }, 'policy.platforms'],
+  ['an unknown platform', { version: 1, platforms: { sgx: {} } }, 'policy.platforms.sgx'],
+  ['a misspelt member', snp({ measurment: [HASH_384] }), 'policy.platforms.sev-snp.measurment'],
+  ['a member named like a prototype\'s', snp({ constructor: 1 }), 'policy.platforms.sev-snp.constructor'],
+  ['a measurement in capitals', snp({ measurements: [HASH_384.toUpperCase()] }), 'policy.platforms.sev-snp.measurements[0]'],
+  ['a short measurement', snp({ measurements: [HASH_384, HASH_256] }), 'policy.platforms.sev-snp.measurements[1]'],
+  ['a measurement that is no list', snp({ measurements: HASH_384 }), 'policy.platforms.sev-snp.measurements'],
+  ['a flag as text', snp({ allowDebug: 'false' }), 'policy.platforms.sev-snp.allowDebug'],
+  ['a negative count', snp({ maximumVmpl: -1 }), 'policy.platforms.sev-snp.maximumVmpl'],
+  ['an unknown product', snp({ products: ['Rome'] }), 'policy.platforms.sev-snp.products[0]'],
+  ['no audience', { version: 1, platforms: { 'google-confidential-space': { imageDigests: [`sha256:${HASH_256}`] } } }, 'policy.platforms.google-confidential-space.audience'],
+  ['a digest without its algorithm', { version: 1, platforms: { 'google-confidential-space': { audience: 'a', imageDigests: [HASH_256] } } }, 'imageDigests[0]'],
+  ['no issuers', { version: 1, platforms: { 'azure-maa': { hostData: [HASH_256] } } }, 'policy.platforms.azure-maa.issuers'],
+  ['an issuer over http', { version: 1, platforms: { 'azure-maa': { issuers: ['http://a.example'], hostData: [HASH_256] } } }, 'issuers[0]'],
+  ['an issuer with a path', { version: 1, platforms: { 'azure-maa': { issuers: ['https://a.example/x'], hostData: [HASH_256] } } }, 'issuers[0]'],
+  ['a TDX measurement without MRTD', { version: 1, platforms: { tdx: { measurements: [{ rtmr1: HASH_384 }] } } }, 'measurements[0].mrtd']
+]
+for (const [name, policy, member] of malformed) {
+  t.test(`${name} is refused by the member's name`, async t => {
+    const error = t.throws(() => parseAttestationPolicy(policy), { code: 'ERR_ATTESTATION_POLICY' }) as unknown as Error
+    t.ok(error.message.includes(member), error.message)
+  })
+}
+
+t.test('text that is not JSON is refused', async t => {
+  for (const text of ['', '{', 'x']) t.throws(() => parseAttestationPolicy(text), AttestationPolicyError)
+})
+
+t.test('any other value is refused by that error alone', async () => {
+  fc.assert(fc.property(fc.jsonValue(), value => {
+    try {
+      parseAttestationPolicy(value)
+      return false
+    } catch (error) {
+      return error instanceof AttestationPolicyError
+    }
+  }))
+})

@@ -1,0 +1,86 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { createContext, runInContext } from 'node:vm'
+import { transform } from 'esbuild'
+import t from 'tap'
+import { build } from '../../sdk/build.ts'
+
+/** What browsers and Node have in common, and no more. */
+const WEB_GLOBALS = [
+  'AbortSignal', 'Blob', 'FormData', 'ReadableStream', 'Response', 'TextDecoder', 'TextEncoder', 'URL', 'URLSearchParams', 'atob', 'btoa', 'crypto', 'fetch'
+] as const
+
+const root = join(import.meta.dirname, '../..')
+const consumer = t.testdir({ node_modules: { '@polaris-secure-proxy': {} } })
+const dist = join(consumer, 'node_modules/@polaris-secure-proxy/sdk')
+const { minified, gzipped } = await build(dist)
+
+t.test('the browser\'s file stands alone', async t => {
+  const code = await readFile(join(dist, 'browser.js'), 'utf8')
+  t.equal(code.length > 0 && Buffer.byteLength(code), minified)
+  t.ok(gzipped < minified)
+  t.notMatch(code, /\bBuffer\b|\bprocess\b|\brequire\b|\bnode:|\bimport\b/, 'nothing of Node, nothing imported')
+})
+
+t.test('it runs with only what the web gives, and seals and opens', async t => {
+  const { code } = await transform(await readFile(join(dist, 'browser.js'), 'utf8'), { format: 'iife', globalName: 'sdk' })
+  const context = createContext(Object.fromEntries(WEB_GLOBALS.map(name => [name, globalThis[name]])))
+  runInContext(code, context)
+  const result = await runInContext(`(async () => {
+    const client = new sdk.PolarisSDK(new sdk.EphemeralKeyHandler())
+    const message = await client.encrypt('grüße', await client.getPublicKey())
+    const plaintext = await client.decrypt(message)
+    return [Object.getPrototypeOf(plaintext) === Uint8Array.prototype, new TextDecoder().decode(plaintext), Object.keys(sdk)]
+  })()`, context) as [boolean, string, string[]]
+  t.equal(result[0], true, 'octets are plain Uint8Arrays there')
+  t.equal(result[1], 'grüße')
+  for (const name of ['PolarisSDK', 'EphemeralKeyHandler', 'createAxiosRequestInterceptor', 'createAxiosResponseInterceptor']) {
+    t.ok(result[2].includes(name), name)
+  }
+})
+
+t.test('the package holds what it points to, and no sources', async t => {
+  const manifest = JSON.parse(await readFile(join(dist, 'package.json'), 'utf8'))
+  t.match(manifest, { name: '@polaris-secure-proxy/sdk', type: 'module', license: 'AGPL-3.0-only', scripts: undefined })
+  for (const path of [...Object.values<string>(manifest.exports['.']), 'README.md', 'LICENSE']) t.ok(existsSync(join(dist, path)), path)
+  const files = (await readdir(dist, { recursive: true })).filter(name => /(?<!\.d)\.ts$/.test(name))
+  t.same(files, [])
+  for (const name of await readdir(dist, { recursive: true })) {
+    if (name.endsWith('.d.ts')) t.notMatch(await readFile(join(dist, name), 'utf8'), /\.ts['"]/, name)
+  }
+  const { PolarisSDK } = await import(pathToFileURL(join(dist, 'index.js')).href)
+  t.type(PolarisSDK, 'function', 'Node loads it')
+})
+
+t.test('its types serve those who use them, with the types of Node and with those of browsers', async t => {
+  await symlink(join(root, 'node_modules/axios'), join(consumer, 'node_modules/axios'))
+  await mkdir(join(consumer, 'node_modules/@types'))
+  await symlink(join(root, 'node_modules/@types/node'), join(consumer, 'node_modules/@types/node'))
+  await writeFile(join(consumer, 'app.ts'), `
+    import axios from 'axios'
+    import { createAxiosRequestInterceptor, createAxiosResponseInterceptor, EphemeralKeyHandler, PolarisSDK } from '@polaris-secure-proxy/sdk'
+    import type { KeyHandler } from '@polaris-secure-proxy/sdk'
+    const handler: KeyHandler = new EphemeralKeyHandler()
+    const polarisSDK = new PolarisSDK(handler)
+    axios.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK, fetch }))
+    axios.create().interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+    export const octets: Promise<Uint8Array<ArrayBuffer>> = polarisSDK.encrypt('x', await polarisSDK.getPublicKey())
+  `)
+  await writeFile(join(consumer, 'package.json'), '{ "type": "module" }')
+  const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
+  const strict = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, module: 'nodenext', target: 'esnext' }
+  for (const [name, options] of Object.entries({
+    node: { lib: ['esnext'], types: ['node'] },
+    // axios's own types name some of Node's.
+    browser: { lib: ['esnext', 'dom', 'dom.iterable'], types: [], skipLibCheck: true }
+  })) {
+    await writeFile(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions: { ...strict, ...options }, files: ['app.ts'] }))
+    const { stdout } = await promisify(execFile)(process.execPath, [tsc, '-p', consumer]).catch((error: { stdout: string }) => error)
+    t.equal(stdout, '', name)
+  }
+})
