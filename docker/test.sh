@@ -35,7 +35,6 @@ default_ulimits = ["nofile=$(limit -n)", "nproc=$(limit -u)"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-lock_type = "file"
 runtime = "runc"
 static_dir = "$work/libpod"
 tmp_dir = "$work/libpod/tmp"
