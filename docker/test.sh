@@ -36,7 +36,6 @@ default_ulimits = ["nofile=$(limit -n)", "nproc=$(limit -u)"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "runc"
-static_dir = "$work/libpod"
 tmp_dir = "$work/libpod/tmp"
 volume_path = "$work/volumes"
 [network]
