@@ -104,13 +104,13 @@ for (const [name, kemId] of [['X25519', 0x20], ['MLKEM768-X25519', 0x647a]] as c
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, response in one chunk`, 2000, async () => {
     const opened = await openChunkedRequest(arriving(chunked), (_, enc) => keyPair.decapsulate(enc))
     await readRequestStream(opened.pieces)
-    createResponseWriter(opened.createResponseSealer()).whole(answer, kilobyte)
+    createResponseWriter(opened.createResponseSealer(), answer).whole(kilobyte)
   })
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, response in head, chunk, end`, 2000, async () => {
     const opened = await openChunkedRequest(arriving(chunked), (_, enc) => keyPair.decapsulate(enc))
     await readRequestStream(opened.pieces)
-    const writer = createResponseWriter(opened.createResponseSealer())
-    writer.head(answer)
+    const writer = createResponseWriter(opened.createResponseSealer(), answer)
+    writer.head()
     writer.content(kilobyte)
     writer.end()
   })
@@ -137,8 +137,8 @@ await measure('chunked OHTTP, 1 MiB up, in reads of 64 KiB', 50, async () => {
 })
 await measure('chunked OHTTP, 1 MiB down, in chunks of 64 KiB', 50, async () => {
   const opened = await openChunkedRequest(arriving(upload), (_, enc) => keyPair.decapsulate(enc))
-  const writer = createResponseWriter(opened.createResponseSealer())
-  writer.head(answer)
+  const writer = createResponseWriter(opened.createResponseSealer(), answer)
+  writer.head()
   for (let i = 0; i < 16; i++) writer.content(megabyte.subarray(i * 65536, (i + 1) * 65536))
   writer.end()
 })

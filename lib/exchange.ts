@@ -10,7 +10,7 @@ export interface PlainResponse {
   readonly status: number
   /** End-to-end headers only. */
   readonly headers: ResponseHeaders
-  readonly body: Readable | Buffer | string | undefined
+  readonly body: Readable | Uint8Array | string | undefined
   /** False for the proxy's own errors. */
   readonly fromWorkload: boolean
 }
@@ -19,7 +19,7 @@ export interface PlainResponse {
 export interface SealedResponse {
   readonly status: number
   readonly headers: ResponseHeaders
-  readonly body: Readable | Buffer | string | undefined
+  readonly body: Readable | Uint8Array | string | undefined
 }
 
 /** One request that was opened, and the way back. */

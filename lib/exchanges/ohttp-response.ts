@@ -3,11 +3,12 @@ import { Readable, Transform, pipeline } from 'node:stream'
 import { arrived } from '../arrived.ts'
 import type { PlainResponse } from '../exchange.ts'
 import type { ResponseHeaders } from '../headers.ts'
+import { createResponseWriter } from '../ohttp/exchange.ts'
 import type { ChunkSealer } from '../ohttp/gateway.ts'
 import { Problem } from '../problems.ts'
 import { BhttpError } from '../protocols/bhttp.ts'
 import type { Field, ResponseHead } from '../protocols/bhttp.ts'
-import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
+import { encodeResponse } from '../protocols/bhttp-writer.ts'
 
 /**
  * A whole Binary HTTP response, known length. `hold` is told of every octet before it is held.
@@ -30,46 +31,23 @@ export async function encodeWhole (response: PlainResponse, hold: (bytes: number
  *
  * @throws {Problem} upstream-invalid
  */
-export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Buffer> {
-  const head = valid(() => encodeResponseHead(headOf(response)))
+export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Uint8Array> {
+  const writer = valid(() => createResponseWriter(sealer, headOf(response), padTo))
   const body = await ready(response)
-  if (!(body instanceof Readable)) {
-    const content = Buffer.from(body ?? '')
-    const whole = [head, ...content.length > 0 ? [contentChunkPrefix(content.length), content] : [], encodeEnd()]
-    return Buffer.from(sealer.final(padded(Buffer.concat(whole), 0, padTo)))
-  }
+  if (!(body instanceof Readable)) return writer.whole(Buffer.from(body ?? ''))
 
-  let before: Uint8Array | undefined = head
-  let length = 0
   const sealing = new Transform({
-    transform (piece: Buffer, _encoding, done) {
-      const plaintext = Buffer.concat([before ?? EMPTY, contentChunkPrefix(piece.length), piece])
-      before = undefined
-      length += plaintext.length
-      done(null, sealer.seal(plaintext))
-    },
-    flush (done) {
-      done(null, sealer.final(padded(Buffer.concat([before ?? EMPTY, encodeEnd()]), length, padTo)))
-    }
+    transform: (piece: Buffer, _encoding, done) => done(null, writer.content(piece)),
+    flush: (done) => done(null, writer.end())
   })
   // The head does not wait for a body that is yet to come; where the body is there already, they go together.
   setImmediate(() => {
-    if (before === undefined || sealing.destroyed || sealing.writableEnded) return
-    length += before.length
-    sealing.push(sealer.seal(before))
-    before = undefined
+    if (sealing.destroyed || sealing.writableEnded) return
+    const head = writer.head()
+    if (head.length > 0) sealing.push(head)
   })
   pipeline(body, sealing, () => { /* an error destroys `sealing`, whose reader sees it */ })
   return sealing
-}
-
-const EMPTY = Buffer.alloc(0)
-
-/** Filled up with zeros, so that the message as a whole has a multiple of `padTo` octets (RFC 9292, section 3.8). */
-function padded (last: Buffer, lengthBefore: number, padTo: number): Buffer {
-  if (padTo === 0) return last
-  const length = lengthBefore + last.length
-  return Buffer.concat([last], last.length + Math.ceil(length / padTo) * padTo - length)
 }
 
 function headOf ({ status, headers }: PlainResponse): ResponseHead {

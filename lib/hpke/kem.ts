@@ -2,7 +2,7 @@
  * Key pairs of the KEMs, made of Node's own primitives. The private key stays inside its closure: what others get is a
  * function that decapsulates.
  */
-import { createPrivateKey, createPublicKey, decapsulate, diffieHellman, hash, randomBytes } from 'node:crypto'
+import { createPrivateKey, createPublicKey, decapsulate, diffieHellman, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { uint16 } from '../protocols/bytes.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519, kemSizes } from '../protocols/hpke-suites.ts'
@@ -33,20 +33,27 @@ export class DecapsulationError extends Error {
 /** Octets of a private key, of either KEM (Nsk). */
 const Nsk = 32
 
-/** @throws {RangeError} the KEM is not one of ours */
+/**
+ * A fresh key pair, whose private key never was outside OpenSSL. For the hybrid, two independent ones take the place of
+ * those that a seed would be expanded to.
+ *
+ * @throws {RangeError} the KEM is not one of ours
+ */
 export function generateKemKeyPair (kemId: number): KemKeyPair {
-  // Any 32 octets make a private key; X25519 clamps them when it uses them (RFC 7748, section 5).
-  return importKemKeyPair(kemId, randomBytes(Nsk))
+  const curve = generateKeyPairSync('x25519').privateKey
+  if (kemId === KEM_X25519) return x25519(curve)
+  if (kemId === KEM_MLKEM768_X25519) return hybrid(generateKeyPairSync('ml-kem-768').privateKey, curve)
+  throw new RangeError('Unknown KEM')
 }
 
 /**
- * The key pair that belongs to ikm, at least 32 octets of secret: replicas that share it have the same key (RFC 9180,
+ * The key pair that belongs to ikm, 32 to 256 octets of secret: replicas that share it have the same key (RFC 9180,
  * section 7.1.3; for the hybrid, draft-ietf-hpke-pq-05, section 4).
  *
- * @throws {RangeError} ikm is too short, or the KEM is not one of ours
+ * @throws {RangeError} the length of ikm, or the KEM, is not right
  */
 export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
-  if (ikm.length < Nsk) throw new RangeError('The input keying material is too short')
+  if (ikm.length < Nsk || ikm.length > 256) throw new RangeError('The input keying material does not have 32 to 256 octets')
   const suiteId = Buffer.concat([Buffer.from('KEM'), uint16(kemId)])
   if (kemId === KEM_X25519) {
     const labeled = createLabeled(suiteId)
@@ -62,13 +69,16 @@ export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
 /** From a serialised private key, 32 octets. @throws {RangeError} its length, or the KEM, is not right */
 export function importKemKeyPair (kemId: number, privateKey: Uint8Array): KemKeyPair {
   if (privateKey.length !== Nsk) throw new RangeError('The private key does not have 32 octets')
-  if (kemId === KEM_X25519) return x25519(privateKey)
-  if (kemId === KEM_MLKEM768_X25519) return hybrid(privateKey)
-  throw new RangeError('Unknown KEM')
+  if (kemId === KEM_X25519) return x25519(x25519PrivateKey(privateKey))
+  if (kemId !== KEM_MLKEM768_X25519) throw new RangeError('Unknown KEM')
+  const expanded = shake256(privateKey, 96)
+  return hybrid(
+    createPrivateKey({ key: expanded.subarray(0, 64), format: 'raw-seed', asymmetricKeyType: 'ml-kem-768' }),
+    x25519PrivateKey(expanded.subarray(64))
+  )
 }
 
-function x25519 (raw: Uint8Array): KemKeyPair {
-  const privateKey = x25519PrivateKey(raw)
+function x25519 (privateKey: KeyObject): KemKeyPair {
   const publicKey = rawPublicKey(privateKey)
   return {
     kemId: KEM_X25519,
@@ -83,10 +93,7 @@ const HYBRID_LABEL = Uint8Array.of(0x5c, 0x2e, 0x2f, 0x2f, 0x5e, 0x5c)
 /** Octets of the ML-KEM-768 part of an encapsulated key. */
 const Nct = 1088
 
-function hybrid (seed: Uint8Array): KemKeyPair {
-  const expanded = shake256(seed, 96)
-  const lattice = createPrivateKey({ key: expanded.subarray(0, 64), format: 'raw-seed', asymmetricKeyType: 'ml-kem-768' })
-  const curve = x25519PrivateKey(expanded.subarray(64))
+function hybrid (lattice: KeyObject, curve: KeyObject): KemKeyPair {
   const curvePublicKey = rawPublicKey(curve)
   return {
     kemId: KEM_MLKEM768_X25519,

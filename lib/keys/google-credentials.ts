@@ -17,6 +17,8 @@ export interface GoogleCredentialsOptions {
   tokenFile?: string
   /** Security Token Service, where it is not Google's public one. */
   tokenUrl?: string
+  /** Milliseconds that an exchange may take. Default: 15 000. */
+  exchangeTimeout?: number
   /** Milliseconds since the epoch, for tests. */
   now?: () => number
 }
@@ -47,7 +49,7 @@ export class GoogleCredentials extends AuthClient {
   override async getAccessToken (): Promise<{ token?: string | null }> {
     const client = this.#client
     try {
-      return { token: (await withTimeout(() => client.getAccessToken(), EXCHANGE_TIMEOUT)).token ?? null }
+      return { token: (await withTimeout(() => client.getAccessToken(), this.#options.exchangeTimeout ?? EXCHANGE_TIMEOUT)).token ?? null }
     } catch (error) {
       this.#replace(client)
       throw exchangeError(error, this.#options)

@@ -87,7 +87,11 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     current.find(({ published }) => published.keyId === keyId) ?? retired.get(keyId)?.version
 
   async function fetch (): Promise<void> {
-    adopt(await retry((signal) => source.load(find, signal), source.retry ?? {}, closing.signal, report))
+    adopt(await retry(async (signal) => {
+      const versions = await source.load(find, signal)
+      if (versions.length > 0) return versions
+      throw new KeyFetchError('configuration', 'No key is configured', { providerCode: 'NO_KEY', advice: 'Name at least one key' })
+    }, source.retry ?? {}, closing.signal, report))
   }
 
   function adopt (versions: readonly KeyVersion[]): void {

@@ -15,8 +15,7 @@ export interface InnerRequest {
   /**
    * A Buffer where all of it is here and authentic, undefined where that is nothing. A stream otherwise, which ends only
    * when the final chunk was authentic, and errors when anything is wrong (OhttpError, BhttpError, the source's error).
-   * Trailers are read and dropped. Destroying it ends the pieces when the next octets come: close the source to end it
-   * at once.
+   * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
    */
   readonly body: Buffer | Readable | undefined
 }
@@ -33,81 +32,96 @@ const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 /**
  * Reads a request that is still arriving: resolves when its head is there, and it is clear whether to expect a body.
  *
- * @throws {BhttpError} or what the pieces throw; the pieces are ended then
+ * @throws {BhttpError} or what the pieces throw
  */
 export async function readRequestStream (
   pieces: AsyncGenerator<RequestPiece, void, void>, limits?: BhttpLimits
 ): Promise<InnerRequest> {
   const reader = createRequestReader(limits)
   const early: BhttpRequestEvent[] = []
-  try {
-    for (;;) {
-      const { value, done } = await pieces.next()
-      if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-      early.push(...reader.push(value.bytes))
-      if (value.final) return complete([...early, ...reader.end()])
-      const [first, next] = early
-      if (first?.type === 'request' && (next !== undefined || !BODILESS.has(first.head.method))) {
-        const body = Readable.from(readBody(pieces, reader, early), { objectMode: false })
-        return { head: first.head, body }
-      }
+  for (;;) {
+    const { value, done } = await pieces.next()
+    if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+    early.push(...reader.push(value.bytes))
+    if (value.final) return complete([...early, ...reader.end()])
+    const [first, next] = early
+    if (first?.type === 'request' && (next !== undefined || !BODILESS.has(first.head.method))) {
+      return { head: first.head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }) }
     }
-  } catch (error) {
-    await pieces.return()
-    throw error
   }
 }
 
 async function * readBody (
   pieces: AsyncGenerator<RequestPiece, void, void>, reader: ReturnType<typeof createRequestReader>, early: BhttpRequestEvent[]
 ): AsyncGenerator<Uint8Array, void, void> {
-  try {
-    yield * contentOf(early)
-    for await (const { bytes, final } of pieces) {
-      yield * contentOf(reader.push(bytes))
-      if (final) yield * contentOf(reader.end())
+  yield * contentOf(early)
+  for await (const { bytes, final } of pieces) {
+    yield * contentOf(reader.push(bytes))
+    if (final) {
+      yield * contentOf(reader.end())
+      return
     }
-  } finally {
-    await pieces.return()
   }
+  throw new OhttpError('ERR_OHTTP_INCOMPLETE')
 }
 
-function * contentOf (events: readonly BhttpRequestEvent[]): Generator<Uint8Array, void, void> {
-  for (const event of events) if (event.type === 'content') yield event.bytes
+/** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
+function contentOf (events: readonly BhttpRequestEvent[]): Buffer[] {
+  const content: Uint8Array[] = []
+  for (const event of events) if (event.type === 'content') content.push(event.bytes)
+  const [only] = content
+  if (only === undefined) return []
+  return [content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)]
 }
 
 function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
   const [first] = events
   // A reader that has ended without an error has given a head first.
   if (first?.type !== 'request') throw new OhttpError('ERR_OHTTP_OPEN')
-  const content = [...contentOf(events)]
-  return { head: first.head, body: content.length === 0 ? undefined : Buffer.concat(content) }
+  return { head: first.head, body: contentOf(events)[0] }
 }
 
 /**
- * Writes a response piece by piece: each call returns octets to send, and to flush, at once. Where a response breaks off,
- * do not call `end`: the client then knows.
+ * Writes a response piece by piece: each call returns octets to send, and to flush, at once. The head goes with what
+ * comes first. Where a response breaks off, do not call `end`: the client then knows.
  */
 export interface ResponseWriter {
-  /** @throws {BhttpError} the head cannot be written */
-  head (head: ResponseHead): Uint8Array
+  /** The head by itself, where the content is not there yet; nothing, where it was sent. */
+  head (): Uint8Array
   /** Nothing, for nothing. */
   content (bytes: Uint8Array): Uint8Array
   end (): Uint8Array
-  /** All at once, instead of the others: one chunk where it fits. padTo as in `encodeResponse`. @throws {BhttpError} */
-  whole (head: ResponseHead, content?: Uint8Array, padTo?: number): Uint8Array
+  /** All at once, instead of the others: one chunk where it fits. */
+  whole (content: Uint8Array): Uint8Array
 }
 
 const NOTHING = new Uint8Array()
 
-export function createResponseWriter (sealer: ChunkSealer): ResponseWriter {
+/**
+ * @param padTo the message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all
+ * @throws {BhttpError} the head cannot be written
+ */
+export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, padTo = 0): ResponseWriter {
+  let before: Uint8Array = encodeResponseHead(head)
+  let length = 0
+
+  /** These parts, with the head in front where it was not sent. */
+  function next (...parts: Uint8Array[]): Buffer {
+    const joined = Buffer.concat([before, ...parts])
+    before = NOTHING
+    length += joined.length
+    return joined
+  }
+
   return {
-    head: (head) => sealer.seal(encodeResponseHead(head)),
+    head: () => before.length === 0 ? NOTHING : sealer.seal(next()),
     // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
-    content: (bytes) => bytes.length === 0
-      ? NOTHING
-      : sealer.seal(Buffer.concat([contentChunkPrefix(bytes.length), bytes])),
-    end: () => sealer.final(encodeEnd()),
-    whole: (head, content = NOTHING, padTo = 1) => sealer.final(encodeResponse(head, { content, padTo }))
+    content: (bytes) => bytes.length === 0 ? NOTHING : sealer.seal(next(contentChunkPrefix(bytes.length), bytes)),
+    end () {
+      const last = next(encodeEnd())
+      const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
+      return sealer.final(Buffer.concat([last], last.length + padding))
+    },
+    whole: (content) => sealer.final(encodeResponse(head, { content, padTo }))
   }
 }

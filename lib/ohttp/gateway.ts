@@ -75,8 +75,7 @@ export interface ChunkSealer {
 export interface OpenedChunkedRequest extends Opened {
   /**
    * The request as it arrives, to be read once. Throws an OhttpError where a piece is not authentic (ERR_OHTTP_OPEN) or
-   * where the source ends before the final chunk (ERR_OHTTP_INCOMPLETE), and whatever the source throws. Leaving it early,
-   * once begun, ends the source.
+   * where the source ends before the final chunk (ERR_OHTTP_INCOMPLETE), and whatever the source throws.
    */
   readonly pieces: AsyncGenerator<RequestPiece, void, void>
   /** To be made once per request. The nonce is for tests and vectors. */
@@ -87,27 +86,25 @@ export interface OpenedChunkedRequest extends Opened {
  * Opens a message/ohttp-chunked-req as it arrives: resolves as soon as the encapsulated key is there and decapsulated,
  * which proves nothing yet; the first piece does.
  *
+ * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut off
+ * the response that says what was wrong with it.
+ *
  * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
  */
 export async function openChunkedRequest (
   source: AsyncIterable<Uint8Array>, decapsulate: Decapsulate
 ): Promise<OpenedChunkedRequest> {
   const iterator = source[Symbol.asyncIterator]()
-  try {
-    const queue = new ByteQueue()
-    const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
-    const enc = Uint8Array.from(await read(iterator, queue, Nenc))
-    const recipient = await setupRecipient(header, enc, CHUNKED_LABELS, decapsulate)
-    return {
-      header,
-      enc,
-      pieces: openPieces(iterator, queue.take(queue.length) ?? NONE, recipient),
-      createResponseSealer: (responseNonce) =>
-        createChunkSealer(createResponseKey(recipient, header, enc, CHUNKED_LABELS, responseNonce))
-    }
-  } catch (error) {
-    await iterator.return?.()
-    throw error
+  const queue = new ByteQueue()
+  const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
+  const enc = Uint8Array.from(await read(iterator, queue, Nenc))
+  const recipient = await setupRecipient(header, enc, CHUNKED_LABELS, decapsulate)
+  return {
+    header,
+    enc,
+    pieces: openPieces(iterator, queue.take(queue.length) ?? NONE, recipient),
+    createResponseSealer: (responseNonce) =>
+      createChunkSealer(createResponseKey(recipient, header, enc, CHUNKED_LABELS, responseNonce))
   }
 }
 
@@ -125,22 +122,16 @@ async function * openPieces (
   iterator: AsyncIterator<Uint8Array>, rest: Uint8Array, recipient: Recipient
 ): AsyncGenerator<RequestPiece, void, void> {
   const deframer = new Deframer()
-  let ended = false
-  try {
-    for (let bytes = rest; ;) {
-      for (const { ciphertext } of deframer.push(bytes)) {
-        yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
-      }
-      deframer.settle()
-      const next = await iterator.next()
-      if (next.done === true) break
-      bytes = next.value
+  for (let bytes = rest; ;) {
+    for (const { ciphertext } of deframer.push(bytes)) {
+      yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
     }
-    ended = true
-    yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
-  } finally {
-    if (!ended) await iterator.return?.()
+    deframer.settle()
+    const next = await iterator.next()
+    if (next.done === true) break
+    bytes = next.value
   }
+  yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
 }
 
 /** By label, key id, KEM and AEAD: what a key schedule takes from them is the same for every request. */

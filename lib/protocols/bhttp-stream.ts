@@ -7,22 +7,24 @@ import type { BhttpLimits, Field, RequestHead, ResponseHead } from './bhttp.ts'
 import { concat } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { MAX_CHUNK } from './ohttp-chunks.ts'
+import { createTransform } from './streams.ts'
+import type { Transform } from './streams.ts'
 
 /** With its prefix of two octets, such a piece of content fills a chunk of Chunked OHTTP. */
 const CONTENT_PIECE = MAX_CHUNK - 2
 
 /** Content in, an indeterminate-length request out. @throws {BhttpError} the head is not valid */
-export function requestStream (head: RequestHead): TransformStream<Uint8Array, Bytes> {
+export function requestStream (head: RequestHead): Transform {
   const start = encodeRequestHead(head)
-  return new TransformStream({
-    start (controller) { controller.enqueue(start) },
-    transform (content, controller) {
+  return createTransform(async function * (source) {
+    yield start
+    for await (const content of source) {
       for (let offset = 0; offset < content.length; offset += CONTENT_PIECE) {
         const piece = content.subarray(offset, offset + CONTENT_PIECE)
-        controller.enqueue(concat(contentChunkPrefix(piece.length), piece))
+        yield concat(contentChunkPrefix(piece.length), piece)
       }
-    },
-    flush (controller) { controller.enqueue(encodeEnd()) }
+    }
+    yield encodeEnd()
   })
 }
 

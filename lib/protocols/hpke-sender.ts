@@ -60,7 +60,6 @@ export async function setupSender ({ config, suite }: EncryptionKey, labels: Lab
   const info = requestInfo(header, labels)
   const { encapsulatedSecret, ctx } = await encapsulate(cipherSuite, config.publicKey, info)
   const { Nk, Nn, nonceLength } = responseSizes(aeadId)
-  const secret = ctx.Export(labels.response, nonceLength)
   return {
     header,
     enc: Uint8Array.from(encapsulatedSecret),
@@ -68,7 +67,8 @@ export async function setupSender ({ config, suite }: EncryptionKey, labels: Lab
     async responseOpener (responseNonce) {
       const kdf = hpke.KDF_HKDF_SHA256()
       const aead = aeadFactory()
-      const prk = await kdf.Extract(hpke.concat(encapsulatedSecret, responseNonce), await secret)
+      const secret = await ctx.Export(labels.response, nonceLength)
+      const prk = await kdf.Extract(hpke.concat(encapsulatedSecret, responseNonce), secret)
       const key = await kdf.Expand(prk, RESPONSE_KEY_LABEL, Nk)
       const nonce = await kdf.Expand(prk, RESPONSE_NONCE_LABEL, Nn)
       return async (ciphertext, aad, n) => {

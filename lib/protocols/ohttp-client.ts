@@ -3,10 +3,11 @@ import { ByteQueue } from './byte-queue.ts'
 import { concat } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { setupSender } from './hpke-sender.ts'
-import type { EncryptionKey, KemFactory, ResponseOpener } from './hpke-sender.ts'
+import type { EncryptionKey, KemFactory } from './hpke-sender.ts'
 import { Deframer, chunkAad, chunkPrefix, chunksOf } from './ohttp-chunks.ts'
-import type { Chunk } from './ohttp-chunks.ts'
 import { CHUNKED_LABELS, LABELS, OhttpError, encodeHeader, responseSizes } from './ohttp.ts'
+import { createTransform } from './streams.ts'
+import type { Transform } from './streams.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -44,12 +45,12 @@ export interface ChunkedExchange {
    */
   seal (request: Uint8Array): Promise<Bytes>
   /** Binary HTTP in, message/ohttp-chunked-req out, each piece written as soon as it comes. Use this or `seal`, once. */
-  sealStream (): TransformStream<Uint8Array, Bytes>
+  sealStream (): Transform
   /**
    * message/ohttp-chunked-res in, Binary HTTP out. Errors with an OhttpError: ERR_OHTTP_OPEN, or, where the body ends
    * before its final chunk, ERR_OHTTP_INCOMPLETE. It never ends early in silence.
    */
-  openStream (): TransformStream<Uint8Array, Bytes>
+  openStream (): Transform
 }
 
 /**
@@ -87,44 +88,33 @@ export async function startChunkedExchange (key: EncryptionKey, kem?: KemFactory
 
     sealStream () {
       use()
-      return new TransformStream({
-        start (controller) { controller.enqueue(start) },
-        async transform (bytes, controller) {
-          for await (const chunk of sealChunks(bytes, false)) controller.enqueue(chunk)
-        },
-        async flush (controller) {
-          for await (const chunk of sealChunks(NOTHING, true)) controller.enqueue(chunk)
-        }
+      return createTransform(async function * (source) {
+        yield start
+        for await (const bytes of source) yield * sealChunks(bytes, false)
+        yield * sealChunks(NOTHING, true)
       })
     },
 
-    openStream () {
-      const before = new ByteQueue()
-      const deframer = new Deframer()
-      let open: ResponseOpener | undefined
-      let n = 0
-      async function openChunk ({ ciphertext, final }: Chunk): Promise<Bytes> {
-        if (open === undefined) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-        return await open(ciphertext, chunkAad(final), n++)
+    openStream: () => createTransform(async function * (source) {
+      const queue = new ByteQueue()
+      let responseNonce: Uint8Array | undefined
+      while (responseNonce === undefined) {
+        const { value, done } = await source.next()
+        if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+        queue.push(value)
+        responseNonce = queue.take(nonceLength)
       }
-      return new TransformStream({
-        async transform (bytes, controller) {
-          let chunked = bytes
-          if (open === undefined) {
-            before.push(bytes)
-            const responseNonce = before.take(nonceLength)
-            if (responseNonce === undefined) return before.settle()
-            open = await sender.responseOpener(responseNonce)
-            chunked = before.take(before.length) ?? NOTHING
-          }
-          for (const chunk of deframer.push(chunked)) controller.enqueue(await openChunk(chunk))
-          deframer.settle()
-        },
-        async flush (controller) {
-          const plaintext = await openChunk(deframer.end())
-          if (plaintext.length > 0) controller.enqueue(plaintext)
-        }
-      })
-    }
+      const open = await sender.responseOpener(responseNonce)
+      const deframer = new Deframer()
+      let n = 0
+      async function * openChunks (bytes: Uint8Array): AsyncGenerator<Bytes, void, void> {
+        for (const { ciphertext } of deframer.push(bytes)) yield await open(ciphertext, chunkAad(false), n++)
+        deframer.settle()
+      }
+      yield * openChunks(queue.take(queue.length) ?? NOTHING)
+      for await (const bytes of source) yield * openChunks(bytes)
+      const last = await open(deframer.end().ciphertext, chunkAad(true), n)
+      if (last.length > 0) yield last
+    })
   }
 }

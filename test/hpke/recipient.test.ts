@@ -3,10 +3,12 @@ import type { Test } from 'tap'
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { CipherSuite as CoreSuite, Aes128Gcm, Aes256Gcm, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as hpke from 'hpke'
+import { createAead } from '../../lib/hpke/aead.ts'
 import { expand, extract, hmacSha256 } from '../../lib/hpke/hmac.ts'
 import { DecapsulationError, deriveKemKeyPair, generateKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'
 import { createRecipientFactory } from '../../lib/hpke/recipient.ts'
 import type { Recipient } from '../../lib/hpke/recipient.ts'
+import { computeNonce } from '../../lib/protocols/nonce.ts'
 import { MLKEM768_X25519_CHACHA20, X25519_AES_128_GCM } from '../fixtures/hpke-vectors.ts'
 import { hex, unhex } from '../fixtures/vectors.ts'
 
@@ -94,9 +96,29 @@ t.test('derived key pairs are those of hpke', async (t) => {
       t.equal(hex(deriveKemKeyPair(kemId, ikm).publicKey), hex(await suite.SerializePublicKey(publicKey)))
     }
     t.throws(() => deriveKemKeyPair(kemId, new Uint8Array(31)), RangeError)
+    t.throws(() => deriveKemKeyPair(kemId, new Uint8Array(257)), RangeError)
     t.throws(() => importKemKeyPair(kemId, new Uint8Array(31)), RangeError)
   }
   t.throws(() => generateKemKeyPair(0x10), RangeError)
+  t.throws(() => deriveKemKeyPair(0x10, randomBytes(32)), RangeError)
+})
+
+t.test('algorithms that are not ours, and keys that do not fit, are refused', async (t) => {
+  t.throws(() => createRecipientFactory({ kemId: 0x20, kdfId: 1, aeadId: 4 }, NONE), RangeError)
+  t.throws(() => createAead(1, new Uint8Array(32)), RangeError)
+  t.throws(() => createAead(1, new Uint8Array(16)).open(new Uint8Array(12), new Uint8Array(15), NONE), RangeError)
+  const recipient = createRecipientFactory({ kemId: 0x20, kdfId: 1, aeadId: 1 }, NONE)(randomBytes(32))
+  t.throws(() => recipient.export(NONE, 33), RangeError)
+})
+
+t.test('the nonce is the base, with the sequence in its last octets', async (t) => {
+  const base = new Uint8Array(12).fill(0xff)
+  const cases: [number, string][] = [
+    [0, 'ff'.repeat(12)], [1, `${'ff'.repeat(11)}fe`], [0x1234, `${'ff'.repeat(10)}edcb`],
+    [Number.MAX_SAFE_INTEGER, `${'ff'.repeat(5)}e0${'00'.repeat(6)}`]
+  ]
+  for (const [sequence, nonce] of cases) t.equal(hex(computeNonce(base, sequence)), nonce)
+  t.throws(() => computeNonce(base, 2 ** 53), RangeError)
 })
 
 t.test('two fresh key pairs differ, and show no private key', async (t) => {

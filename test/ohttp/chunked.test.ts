@@ -1,5 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
+import { Readable } from 'node:stream'
 import * as hpke from 'hpke'
 import { generateKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'
 import { openChunkedRequest } from '../../lib/ohttp/gateway.ts'
@@ -192,13 +193,25 @@ t.test('chunks that are too large, or empty without being final, are refused at 
   t.throws(() => new Deframer().end(), { code: 'ERR_OHTTP_INCOMPLETE' })
 })
 
+t.test('octet by octet, a long message is found in linear time', async (t) => {
+  // Quadratic, these half a million pushes would take minutes.
+  const chunk = concat(encodeVarint(16400), new Uint8Array(16400))
+  const deframer = new Deframer()
+  let found = 0
+  for (let i = 0; i < 32; i++) {
+    for (let offset = 0; offset < chunk.length; offset++) {
+      found += deframer.push(chunk.subarray(offset, offset + 1)).length
+      deframer.settle()
+    }
+  }
+  t.equal(found, 32)
+})
+
 t.test('a request is opened piece by piece, while the client still sends, and not further than it is read', async (t) => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   let pulled = 0
-  let cancelled = false
   const endless = new ReadableStream<Uint8Array>({
-    pull (controller) { controller.enqueue(Buffer.from(`piece ${pulled++}`)) },
-    cancel () { cancelled = true }
+    pull (controller) { controller.enqueue(Buffer.from(`piece ${pulled++}`)) }
   }, { highWaterMark: 0 })
   const opened = await openChunkedRequest(endless.pipeThrough(client.sealStream()), gatewayWith(1, KEY_PAIR))
   for (let i = 0; i < 5; i++) {
@@ -206,8 +219,22 @@ t.test('a request is opened piece by piece, while the client still sends, and no
     t.equal(Buffer.from(value?.bytes ?? []).toString(), `piece ${i}`)
   }
   t.ok(pulled < 12, `${pulled} pieces taken for 5 read`)
-  await opened.pieces.return()
-  t.equal(cancelled, true, 'leaving early ends the source')
+})
+
+t.test('a large piece is sealed no further than it is read, and cancelling cancels the source', async (t) => {
+  const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
+  const { readable, writable } = client.sealStream()
+  const writer = writable.getWriter()
+  let written = false
+  const writing = writer.write(new Uint8Array(1 << 20)).then(() => { written = true })
+  const reader = readable.getReader()
+  for (let i = 0; i < 10; i++) await reader.read()
+  t.equal(written, true, 'one piece is taken')
+  const second = writer.write(new Uint8Array(1)).then(() => 'taken', (reason: unknown) => reason)
+  t.equal(await Promise.race([second, new Promise((resolve) => { setImmediate(resolve, 'waits') })]), 'waits')
+  await reader.cancel('enough')
+  t.equal(await second, 'enough')
+  await writing
 })
 
 t.test('a context is used once, and a response ends once', async (t) => {
@@ -220,7 +247,7 @@ t.test('a context is used once, and a response ends once', async (t) => {
   t.throws(() => sealer.final(), TypeError)
 })
 
-t.test('a source that fails is passed on, and closed when its key is unknown', async (t) => {
+t.test('an error of the source is passed on, and a refusal leaves the source open for the answer', async (t) => {
   const { message } = await exchange()
   async function * broken () {
     yield message.subarray(0, 50)
@@ -228,14 +255,16 @@ t.test('a source that fails is passed on, and closed when its key is unknown', a
   }
   const opened = await openChunkedRequest(broken(), gatewayWith(1, KEY_PAIR))
   await t.rejects(collect(opened.pieces), { message: 'connection reset' })
-  let closed = false
-  async function * watched () {
-    try {
-      yield message
-    } finally {
-      closed = true
-    }
+
+  const forged = Uint8Array.from(message)
+  forged.set([(message.at(-1) ?? 0) ^ 1], message.length - 1)
+  for (const [body, keyId, code] of [[message, 2, 'ERR_OHTTP_KEY'], [forged, 1, 'ERR_OHTTP_OPEN']] as const) {
+    const source = Readable.from([body])
+    const opening = openChunkedRequest(source, gatewayWith(keyId, KEY_PAIR)).then((opened) => collect(opened.pieces))
+    await t.rejects(opening, { code })
+    t.equal(source.errored, null)
   }
-  await t.rejects(openChunkedRequest(watched(), gatewayWith(2, KEY_PAIR)), { code: 'ERR_OHTTP_KEY' })
-  t.equal(closed, true)
+  const source = Readable.from([message, message])
+  await t.rejects(openChunkedRequest(source, gatewayWith(2, KEY_PAIR)), { code: 'ERR_OHTTP_KEY' })
+  t.equal(source.destroyed, false)
 })

@@ -45,8 +45,8 @@ t.test('a request and a response stream through client and gateway', async (t) =
   if (!(body instanceof Readable)) throw new Error('a stream')
   t.ok((await buffer(body)).equals(Buffer.concat(sent)))
 
-  const writer = createResponseWriter(opened.createResponseSealer())
-  const encapsulated = [writer.head(OK), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
+  const writer = createResponseWriter(opened.createResponseSealer(), OK)
+  const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
   const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
   t.strictSame(response.head, OK)
   t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
@@ -58,7 +58,7 @@ t.test('a whole response comes in one chunk, padded if asked for', async (t) => 
     const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
     const { head, body } = await readRequestStream(opened.pieces)
     t.strictSame([head, body], [HEAD, undefined])
-    const whole = createResponseWriter(opened.createResponseSealer()).whole(OK, Buffer.from('content'), padTo)
+    const whole = createResponseWriter(opened.createResponseSealer(), OK, padTo).whole(Buffer.from('content'))
     if (padTo !== undefined) t.equal(whole.length, 16 + 1 + padTo + 16)
     const response = await readResponse(streamOf(oneByOne(whole)).pipeThrough(client.openStream()))
     t.strictSame(response.head, OK)
@@ -69,11 +69,11 @@ t.test('a whole response comes in one chunk, padded if asked for', async (t) => 
 t.test('the client sees the head, and each piece of content, as soon as it is written', async (t) => {
   const client = await start()
   const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
-  const writer = createResponseWriter(opened.createResponseSealer())
+  const writer = createResponseWriter(opened.createResponseSealer(), OK)
   const wire = new TransformStream<Uint8Array, Uint8Array>()
   const out = wire.writable.getWriter()
   const reading = readResponse(wire.readable.pipeThrough(client.openStream()))
-  await out.write(writer.head(OK))
+  await out.write(writer.head())
   const { head, body } = await reading
   t.equal(head.status, 200)
   const reader = body.getReader()
@@ -88,10 +88,12 @@ t.test('the client sees the head, and each piece of content, as soon as it is wr
 
 t.test('content becomes one chunk each, and nothing is written for nothing', async (t) => {
   const chunks: Uint8Array[] = []
-  const writer = createResponseWriter(openSealer(chunks))
+  const writer = createResponseWriter(openSealer(chunks), OK)
+  writer.head()
   writer.content(new Uint8Array(50_000))
   t.equal(writer.content(new Uint8Array()).length, 0)
-  t.strictSame(chunks.map(({ length }) => length), [4 + 50_000])
+  t.strictSame(chunks.slice(1).map(({ length }) => length), [4 + 50_000])
+  t.equal(writer.head().length, 0)
 })
 
 t.test('a request that is there at once has a Buffer, or no body', async (t) => {
@@ -116,8 +118,12 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
     yield { bytes: start, final: false }
     throw new Error('connection reset')
   }
+  async function * unfinished (): AsyncGenerator<RequestPiece, void, void> {
+    yield { bytes: start, final: false }
+  }
   const cases: [string, AsyncGenerator<RequestPiece, void, void>, { message: string } | { code: string }][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
+    ['no final piece', unfinished(), { code: 'ERR_OHTTP_INCOMPLETE' }],
     ['authentic, but cut short', pieces([start, new Uint8Array()]), { code: 'ERR_BHTTP_TRUNCATED' }],
     ['malformed padding', pieces([start, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { code: 'ERR_BHTTP_MALFORMED' }]
   ]
@@ -128,6 +134,15 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
   }
   await t.rejects(readRequestStream(pieces([Uint8Array.of(9)])), { code: 'ERR_BHTTP_MALFORMED' })
   await t.rejects(readRequestStream(pieces([])), { code: 'ERR_OHTTP_INCOMPLETE' })
+})
+
+t.test('content that is cut into octets leaves in one piece for each that came', async (t) => {
+  const crumbs = concat(...Array.from({ length: 1000 }, (_, i) => Uint8Array.of(1, i)))
+  const { body } = await readRequestStream(pieces([encodeRequestHead(HEAD), crumbs, crumbs, concat(encodeEnd())]))
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const lengths: number[] = []
+  for await (const piece of body) if (piece instanceof Uint8Array) lengths.push(piece.length)
+  t.strictSame(lengths, [1000, 1000])
 })
 
 t.test('pieces are taken only as the body is read', async (t) => {

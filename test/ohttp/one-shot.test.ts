@@ -1,6 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { createDecipheriv, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import { Aes128Gcm, Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as hpke from 'hpke'
 import { generateKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'
 import { openRequest } from '../../lib/ohttp/gateway.ts'
@@ -73,6 +74,39 @@ t.test('a client put together from hpke and node:crypto alone is understood, and
   const decipher = createDecipheriv('aes-256-gcm', new Uint8Array(hkdfSync('sha256', secret, salt, 'key', 32)), new Uint8Array(hkdfSync('sha256', secret, salt, 'nonce', 12)))
   decipher.setAuthTag(response.subarray(-16))
   t.equal(decipher.update(response.subarray(32, -16), undefined, 'utf8') + decipher.final('utf8'), 'our response')
+})
+
+t.test('a gateway put together from @hpke/core and node:crypto alone understands our client, and is understood', async (t) => {
+  for (const [aeadId, aead, Nk] of [[1, new Aes128Gcm(), 16], [2, new Aes256Gcm(), 32]] as const) {
+    const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead })
+    const { privateKey, publicKey } = await suite.kem.generateKeyPair()
+    const config = { keyId: 7, kemId: 0x20, publicKey: new Uint8Array(await suite.kem.serializePublicKey(publicKey)), suites: [] }
+    const client = await encapsulateRequest({ config, suite: { kdfId: 1, aeadId } }, Buffer.from('our request'))
+    const [header, enc] = [client.message.subarray(0, 7), client.message.slice(7, 39)]
+    t.equal(hex(header), `0700200001000${aeadId}`)
+    const info = Buffer.concat([Buffer.from('message/bhttp request'), Uint8Array.of(0), header])
+    const recipient = await suite.createRecipientContext({ recipientKey: privateKey, enc, info })
+    t.equal(Buffer.from(await recipient.open(client.message.slice(39))).toString(), 'our request')
+
+    const nonce = new Uint8Array(Nk).fill(9)
+    const secret = new Uint8Array(await recipient.export(Buffer.from('message/bhttp response'), Nk))
+    const derive = (label: string, length: number) =>
+      new Uint8Array(hkdfSync('sha256', secret, Buffer.concat([enc, nonce]), label, length))
+    const cipher = createCipheriv(aeadId === 1 ? 'aes-128-gcm' : 'aes-256-gcm', derive('key', Nk), derive('nonce', 12))
+    const response = Buffer.concat([nonce, cipher.update('their response'), cipher.final(), cipher.getAuthTag()])
+    t.equal(Buffer.from(await client.open(response)).toString(), 'their response')
+  }
+})
+
+t.test('a key that cannot be used is an error that says to fetch another', async (t) => {
+  const key = encryptionKey(1, generateKemKeyPair(0x20))
+  const cases = [
+    { ...key, config: { ...key.config, kemId: 0x10 } },
+    { ...key, config: { ...key.config, publicKey: new Uint8Array(31) } },
+    { ...key, suite: { kdfId: 2, aeadId: 1 } },
+    { ...key, suite: { kdfId: 1, aeadId: 9 } }
+  ]
+  for (const unusable of cases) await t.rejects(encapsulateRequest(unusable, new Uint8Array()), { code: 'ERR_OHTTP_KEY' })
 })
 
 t.test('the hybrid key is preferred, then the order of the server, and AES to ChaCha20', async (t) => {

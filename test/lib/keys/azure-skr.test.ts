@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
 import { attestMaa } from '../../../lib/keys/azure-sidecar.ts'
@@ -173,6 +174,28 @@ t.test('the sidecar attests over runtime data for other providers', async (t) =>
     sidecar.odd.push(odd)
     await t.rejects(attestMaa(sidecar.url, 'maa.example', data, signal), { code: 'ERR_KEY_FETCH', providerCode })
   }
+})
+
+t.test('an answer that is anything else is refused, and nothing of it is repeated', async () => {
+  await fc.assert(fc.asyncProperty(fc.oneof(fc.json(), fc.json().map((key) => JSON.stringify({ key })), fc.record({
+    key: fc.option(fc.dictionary(fc.constantFrom('kty', 'n', 'e', 'd', 'p', 'q'), fc.base64String()), { nil: undefined }),
+    privateKey: fc.option(fc.string(), { nil: undefined })
+  }).map((body) => JSON.stringify(body))), async (body) => {
+    sidecar.odd.push({ status: 200, body })
+    const own = createLog()
+    const provider = await createKeyProvider('azure-skr', {
+      maaEndpoint: 'maa.example', akvEndpoint: 'vault.example', kids: ['proxy'], endpoint: sidecar.url, retry: { deadline: 0 }
+    }, own)
+    const error = await provider.ready.catch((error: unknown) => error)
+    await provider.close()
+    return (error as { code?: unknown }).code === 'ERR_KEY_FETCH' && own.lines.length === 1
+  }), { numRuns: 100 })
+})
+
+t.test('raw reports, which may be fakes, are never asked for', async (t) => {
+  const provider = await provide(t)
+  await provider.ready
+  t.same(sidecar.requests.map(({ path }) => path), ['/key/release'])
 })
 
 t.test('nothing secret was logged', async (t) => {

@@ -223,7 +223,7 @@ t.test('an access token that is revoked is replaced', async (t) => {
 
 t.test('a slow start is waited out, the exchange failing in every way first', async (t) => {
   const forbidden = { status: 403, body: '{"error":"access_denied"}' }
-  sts.faults.push(...Array.from({ length: 8 }, () => forbidden), { status: 200, body: '{"access_token":' }, { status: 400, body: '' })
+  sts.faults.push(...Array.from({ length: 8 }, () => forbidden), { status: 200, body: '{"access_token":' }, 'truncate', { status: 400, body: '' })
   const provider = await provide(t)
   await provider.ready
   t.ok(await provider.unwrap(idOf(provider), wrap(first.publicKey, PLAINTEXT)))
@@ -235,6 +235,11 @@ t.test('what hangs is given up and does not hang the next attempt', async (t) =>
   const provider = await provide(t, { retry: { ...quick, attemptTimeout: 300 } })
   await provider.ready
   t.match(lastFailure(), { details: { providerCode: 'TIMEOUT' } })
+
+  sts.faults.push('hang')
+  const slow = await provide(t, { exchangeTimeout: 50 })
+  await slow.ready
+  t.match(lastFailure(), { details: { providerCode: 'TIMEOUT' }, message: /sts\.googleapis\.com/ })
 
   const limited = await provide(t, { limits: { timeout: 100 } })
   await limited.ready

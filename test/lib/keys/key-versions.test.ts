@@ -88,6 +88,13 @@ t.test('what cannot be mended ends the start, is logged as an error, and a later
   t.same(provider.status(), { ready: true })
 })
 
+t.test('no key at all is bad configuration, and never readiness', async (t) => {
+  const { answers, provider } = setUp()
+  answers[0]?.resolve([])
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'NO_KEY' })
+  t.same(provider.status(), { ready: false, reason: 'No key is configured' })
+})
+
 t.test('a refresh that fails leaves the keys in use, and says so', async (t) => {
   const { answers, provider, log } = setUp()
   answers[0]?.resolve([versionOf('a')])

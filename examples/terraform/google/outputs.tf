@@ -1,0 +1,14 @@
+output "address" {
+  description = "Address of the instance, for the backend of a load balancer"
+  value       = google_compute_instance.this.network_interface[0].network_ip
+}
+
+output "attribute_condition" {
+  description = "What the attestation token must say before the key can be used"
+  value       = local.condition
+}
+
+output "allow_env_override" {
+  description = "Value of the image label tee.launch_policy.allow_env_override"
+  value       = join(",", sort(keys(local.environment)))
+}

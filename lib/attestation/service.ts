@@ -1,0 +1,205 @@
+/**
+ * Keeps evidence about this platform at hand: obtains it at start, renews it before it expires, answers clients' nonces,
+ * and tells the gate. Knows nothing of HTTP.
+ */
+import { randomBytes } from 'node:crypto'
+import { attestationDocument, bindingPreimage, sha256 } from '../protocols/attestation.ts'
+import type { AttestationDocument, AttestedKey } from '../protocols/attestation.ts'
+import { AttesterError } from './attester.ts'
+import type { Attester } from './attester.ts'
+import { createGate } from './gate.ts'
+import type { GateStatus } from './gate.ts'
+
+export interface AttestationLog {
+  info (details: object, message: string): void
+  warn (details: object, message: string): void
+}
+
+export interface AttestationServiceOptions {
+  readonly attester: Attester
+  /** The keys to cover, as they are now; empty while there are none. */
+  readonly keys: () => readonly AttestedKey[]
+  /** Whether the gate closes where there is no evidence. */
+  readonly required: boolean
+  /** Milliseconds for which the gate stays open on expired evidence. */
+  readonly grace: number
+  /** Most milliseconds from one renewal to the next; evidence without a time of its own counts as expired after twice that. */
+  readonly renewal: number
+  /** Milliseconds for which requests without a nonce share one document. */
+  readonly cache: number
+  /** Most requests to the platform at once; more are turned away. */
+  readonly concurrency?: number
+  /**
+   * Appraises the proxy's own evidence.
+   * @returns names of the checks that failed; none where it may be served on
+   */
+  readonly appraise?: (document: AttestationDocument, nonce: Uint8Array) => Promise<readonly string[]>
+  readonly log: AttestationLog
+}
+
+export interface AttestationService {
+  readonly type: Attester['type']
+  status (): GateStatus
+  /**
+   * A document that answers the nonce; without one, the current document, which others get as well.
+   *
+   * @throws {AttestationUnavailableError}
+   */
+  document (nonce?: Uint8Array): Promise<AttestationDocument>
+  /** Calls the listener each time the gate closes. */
+  onClose (listener: () => void): void
+  close (): void
+}
+
+/** There is no evidence to be had now. `retryAfter` is in seconds. */
+export class AttestationUnavailableError extends Error {
+  override readonly name = 'AttestationUnavailableError'
+  readonly code = 'ERR_ATTESTATION_UNAVAILABLE'
+  readonly retryAfter: number
+
+  constructor (retryAfter: number, options?: ErrorOptions) {
+    super('No attestation evidence can be had now', options)
+    this.retryAfter = retryAfter
+  }
+}
+
+interface Issued {
+  readonly document: AttestationDocument
+  readonly nonce: Uint8Array
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** Which keys it covers. */
+  readonly keys: string
+}
+
+const FIRST_PAUSE = 1000
+const LONGEST_PAUSE = 60_000
+/** Timers hold at most this. */
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+export function createAttestationService (options: AttestationServiceOptions): AttestationService {
+  const { attester, keys, renewal, cache, concurrency = 4, appraise, log } = options
+  const gate = createGate(options)
+  const stopping = new AbortController()
+  const listeners: Array<() => void> = []
+  let current: Issued | undefined
+  let renewing: Promise<void> | undefined
+  let running = 0
+  let pause = FIRST_PAUSE
+  let renewalTimer: NodeJS.Timeout | undefined
+  let closingTimer: NodeJS.Timeout | undefined
+  let wasOpen = gate.status().open
+
+  renew()
+  return {
+    type: attester.type,
+    status: () => gate.status(),
+    async document (nonce) {
+      if (nonce !== undefined) return (await issue(nonce, false)).document
+      if (!isCurrent()) await renew()
+      if (!current || !isCurrent()) throw unavailable()
+      return current.document
+    },
+    onClose: listener => { listeners.push(listener) },
+    close () {
+      stopping.abort()
+      clearTimeout(renewalTimer)
+      clearTimeout(closingTimer)
+    }
+  }
+
+  function isCurrent (): boolean {
+    return current !== undefined && Date.now() < current.issuedAt + cache && Date.now() < current.expiresAt && current.keys === identity(keys())
+  }
+
+  /** Asks the platform. */
+  async function issue (nonce: Uint8Array, cached: boolean): Promise<Issued> {
+    const covered = keys()
+    if (covered.length === 0 || running >= concurrency || stopping.signal.aborted) throw unavailable()
+    running++
+    try {
+      const preimage = await bindingPreimage(nonce, covered)
+      const issuedAt = Date.now()
+      const evidence = await attester.evidence({ preimage, binding: await sha256(preimage), signal: stopping.signal })
+      const document = await attestationDocument({ ...evidence, nonce, cached, keys: covered, issuedAt: new Date(issuedAt) })
+      const expiresAt = Math.min(evidence.expiresAt?.getTime() ?? Infinity, issuedAt + 2 * renewal)
+      return { document, nonce, issuedAt, expiresAt, keys: identity(covered) }
+    } catch (cause) {
+      throw unavailable(cause)
+    } finally {
+      running--
+    }
+  }
+
+  function unavailable (cause?: unknown): AttestationUnavailableError {
+    return new AttestationUnavailableError(Math.ceil(pause / 1000), { cause })
+  }
+
+  /** Concurrent calls share one attempt, and none fails: the gate knows. */
+  function renew (): Promise<void> {
+    renewing ??= attempt().finally(() => { renewing = undefined })
+    return renewing
+  }
+
+  async function attempt (): Promise<void> {
+    clearTimeout(renewalTimer)
+    try {
+      const issued = await issue(randomBytes(32), true)
+      const refusals = await appraise?.(issued.document, issued.nonce) ?? []
+      if (refusals.length > 0) {
+        current = undefined
+        gate.refused(`this deployment's own policy refuses its evidence: ${refusals.join(', ')}`)
+      } else {
+        current = issued
+        gate.obtained(issued.expiresAt)
+      }
+    } catch (error) {
+      gate.failed(reasonOf(error))
+    }
+    settle()
+  }
+
+  /** After each attempt: says what happened, plans the next, and watches the gate. */
+  function settle (): void {
+    const { state, reason, failures, renewals } = gate.status()
+    if (failures === 0) {
+      pause = FIRST_PAUSE
+      log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
+    } else {
+      pause = failures === 1 ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
+      log.warn({ attestation: { type: attester.type, state, failures, reason } }, 'attestation evidence could not be obtained')
+    }
+    if (stopping.signal.aborted) return
+    const wait = failures === 0 && current ? Math.min(renewal, (current.expiresAt - Date.now()) / 2) : pause
+    // From half the time to all of it, so that replicas started together do not ask together.
+    renewalTimer = setTimeout(renew, Math.min(wait * (0.5 + Math.random() / 2), MAX_TIMEOUT)).unref()
+    watch()
+  }
+
+  /** Notices that the gate closed, now or when its time comes. */
+  function watch (): void {
+    clearTimeout(closingTimer)
+    const { open, state, reason } = gate.status()
+    if (wasOpen && !open) {
+      log.warn({ attestation: { state, reason } }, 'attestation gate closed')
+      for (const listener of listeners) listener()
+    } else if (!wasOpen && open) {
+      log.info({ attestation: { state } }, 'attestation gate opened')
+    }
+    wasOpen = open
+    const closesAt = gate.closesAt()
+    if (open && closesAt !== undefined && !stopping.signal.aborted) {
+      closingTimer = setTimeout(watch, Math.min(Math.max(closesAt - Date.now(), 1), MAX_TIMEOUT)).unref()
+    }
+  }
+}
+
+function identity (keys: readonly AttestedKey[]): string {
+  return keys.map(({ kind, value }) => `${kind} ${Buffer.from(value).toString('base64')}`).join()
+}
+
+function reasonOf (error: unknown): string {
+  const cause = error instanceof AttestationUnavailableError ? error.cause : error
+  if (cause instanceof AttesterError) return cause.message
+  return cause === undefined ? 'there are no keys yet, or too many requests' : 'unexpected error'
+}

@@ -1,0 +1,83 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from '@cdktf/hcl2json'
+import t from 'tap'
+
+const examples = join(import.meta.dirname, '../../examples')
+const clouds = ['google', 'azure'] as const
+
+/** The `.tf` files of an example. */
+function sources (cloud: string): Array<{ file: string, text: string }> {
+  const dir = join(examples, 'terraform', cloud)
+  return readdirSync(dir).filter((file) => file.endsWith('.tf')).map((file) => ({ file: `${cloud}/${file}`, text: readFileSync(join(dir, file), 'utf8') }))
+}
+
+/** Lines whose `=` is not where `terraform fmt` puts it: aligned with those of the adjacent lines of equal depth. */
+function misaligned (text: string): string[] {
+  const bad: string[] = []
+  let previous: { indent: number, column: number } | undefined
+  for (const line of text.split('\n')) {
+    const [, indent, key = '', spaces = '', value = ''] = /^( *)([\w"$({.})-]+)( +)= (.*)$/.exec(line) ?? []
+    if (indent === undefined) {
+      previous = undefined
+      continue
+    }
+    const column = indent.length + key.length + spaces.length
+    const multiline = /[[{(]$/.test(value)
+    if (previous?.indent === indent.length && !multiline && previous.column !== column) bad.push(line)
+    previous = multiline ? undefined : { indent: indent.length, column }
+  }
+  return bad
+}
+
+t.test('the Terraform examples are valid HCL, formatted', async (t) => {
+  for (const { file, text } of clouds.flatMap(sources)) {
+    t.ok(Object.keys(await parse(file, text)).length > 0, file)
+    t.notMatch(text, /\t| $/m, `${file} has neither tabs nor trailing spaces`)
+    t.same(text.split('\n').filter((line) => /^( {2})* \S/.test(line)), [], `${file} is indented by two spaces`)
+    t.same(misaligned(text), [], `${file} aligns its equals signs`)
+  }
+})
+
+t.test('every variable and local that is used is declared, and the other way round', async (t) => {
+  for (const cloud of clouds) {
+    const text = sources(cloud).map(({ text }) => text).join('\n')
+    const declared = [...text.matchAll(/^variable "(\w+)"/gm)].map(([, name]) => name)
+    const used = new Set([...text.matchAll(/\bvar\.(\w+)/g)].map(([, name]) => name))
+    t.same([...used].toSorted(), declared.toSorted(), cloud)
+    for (const [, name] of text.matchAll(/\blocal\.(\w+)/g)) t.match(text, new RegExp(`^ {2}${name} += `, 'm'), `local.${name}`)
+  }
+})
+
+t.test('on Google Cloud, the key is bound to the image, its environment, and production mode', async (t) => {
+  const text = sources('google').map(({ text }) => text).join('\n')
+  for (const pin of [
+    /container\.image_digest == '\$\{var\.image_digest\}'/,
+    /env_override\['\$\{name\}'\] == '\$\{value\}'/,
+    /dbgstat == 'disabled-since-boot'/,
+    /'STABLE' in assertion\.submods\.confidential_space\.support_attributes/,
+    /attribute\.image_digest\/\$\{var\.image_digest\}/
+  ]) t.match(text, pin)
+})
+
+t.test('on Azure, the key is bound to the policy of the container group, without debugging', async (t) => {
+  const claims = ['x-ms-attestation-type', 'x-ms-compliance-status', 'x-ms-sevsnpvm-hostdata', 'x-ms-sevsnpvm-is-debuggable']
+  const arm = (name: string) => JSON.parse(readFileSync(join(examples, 'arm/confidential-aci', name), 'utf8'))
+  const { anyOf: [{ allOf }] } = arm('key.json').variables.releasePolicy
+  t.same(allOf.map(({ claim }: { claim: string }) => claim), claims)
+  const text = sources('azure').map(({ text }) => text).join('\n')
+  for (const claim of claims) t.ok(text.includes(`claim = "${claim}"`), claim)
+
+  const { containers, ipAddress, sku } = arm('containers.json').resources[0].properties
+  t.equal(sku, 'Confidential')
+  t.same(containers.map(({ name }: { name: string }) => name), ['proxy', 'workload', 'skr'])
+  t.same(ipAddress.ports, [{ port: 3000, protocol: 'TCP' }], 'only the proxy is reachable')
+})
+
+t.test('ARM templates use every parameter they declare, and no other', async (t) => {
+  for (const name of ['containers.json', 'key.json']) {
+    const text = readFileSync(join(examples, 'arm/confidential-aci', name), 'utf8')
+    const used = new Set([...text.matchAll(/parameters\('(\w+)'\)/g)].map(([, parameter]) => parameter))
+    t.same([...used].toSorted(), Object.keys(JSON.parse(text).parameters).toSorted(), name)
+  }
+})
