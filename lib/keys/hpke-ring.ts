@@ -104,18 +104,25 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     const current = Math.min(epochAt(now()), last)
     if (active === undefined || active.number < current) {
       const next = pending?.number === current ? pending : await make(current)
+      if (closed) return
       if (active !== undefined) retiring = [...retiring, active]
       active = next
       pending = undefined
+      started.resolve()
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
-    if (rotation > 0 && active.number < last && pending === undefined) pending = await make(active.number + 1)
+    if (rotation === 0 || active.number >= last || pending !== undefined) return
+    const next = await make(active.number + 1)
+    if (!closed) pending = next
   }
 
   function schedule (): void {
-    if (closed || rotation === 0) return
-    const next = Math.min(endOf(active?.number ?? first), ...retiring.map(({ number }) => endOfUse(number)))
+    if (closed || active === undefined) return
+    // After the last epoch only keys that retire are left to wait for.
+    const end = active.number < last ? endOf(active.number) : Infinity
+    const next = Math.min(end, ...retiring.map(({ number }) => endOfUse(number)))
+    if (next === Infinity) return
     timer = setTimeout(step, Math.min(MAX_TIMEOUT, Math.max(1, next - now())))
     timer.unref()
   }
@@ -132,8 +139,8 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     }
   }
 
-  const ready = advance().then(schedule)
-  ready.catch(error => options.onError?.(error))
+  const started = Promise.withResolvers<void>()
+  step()
 
   function * all (): Generator<{ epoch: Epoch, state: HpkeKeyState }> {
     if (active !== undefined) yield { epoch: active, state: 'active' }
@@ -142,7 +149,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   }
 
   return {
-    ready,
+    ready: started.promise,
     get isReady () { return active !== undefined },
 
     keys: () => [...all()].flatMap(({ epoch: { number, pairs }, state }) => pairs.map(({ keyId, pair }) => ({
