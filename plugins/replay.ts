@@ -32,7 +32,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
     return createRedisReplayStore({
       url: config.replayStore,
       remember,
-      onState: (state, code) => state === 'connected' ? app.log.info('replay store connected') : app.log.warn({ code }, 'replay store disconnected')
+      onState: (state, reason) => state === 'connected' ? app.log.info('replay store connected') : app.log.warn({ reason }, 'replay store disconnected')
     })
   }
 }, { name: 'polaris-replay', dependencies: ['polaris-config'] })
