@@ -65,6 +65,7 @@ interface OpenedMessage {
   /** Undefined where what was inside is no HTTP request. */
   readonly head: RequestHead | undefined
   readonly body: Readable | Buffer | undefined
+  readonly bodyLength: number | undefined
   readonly seal: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
   readonly release?: () => void
 }
@@ -89,7 +90,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   }
 
   /** Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back. */
-  function toExchange (protocol: OhttpProtocol, request: IncomingRequest, { head, body, seal, release }: OpenedMessage): Exchange {
+  function toExchange (protocol: OhttpProtocol, request: IncomingRequest, { head, body, bodyLength, seal, release }: OpenedMessage): Exchange {
     const exchange = { protocol, seal, ...(release !== undefined && { release }) }
     const refusal = refuse(head, body)
     if (head === undefined || refusal !== undefined) {
@@ -102,7 +103,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
       target: head.path,
       headers: [...openedHeaders(head.headers, own), ...request.forwarding()],
       body,
-      bodyLength: undefined
+      bodyLength
     }
   }
 
@@ -141,12 +142,13 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
       }
       const message = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
       const opened = await openRequest(message, (header, enc) => ring.decapsulate(header, enc))
-      const { head, body } = await read(() => readRequest(opened.request))
+      const { head, body, bodyLength } = await read(() => readRequest(opened.request))
       return {
         keyId: opened.header.keyId,
         enc: opened.enc,
         head,
         body,
+        bodyLength,
         release,
         seal: async (response) => ({
           status: 200,
@@ -162,12 +164,13 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
 
   async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
     const opened = await openChunkedRequest(await payload(request), (header, enc) => ring.decapsulate(header, enc))
-    const { head, body } = await read(() => readRequestStream(opened.pieces))
+    const { head, body, bodyLength } = await read(() => readRequestStream(opened.pieces))
     return {
       keyId: opened.header.keyId,
       enc: opened.enc,
       head,
       body,
+      bodyLength,
       seal: async (response) => ({
         status: 200,
         headers: OUTER_HEADERS['ohttp-chunked'],

@@ -18,6 +18,8 @@ export interface InnerRequest {
    * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
    */
   readonly body: Buffer | Readable | undefined
+  /** Octets of the body, where the message says so up front. A stream that has fewer or more errors. */
+  readonly bodyLength: number | undefined
 }
 
 /** Reads a request that is there as a whole. @throws {BhttpError} */
@@ -45,8 +47,10 @@ export async function readRequestStream (
     early.push(...reader.push(value.bytes))
     if (value.final) return complete([...early, ...reader.end()])
     const [first, next] = early
-    if (first?.type === 'request' && (next !== undefined || !BODILESS.has(first.head.method))) {
-      return { head: first.head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }) }
+    if (first?.type !== 'request') continue
+    const { head, contentLength: bodyLength } = first
+    if (next !== undefined || (bodyLength ?? 0) > 0 || !BODILESS.has(head.method)) {
+      return { head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }), bodyLength }
     }
   }
 }
@@ -78,7 +82,8 @@ function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
   const [first] = events
   // A reader that has ended without an error has given a head first.
   if (first?.type !== 'request') throw new OhttpError('ERR_OHTTP_OPEN')
-  return { head: first.head, body: contentOf(events)[0] }
+  const [body] = contentOf(events)
+  return { head: first.head, body, bodyLength: body?.length }
 }
 
 /**
