@@ -45,22 +45,19 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>): 
     if (given !== undefined) data[name] = env[given] as string
   }
 
-  const values = validate(data)
+  const values = validate(data, contradictions(setting => data[setting.env] ?? String(setting.default)))
   const config = Object.fromEntries(entries.map(([name, setting]) => {
     const value = values[setting.env]
     return [name, setting.format === 'duration' && value !== undefined ? parseDuration(String(value)) : value]
   })) as unknown as Config
 
-  const normalised: Config = {
+  return Object.freeze({
     ...config,
     contextRoot: config.contextRoot.replace(/^\/?(.+?)\/*$/, '/$1').replace(/^\/+$/, ''),
     urlHeader: config.urlHeader.toLowerCase(),
     secureHeader: config.secureHeader.toLowerCase(),
     responsePublicKeyHeader: config.responsePublicKeyHeader.toLowerCase()
-  }
-  const problems = contradictions(normalised)
-  if (problems.length > 0) throw new ConfigError(problems)
-  return Object.freeze(normalised)
+  })
 }
 
 /** The settings from code, under their names in lib/settings.ts; the environment is not read. */
@@ -77,9 +74,11 @@ interface SchemaError {
   params: Record<string, unknown>
 }
 
-function validate (data: Record<string, string>): Record<string, unknown> {
+/** @param contradictions told together with what the schema finds */
+function validate (data: Record<string, string>, contradictions: readonly string[]): Record<string, unknown> {
+  let values: Record<string, unknown>
   try {
-    return envSchema({
+    values = envSchema({
       schema,
       data,
       env: false,
@@ -93,8 +92,10 @@ function validate (data: Record<string, string>): Record<string, unknown> {
   } catch (error) {
     const { errors } = error as { errors?: SchemaError[] }
     if (!Array.isArray(errors)) throw error
-    throw new ConfigError([...new Set(errors.map(describe))])
+    throw new ConfigError([...new Set(errors.map(describe)), ...contradictions])
   }
+  if (contradictions.length > 0) throw new ConfigError(contradictions)
+  return values
 }
 
 function describe ({ instancePath, keyword, params }: SchemaError): string {
@@ -104,19 +105,16 @@ function describe ({ instancePath, keyword, params }: SchemaError): string {
   return setting === undefined ? `${name} ${wrong}` : `${name} ${wrong}; accepted: ${accepts(setting).replaceAll('`', '')}`
 }
 
-function contradictions (config: Config): string[] {
+/** Settings that are fine each but not together. Looks at text, so that it works beside values that are not accepted. */
+function contradictions (text: (setting: Setting) => string): string[] {
   const problems: string[] = []
-  const headers = [config.urlHeader, config.secureHeader, config.responsePublicKeyHeader]
-  if (new Set(headers).size < headers.length) {
-    problems.push(`${settings.urlHeader.env}, ${settings.secureHeader.env} and ${settings.responsePublicKeyHeader.env} must name three different headers`)
+  const { urlHeader, secureHeader, responsePublicKeyHeader, maxBodyBytes, maxBufferedBytes } = settings
+  const headers = [urlHeader, secureHeader, responsePublicKeyHeader]
+  if (new Set(headers.map(setting => text(setting).toLowerCase())).size < headers.length) {
+    problems.push(`${urlHeader.env}, ${secureHeader.env} and ${responsePublicKeyHeader.env} must name three different headers`)
   }
-  if (config.maxBufferedBytes < config.maxBodyBytes) {
-    problems.push(`${settings.maxBufferedBytes.env} must not be smaller than ${settings.maxBodyBytes.env}`)
-  }
-  try {
-    trustedProxies(config.trustProxy)
-  } catch {
-    problems.push(`${settings.trustProxy.env} has a value that is not accepted; accepted: ${formats['trust-proxy'].accepts.replaceAll('`', '')}`)
+  if (Number(text(maxBufferedBytes)) < Number(text(maxBodyBytes))) {
+    problems.push(`${maxBufferedBytes.env} must not be smaller than ${maxBodyBytes.env}`)
   }
   return problems
 }

@@ -2,6 +2,7 @@
  * Every setting of the proxy, in one table: its environment variable, what it accepts, its default, what it does.
  * Types, validation (lib/config.ts) and docs/configuration.md are made from it.
  */
+import { isIP } from 'node:net'
 
 export interface Setting {
   readonly env: string
@@ -130,8 +131,7 @@ export const formats = {
   },
   'trust-proxy': {
     accepts: '`true` (everyone), `false` (no one), or a comma-separated list of addresses and CIDR ranges',
-    test: (text: string) => text === 'true' || text === 'false' ||
-      text.split(',').every(part => /^[\da-f.:]+(?:\/\d{1,3})?$/i.test(part.trim()))
+    test: (text: string) => text === 'true' || text === 'false' || text.split(',').every(part => isRange(part.trim()))
   },
   authorities: {
     accepts: 'a comma-separated list of hosts, each with its port where it is not the default',
@@ -150,3 +150,10 @@ export const formats = {
     test: (text: string) => text === '*' || text.split(',').every(part => URL.parse(part.trim())?.origin === part.trim())
   }
 } as const
+
+/** An address, or a range of them in CIDR notation. */
+function isRange (text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  return family !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)))
+}

@@ -30,10 +30,15 @@ export default fp<ConfigPluginOptions>(async function config (app, options) {
   const readiness = createReadiness()
   app.decorate('polaris', { config, readiness } as Polaris)
 
-  // Requests are served on while load balancers notice.
+  // Requests are served on while load balancers notice. After that, a connection kept alive would hold up the stop.
+  let closing = false
   app.addHook('preClose', async () => {
     readiness.stop()
     await setTimeout(config.stopDelay)
+    closing = true
+  })
+  app.addHook('onResponse', async ({ raw }) => {
+    if (closing) raw.socket.destroySoon()
   })
 
   if (options.config === undefined) for (const warning of unknownVariables(process.env)) app.log.warn(warning)

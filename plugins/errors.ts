@@ -1,8 +1,10 @@
 /** One error handler: problem details, uniform, silent about causes. The log gets kinds and codes, never contents. */
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
+import { errors as undici } from 'undici'
 import { KeysBusyError, UnwrapError } from '../lib/keys/provider.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
+import { upstreamProblem } from '../lib/upstream-problem.ts'
 
 export default fp(async function errors (app) {
   app.setErrorHandler<Error>((error, request, reply) => {
@@ -27,6 +29,8 @@ function asProblem (error: Error): Problem {
   if (error instanceof Problem) return error
   if (error instanceof KeysBusyError) return new Problem('overloaded', { cause: error, retryAfter: error.retryAfter })
   if (error instanceof UnwrapError) return new Problem('cannot-open', { cause: error })
+  // From a response body, before anything of it was sent.
+  if (error instanceof undici.UndiciError) return upstreamProblem(error)
   const { statusCode = 500, validation } = error as Partial<FastifyError>
   if (statusCode === 413) return new Problem('body-too-large', { cause: error })
   if (statusCode === 415) return new Problem('unsupported-media-type', { cause: error })

@@ -4,15 +4,15 @@
  * an abort when the client goes away (docs/decisions/0003-reply-from-seam.md).
  */
 import type { EventEmitter } from 'node:events'
+import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
-import { Pool, errors } from 'undici'
+import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import type { Exchange } from '../lib/exchange.ts'
 import { Problem } from '../lib/problems.ts'
-import { BhttpError } from '../lib/protocols/bhttp.ts'
-import { OhttpError } from '../lib/protocols/ohttp.ts'
+import { upstreamProblem } from '../lib/upstream-problem.ts'
 
 /** Where the exchange rides through reply-from, which copies symbol-keyed headers along. */
 const FORWARD = Symbol('polaris.forward')
@@ -34,11 +34,17 @@ export function forwardHeaders (exchange: Exchange, signal: EventEmitter): Recor
 
 /** Response headers of the workload that are larger are refused. */
 const MAX_RESPONSE_HEADER_BYTES = 64 * 1024
+/** RFC 9110, section 15: there are five classes of status codes. */
+const MAX_STATUS = 599
+/** A probe waits no longer for the workload to accept a connection. */
+const PROBE_TIMEOUT = 1000
 
 export default fp(async function upstream (app) {
   const { config } = app.polaris
-  const { origin, pathname } = new URL(config.workloadBaseUrl)
-  const basePath = pathname.replace(/\/$/, '')
+  const base = new URL(config.workloadBaseUrl)
+  const { origin } = base
+  const basePath = base.pathname.replace(/\/$/, '')
+  if (config.readyChecksWorkload) app.polaris.readiness.add('workload', () => probe(base))
   const pool = new Pool(origin, {
     connections: config.upstreamConnections,
     pipelining: 1,
@@ -58,8 +64,10 @@ export default fp(async function upstream (app) {
       body: exchange.body ?? null,
       signal
     }, (error, response) => {
-      if (error) callback(upstreamProblem(error))
-      else callback(null, response)
+      if (error) return callback(upstreamProblem(error))
+      if (response.statusCode <= MAX_STATUS) return callback(null, response)
+      // reply-from would refuse it too, but leave the body, and with it the connection, hanging.
+      response.body.once('error', error => callback(new Problem('upstream-invalid', { cause: error }))).destroy()
     })
   }
 
@@ -77,16 +85,20 @@ function framed ({ headers, body, bodyLength }: Exchange): string[] {
   return [...headers, 'content-length', String(bodyLength)]
 }
 
-/** undici's errors quote what the workload sent, and carry it: only their kind goes on. */
-export function upstreamProblem (error: Error): Problem {
-  // The body that came out of decryption broke off, or was tampered with: the workload has nothing to do with it.
-  if (error instanceof OhttpError || error instanceof BhttpError) return new Problem('bad-request', { cause: error })
-  const cause = Object.assign(new Error(error.name), { code: (error as { code?: unknown }).code })
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError || error instanceof errors.ConnectTimeoutError) {
-    return new Problem('upstream-timeout', { cause })
-  }
-  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError || error instanceof errors.InvalidArgumentError) {
-    return new Problem('upstream-invalid', { cause })
-  }
-  return new Problem('upstream-unreachable', { cause })
+/** Whether the workload accepts connections; the reason, where it does not, names no address. */
+function probe ({ protocol, hostname, port }: URL): Promise<string | undefined> {
+  return new Promise(resolve => {
+    const socket = connect({
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(port) || (protocol === 'https:' ? 443 : 80),
+      timeout: PROBE_TIMEOUT
+    })
+    const settle = (reason?: string) => {
+      socket.destroy()
+      resolve(reason)
+    }
+    socket.once('connect', () => settle())
+    socket.once('timeout', () => settle('does not accept connections'))
+    socket.once('error', () => settle('does not accept connections'))
+  })
 }

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchange.ts'
-import { hasBody } from '../lib/exchanges/incoming.ts'
+import { hasBody, isSystemTarget } from '../lib/exchanges/incoming.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
@@ -14,7 +14,7 @@ import { forwardHeaders } from '../plugins/upstream.ts'
 declare module 'fastify' {
   interface FastifyRequest {
     exchange: Exchange | null
-    /** Headers of the workload's response, where they will be sealed; null while there is none. */
+    /** End-to-end headers of the workload's response; null while there is none. */
     workloadHeaders: ResponseHeaders | null
   }
 }
@@ -37,7 +37,8 @@ export default async function proxy (app: FastifyInstance) {
     onRequest: accept,
     preParsing: open,
     handler: forward,
-    onSend: seal
+    onSend: seal,
+    onError: forget
   })
 
   async function accept (request: FastifyRequest, reply: FastifyReply) {
@@ -48,16 +49,21 @@ export default async function proxy (app: FastifyInstance) {
   async function open (request: FastifyRequest, reply: FastifyReply) {
     const exchange = await crypto.open(request)
     request.exchange = exchange
-    if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
-    // Fastify refuses media types it cannot parse; this header is the workload's business, and was taken over already.
-    if (request.raw.headers['content-type'] !== undefined) request.raw.headers['content-type'] = 'application/octet-stream'
+    if (reply.raw.destroyed) exchange.release?.()
+    else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
+    // Seen after opening, so it holds for targets that only the proxy could read, too.
+    if (isSystemTarget(exchange.target)) throw new Problem('not-found')
+    // Fastify refuses media types it cannot parse, and QUERY without one. That is the workload's business: the exchange
+    // has the header as it came.
+    request.raw.headers['content-type'] = 'application/octet-stream'
   }
 
   /** A client that is silent within its body is told so, and let go. */
   function expectBody ({ raw }: FastifyRequest, reply: FastifyReply) {
     raw.setTimeout(config.clientIdleTimeout, () => {
       // Octets that nobody took yet mean that the workload is slow, not the client.
-      if (raw.readableLength > 0 || raw.complete) return
+      if (raw.complete) return
+      if (raw.readableLength > 0) return raw.setTimeout(config.clientIdleTimeout)
       if (reply.sent) raw.destroy()
       else reply.send(new Problem('client-timeout'))
       reply.raw.once('finish', () => raw.destroy())
@@ -67,6 +73,8 @@ export default async function proxy (app: FastifyInstance) {
 }
 
 function forward (request: FastifyRequest, reply: FastifyReply) {
+  // The client may have gone while its request was opened.
+  if (reply.raw.destroyed) return reply.hijack()
   const exchange = request.exchange as Exchange
   if (exchange.refusal !== undefined) throw exchange.refusal
   const signal = new EventEmitter()
@@ -75,9 +83,12 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
     method: exchange.method as 'POST',
     rewriteRequestHeaders: () => forwardHeaders(exchange, signal),
     rewriteHeaders (headers) {
-      if (exchange.seal === undefined) return responseHeaders(headers, true) as Record<string, string>
-      request.workloadHeaders = responseHeaders(headers, true)
-      return {}
+      const kept = responseHeaders(headers, true)
+      // What CORS makes of the origin stays in force beside what the workload's answer depends on.
+      const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
+      if (vary.length > 0) kept['vary'] = vary.join(', ')
+      request.workloadHeaders = kept
+      return exchange.seal === undefined ? kept as Record<string, string> : {}
     },
     onError (reply, { error }) {
       if (reply.raw.destroyed) reply.hijack()
@@ -88,7 +99,10 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
 
 async function seal (request: FastifyRequest, reply: FastifyReply, payload: unknown) {
   const { exchange, workloadHeaders } = request
-  if (exchange?.seal === undefined) return payload
+  if (exchange?.seal === undefined) {
+    if (payload instanceof Readable) sendHeaders(reply)
+    return payload
+  }
   // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
   request.workloadHeaders = null
   const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
@@ -101,4 +115,14 @@ async function seal (request: FastifyRequest, reply: FastifyReply, payload: unkn
   })
   reply.code(sealed.status).removeHeader('content-length').headers(sealed.headers)
   return sealed.body
+}
+
+/** Fastify keeps headers back for the first octet of a stream. The client of an event stream waits for them. */
+function sendHeaders ({ raw }: FastifyReply) {
+  setImmediate(() => { if (!raw.headersSent) raw.flushHeaders() })
+}
+
+/** A workload that broke off before anything was sent leaves no headers to the answer that says so. */
+async function forget ({ workloadHeaders }: FastifyRequest, reply: FastifyReply) {
+  for (const name in workloadHeaders) reply.removeHeader(name)
 }

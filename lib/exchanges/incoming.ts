@@ -1,7 +1,11 @@
 /** What the openers of all protocols are given: a request as it arrived, before anything was opened. */
 import type { IncomingHttpHeaders } from 'node:http'
+import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Problem } from '../problems.ts'
+
+/** The proxy's own endpoints are at and below this path. */
+export const SYSTEM_PREFIX = '/polaris-container'
 
 export interface IncomingRequest {
   readonly method: string
@@ -38,4 +42,13 @@ export function originForm (target: string): string {
   const cut = hash === -1 ? target : target.slice(0, hash)
   if (!ORIGIN_FORM.test(cut)) throw new Problem('bad-request')
   return cut
+}
+
+/** Whether a target names one of the proxy's own endpoints, however it is spelled: those are never forwarded. */
+export function isSystemTarget (target: string): boolean {
+  if (!target.includes('%') && !target.includes(SYSTEM_PREFIX)) return false
+  const [path = ''] = target.split('?', 1)
+  // Octet by octet, since what is not valid UTF-8 elsewhere in the path must not hide it.
+  const decoded = path.replace(/%([\da-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
+  return [decoded, posix.normalize(decoded)].some(path => path === SYSTEM_PREFIX || path.startsWith(`${SYSTEM_PREFIX}/`))
 }

@@ -13,6 +13,7 @@ import type { PlainResponse, SealedResponse } from '../exchange.ts'
 import { Problem } from '../problems.ts'
 import { decodeBase64 } from '../protocols/base64.ts'
 import { KEY_BYTES, MessageError, TAG_BYTES, encodeMessageHead } from '../protocols/polaris-v1.ts'
+import { upstreamProblem } from '../upstream-problem.ts'
 
 const SPKI_PEM = /^\s*-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*$/
 /** A larger key would let a client buy much of our time with little of its own. */
@@ -56,6 +57,7 @@ export interface Sealer {
 /** Seals one response to the client's key. The proxy's own errors go out as they are: they hold no secret. */
 export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes: number): Sealer {
   let held = 0
+  let released = false
 
   async function seal (response: PlainResponse): Promise<SealedResponse> {
     const { 'content-encoding': _coding, 'content-length': _length, ...headers } = response.headers
@@ -67,7 +69,8 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     const ciphertext: Buffer[] = []
     for await (const piece of decoded(response)) {
       if (held + piece.length > maxBytes) throw new Problem('upstream-invalid')
-      if (!budget.take(piece.length)) throw new Problem('overloaded')
+      // Once released, for a client that is gone, nobody would give back what is taken.
+      if (released || !budget.take(piece.length)) throw new Problem('overloaded')
       held += piece.length
       ciphertext.push(cipher.update(piece))
     }
@@ -83,6 +86,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
   return {
     seal,
     release () {
+      released = true
       budget.give(held)
       held = 0
     }
@@ -96,24 +100,24 @@ function wrap (clientKey: KeyObject, secret: Buffer): Buffer {
 /** The response body without a content coding, should the workload have applied one although it was asked not to. */
 async function * decoded ({ headers, body }: PlainResponse): AsyncGenerator<Buffer> {
   const source = body instanceof Readable ? body : Readable.from([Buffer.from(body ?? '')])
-  const coding = String(headers['content-encoding'] ?? 'identity').trim().toLowerCase()
-  if (coding === '' || coding === 'identity') {
-    yield * source
-    return
-  }
-  const decoder = decoders.get(coding)?.()
-  if (decoder === undefined) {
-    source.destroy()
-    throw new Problem('upstream-invalid')
-  }
-  source.on('error', error => decoder.destroy(error))
+  let broken: Error | undefined
+  source.once('error', error => { broken = error })
+  const coding = String(headers['content-encoding'] ?? '').trim().toLowerCase()
   try {
-    yield * source.pipe(decoder)
+    yield * coding === '' || coding === 'identity' ? source : decode(source, coding)
   } catch (cause) {
-    throw new Problem('upstream-invalid', { cause })
+    // Nothing was sent yet, so a workload that broke off gets an answer of its own.
+    throw broken === undefined ? new Problem('upstream-invalid', { cause }) : upstreamProblem(broken)
   } finally {
     source.destroy()
   }
+}
+
+function decode (source: Readable, coding: string): Transform {
+  const decoder = decoders.get(coding)?.()
+  if (decoder === undefined) throw new Problem('upstream-invalid')
+  source.once('error', error => decoder.destroy(error))
+  return source.pipe(decoder)
 }
 
 /** Standard base64 of the pieces, taken together; small at once, large piece by piece. */

@@ -1,14 +1,13 @@
 /** The proxy's own endpoints, below /polaris-container. Nothing below it is ever forwarded. */
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
+import { SYSTEM_PREFIX } from '../../lib/exchanges/incoming.ts'
 import { Problem } from '../../lib/problems.ts'
 import { forwardedMethods } from '../../plugins/methods.ts'
 import health from './health.ts'
 import keys from './keys.ts'
 import logLevel from './log-level.ts'
 import publicKey from './public-key.ts'
-
-export const SYSTEM_PREFIX = '/polaris-container'
 
 export default async function system (app: FastifyInstance) {
   const { contextRoot } = app.polaris.config
@@ -27,12 +26,9 @@ async function endpoints (app: FastifyInstance) {
   app.register(keys)
   app.register(logLevel)
 
+  // Before a body is looked at, whatever its type.
+  const refuse = async () => { throw new Problem('not-found') }
   for (const url of ['/', '/*']) {
-    app.route({
-      method: [...forwardedMethods],
-      url,
-      exposeHeadRoute: false,
-      handler: async () => { throw new Problem('not-found') }
-    })
+    app.route({ method: [...forwardedMethods], url, exposeHeadRoute: false, onRequest: refuse, handler: refuse })
   }
 }

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Builds the image of a commit, so that the same commit and bases always give the
+# same digest. `npm run image`.
+#
+# usage: docker/build.sh [<directory>]
+# Writes the image as an OCI layout to <directory> (default: dist/image) and the
+# manifest's digest as the only line on standard output.
+#
+# What may be set:
+#   REVISION           the commit to build, default HEAD. Changes that are not
+#                      committed are not in the image
+#   NODE_IMAGE, RUNTIME_IMAGE
+#                      other bases than the Dockerfile's
+#   BUILDER            buildah or docker; default: buildah, where it is installed
+#   CONTAINER_STORAGE  a directory for buildah's own storage, default its usual
+set -euo pipefail
+# Modes and times of files, and the order in which they are sorted, must not
+# depend on who builds, where and when.
+umask 022
+export LC_ALL=C TZ=UTC
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mkdir -p "${1:-$project/dist/image}"
+out=$(cd "${1:-$project/dist/image}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+revision=$(git -C "$project" rev-parse --verify "${REVISION:-HEAD}^{commit}")
+SOURCE_DATE_EPOCH=$(git -C "$project" log -1 --format=%ct "$revision")
+export SOURCE_DATE_EPOCH
+if [[ -n $(git -C "$project" status --porcelain) ]]; then
+  echo "build.sh: there are uncommitted changes; the image is of commit $revision, without them" >&2
+fi
+# The commit itself is the build context, not the working tree.
+mkdir "$work/context"
+git -C "$project" -c tar.umask=0022 archive "$revision" | tar -x -C "$work/context"
+field () {
+  sed -n "s/^  \"$1\": \"\(.*\)\",\$/\1/p" "$work/context/package.json"
+}
+
+arguments=(--file "$work/context/docker/Dockerfile" --no-cache
+  --build-arg "REVISION=$revision" --build-arg "SOURCE=$(field repository)" --build-arg "VERSION=$(field version)"
+  --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
+# How this machine reaches npm; see the Dockerfile.
+npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
+if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
+if [[ -f ${NODE_EXTRA_CA_CERTS:-} ]]; then arguments+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS"); fi
+
+builder=${BUILDER:-$(command -v buildah docker | head -n 1 | xargs -r basename)}
+case $builder in
+  buildah)
+    buildah=(buildah)
+    if [[ -n ${CONTAINER_STORAGE:-} ]]; then
+      buildah+=(--root "$CONTAINER_STORAGE/storage" --runroot "$CONTAINER_STORAGE/run")
+    fi
+    for name in NODE_IMAGE RUNTIME_IMAGE; do
+      base=${!name:-}
+      if [[ $base == oci:* ]]; then
+        # The manifest names its base. A local directory's name must not get in.
+        store=$("${buildah[@]}" info --format '{{.store.GraphDriverName}}@{{.store.GraphRoot}}+{{.store.RunRoot}}')
+        base=localhost/polaris/$(tr 'A-Z_' 'a-z-' <<< "$name")
+        skopeo copy --quiet "${!name}" "containers-storage:[$store]$base"
+      fi
+      if [[ -n $base ]]; then arguments+=(--build-arg "$name=$base"); fi
+    done
+    # Isolation by chroot needs neither a runtime nor a network of its own, so it
+    # works inside containers too. SOURCE_DATE_EPOCH alone has no effect on older
+    # buildah; --timestamp has.
+    "${buildah[@]}" build "${arguments[@]}" --isolation chroot --format oci --layers=false \
+      --timestamp "$SOURCE_DATE_EPOCH" --identity-label=false \
+      --iidfile "$work/id" "$work/context" >&2
+    rm -rf "${out:?}"/*
+    "${buildah[@]}" push --quiet --format oci "$(cat "$work/id")" "oci:$out" >&2
+    "${buildah[@]}" rmi --force "$(cat "$work/id")" > /dev/null
+    ;;
+  docker)
+    for name in NODE_IMAGE RUNTIME_IMAGE; do
+      if [[ -n ${!name:-} ]]; then arguments+=(--build-arg "$name=${!name}"); fi
+    done
+    rm -rf "${out:?}"/*
+    docker buildx build "${arguments[@]}" --provenance=false --sbom=false \
+      --output "type=oci,dest=$out,tar=false,rewrite-timestamp=true" "$work/context" >&2
+    ;;
+  *)
+    echo 'build.sh: neither buildah nor docker is installed' >&2
+    exit 1
+    ;;
+esac
+
+sed -n 's/.*"manifests":\[{[^]]*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$out/index.json"

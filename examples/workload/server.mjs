@@ -1,0 +1,45 @@
+// A workload as anybody might have it: a small HTTP server that knows nothing of encryption.
+import { createServer } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const { PORT = '3001', HOST = '127.0.0.1' } = process.env
+
+const server = createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://workload')
+  const route = routes[`${request.method} ${url.pathname}`] ?? notFound
+  await route(request, response, url.searchParams)
+})
+
+const routes = {
+  // Answers by name, and shows that headers arrive.
+  'GET /hello': (request, response, query) => json(response, 200, {
+    greeting: `Hello, ${query.get('name') ?? 'stranger'}`,
+    authorization: request.headers.authorization ?? null
+  }),
+
+  // Sends back what it gets.
+  'POST /echo': (request, response) => {
+    response.writeHead(200, { 'content-type': request.headers['content-type'] ?? 'application/octet-stream' })
+    request.pipe(response)
+  },
+
+  // Takes its time.
+  'GET /slow': async (request, response, query) => {
+    await sleep(Math.min(Number(query.get('ms') ?? 1000), 60_000))
+    json(response, 200, { slow: true })
+  }
+}
+
+function notFound (request, response) {
+  json(response, 404, { error: `there is no ${request.method} ${request.url} here` })
+}
+
+function json (response, status, value) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+}
+
+server.listen(Number(PORT), HOST, () => {
+  const { address, port } = server.address()
+  console.log(`workload: listening on http://${address}:${port}`)
+})
+process.once('SIGTERM', () => server.close(() => process.exit(0)))

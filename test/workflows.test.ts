@@ -1,0 +1,55 @@
+// The workflows hold the keys to the registries. An action named by tag can be replaced by whoever owns the tag.
+import { readFileSync, readdirSync } from 'node:fs'
+import { validateWorkflow } from '@action-validator/core'
+import t from 'tap'
+import { parse } from 'yaml'
+
+const directory = new URL('../.github/workflows/', import.meta.url)
+
+interface Workflow {
+  permissions?: object
+  jobs: Record<string, { permissions?: Record<string, string>, 'timeout-minutes'?: number }>
+}
+
+for (const file of readdirSync(directory).filter(name => name.endsWith('.yml'))) {
+  const text = readFileSync(new URL(file, directory), 'utf8')
+
+  t.test(`${file} is a valid workflow`, async t => {
+    // The linter's schema is older than this permission.
+    t.same(validateWorkflow(text.replace(/^ +attestations: write\n/m, '')).errors, [])
+    t.not(validateWorkflow(text.replace('runs-on', 'run-on')).errors.length, 0, 'and the linter would have noticed')
+  })
+
+  t.test(`${file} names every action by its commit, with the version beside it`, async t => {
+    const uses = text.split('\n').filter(line => /^\s*(?:- )?uses:/.test(line))
+    t.ok(uses.length > 0)
+    t.same(uses.filter(line => !/uses: [\w.-]+(?:\/[\w.-]+)+@[0-9a-f]{40} # v\d+(?:\.\d+){0,2}$/.test(line)), [])
+  })
+
+  t.test(`${file} grants nothing by default, and each job states what it may do and for how long`, async t => {
+    const { permissions, jobs } = parse(text) as Workflow
+    t.same(permissions, {})
+    for (const [name, job] of Object.entries(jobs)) {
+      t.ok(job.permissions, `${name} states its permissions`)
+      t.type(job['timeout-minutes'], 'number', `${name} ends`)
+    }
+  })
+
+  t.test(`${file} reads no stored secret`, async t => {
+    t.notMatch(text, /\bsecrets\s*[.[]/)
+  })
+}
+
+t.test('only the release may write, and only what its jobs need', async t => {
+  const granted = readdirSync(directory).flatMap(file => {
+    const { jobs } = parse(readFileSync(new URL(file, directory), 'utf8')) as Workflow
+    return Object.entries(jobs).flatMap(([name, { permissions = {} }]) =>
+      Object.entries(permissions).filter(([, level]) => level === 'write').map(([scope]) => `${file} ${name} ${scope}`))
+  })
+  t.same(granted.sort(), [
+    'release.yml notes contents',
+    'release.yml publish attestations',
+    'release.yml publish id-token',
+    'release.yml sdk id-token'
+  ])
+})
