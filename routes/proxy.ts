@@ -20,7 +20,7 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { config, crypto } = app.polaris
+  const { attestation, config, crypto } = app.polaris
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
 
@@ -43,6 +43,7 @@ export default async function proxy (app: FastifyInstance) {
 
   async function accept (request: FastifyRequest, reply: FastifyReply) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
+    attestation.admit(reply.raw)
     if (config.clientIdleTimeout > 0 && hasBody(request)) expectBody(request, reply)
   }
 
