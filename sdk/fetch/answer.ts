@@ -39,7 +39,7 @@ export async function readProblem (response: Response): Promise<ProblemDetails |
     await response.body?.cancel()
     return undefined
   }
-  const octets = await collect(response.body, { maxBytes: MAX_PROBLEM_BYTES })
+  const octets = await collect(response.body, MAX_PROBLEM_BYTES)
   const { type, title, detail } = parseObject(new TextDecoder().decode(octets))
   if (typeof type !== 'string') return undefined
   return { type, ...typeof title === 'string' && { title }, ...typeof detail === 'string' && { detail } }

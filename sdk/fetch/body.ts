@@ -8,7 +8,7 @@ export type RequestBody =
   /** All of it, in memory. */
   | { readonly bytes: Bytes }
   /** To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. */
-  | { readonly length: number | undefined, readonly replayable: boolean, open (): ReadableStream<Uint8Array> }
+  | { readonly length: number | undefined, readonly replayable: boolean, open (signal: AbortSignal): ReadableStream<Uint8Array> }
 
 /** Smaller ones are held in memory rather than streamed: a request of known length passes every proxy. */
 const STREAM_FROM_BYTES = 1024 * 1024
@@ -26,7 +26,7 @@ export function readRequest (input: string | Request, init: RequestInit | undefi
     const request = new Request(input, { ...init, body: '' })
     // A body of text has a type, one that is a stream has not.
     if (!new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined)).has('content-type')) request.headers.delete('content-type')
-    return { request, body: async () => held(await collect(checked(source), { signal: request.signal })) }
+    return { request, body: async () => held(await collect(checked(source, request.signal))) }
   }
   const request = new Request(input, source === given ? init : { ...init, body: source ?? null })
   return { request, body: () => bodyOf(request, source, stream) }
@@ -34,7 +34,7 @@ export function readRequest (input: string | Request, init: RequestInit | undefi
 
 async function bodyOf (request: Request, source: unknown, stream: boolean): Promise<RequestBody | undefined> {
   if (source instanceof Blob && source.size >= STREAM_FROM_BYTES && stream) {
-    return { length: source.size, replayable: true, open: () => source.stream() }
+    return { length: source.size, replayable: true, open: signal => checked(source.stream(), signal) }
   }
   if (isWhole(source)) return { bytes: new Uint8Array(await request.arrayBuffer()) }
   const { body, headers, signal } = request
@@ -44,9 +44,9 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
     return bytes.length === 0 ? undefined : { bytes }
   }
   if (body === null) return undefined
-  if (!stream) return held(await collect(checked(body), { signal }))
+  if (!stream) return held(await collect(checked(body, signal)))
   const announced = headers.get('content-length') ?? ''
-  return { length: /^\d+$/.test(announced) ? Number(announced) : undefined, replayable: false, open: () => checked(body) }
+  return { length: /^\d+$/.test(announced) ? Number(announced) : undefined, replayable: false, open: signal => checked(body, signal) }
 }
 
 function held (bytes: Bytes | undefined): RequestBody | undefined {
@@ -57,14 +57,17 @@ function isWhole (source: unknown): boolean {
   return typeof source === 'string' || source instanceof URLSearchParams || source instanceof Blob || isArrayBuffer(source) || ArrayBuffer.isView(source)
 }
 
-/** As fetch does it, only octets pass: anything else would be lost in silence. */
-function checked (stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+/**
+ * As fetch does it, only octets pass: anything else would be lost in silence. Aborting cancels the stream at once, while
+ * a fetch that waits for the next piece may do so only when that comes.
+ */
+function checked (stream: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
   return stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
     transform (piece, controller) {
       if (Object.prototype.toString.call(piece) !== '[object Uint8Array]') throw new TypeError('A request body stream must give Uint8Arrays')
       controller.enqueue(piece)
     }
-  }, undefined, { highWaterMark: 0 }))
+  }, undefined, { highWaterMark: 0 }), { signal })
 }
 
 let requestStreams: boolean | undefined

@@ -90,7 +90,7 @@ export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gate
     await response.body?.cancel()
     throw notAGateway(response)
   }
-  const octets = await collect(response.body, { maxBytes: MAX_KEYS_BYTES }).catch((cause: unknown) => { throw unavailable(`The answer of ${gatewayURL} broke off`, cause) })
+  const octets = await collect(response.body, MAX_KEYS_BYTES).catch((cause: unknown) => { throw unavailable(`The answer of ${gatewayURL} broke off`, cause) })
   if (octets === undefined) throw notAGateway(response)
   return { octets, maxAge: readMaxAge(response) }
 }

@@ -46,11 +46,14 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
   async function exchange (request: PlainRequest, key: EncryptionKey): Promise<PlainResponse> {
     const { signal } = request
     const sentAt = new Date()
+    const upload = new AbortController()
     const encapsulation = await startChunkedExchange(key)
-    const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body)
+    const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]))
     const response = await post(message, signal)
     if (response.status !== 200 || mediaType(response) !== CHUNKED_RESPONSE_MEDIA_TYPE) {
-      throw await abortable(refusal(response, sentAt), signal)
+      const error = await abortable(refusal(response, sentAt), signal)
+      upload.abort(error)
+      throw error
     }
     const explain = (error: unknown) => signal.aborted ? signal.reason : responseError(error)
     try {
@@ -87,12 +90,12 @@ function headOf ({ target, method, headers }: PlainRequest, date: Date): Request
   return { method, scheme, authority, path, headers: [...endToEnd(headers), ['date', date.toUTCString()]] }
 }
 
-async function encapsulate (exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined): Promise<Bytes | ReadableStream<Bytes>> {
+async function encapsulate (exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined, signal: AbortSignal): Promise<Bytes | ReadableStream<Bytes>> {
   try {
     if (body === undefined) return await exchange.seal(encodeRequest(head))
     if ('bytes' in body) return await exchange.seal(encodeRequest(head, { content: body.bytes }))
     const encode = requestStream(head, body.length)
-    return body.open().pipeThrough(encode).pipeThrough(exchange.sealStream())
+    return body.open(signal).pipeThrough(encode).pipeThrough(exchange.sealStream())
   } catch (cause) {
     if (!(cause instanceof BhttpError)) throw cause
     throw new UnsupportedRequestError(`The request cannot be encapsulated: ${cause.message}`, { cause })

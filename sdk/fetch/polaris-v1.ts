@@ -53,13 +53,13 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
   }
 
   /** Everything into messages; the workload's own headers are only inside. */
-  async function seal ({ target, headers, body }: PlainRequest, key: string): Promise<Pick<RequestInit, 'headers' | 'body'>> {
+  async function seal ({ target, headers, body, signal }: PlainRequest, key: string): Promise<Pick<RequestInit, 'headers' | 'body'>> {
     const message = async (data: string) => encodeBase64(await sdk.encrypt(data, key))
     const bound = {
       'polaris-url': await message(target.path),
       'polaris-response-public-key': encodeBase64(toOctets(await sdk.getPublicKey()))
     }
-    const content = body && await wholeBody(body)
+    const content = body && await wholeBody(body, signal)
     return {
       headers: {
         ...bound,
@@ -104,13 +104,13 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
 
 async function readAll (body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<Bytes> {
   try {
-    return (body && await collect(body, { signal })) ?? new Uint8Array(0)
+    return (body && await collect(body)) ?? new Uint8Array(0)
   } catch (cause) {
     signal.throwIfAborted()
     throw new PolarisFetchError('ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part', { cause })
   }
 }
 
-async function wholeBody (body: RequestBody): Promise<Bytes | undefined> {
-  return 'bytes' in body ? body.bytes : collect(body.open())
+async function wholeBody (body: RequestBody, signal: AbortSignal): Promise<Bytes | undefined> {
+  return 'bytes' in body ? body.bytes : collect(body.open(signal))
 }

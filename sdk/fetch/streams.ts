@@ -7,26 +7,19 @@ import type { Bytes } from '../../lib/protocols/bytes.ts'
  *
  * @param maxBytes with more, the stream is cancelled and undefined is returned
  */
-export async function collect (stream: ReadableStream<Uint8Array>, { maxBytes = Infinity, signal }: { maxBytes?: number, signal?: AbortSignal } = {}): Promise<Bytes | undefined> {
+export async function collect (stream: ReadableStream<Uint8Array>, maxBytes = Infinity): Promise<Bytes | undefined> {
   const reader = stream.getReader()
-  const cancel = () => { reader.cancel(signal?.reason).catch(() => undefined) }
-  signal?.addEventListener('abort', cancel, { once: true })
-  try {
-    const pieces: Uint8Array[] = []
-    let length = 0
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      length += read.value.length
-      if (length > maxBytes) {
-        await reader.cancel()
-        return undefined
-      }
-      pieces.push(read.value)
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    length += read.value.length
+    if (length > maxBytes) {
+      await reader.cancel()
+      return undefined
     }
-    signal?.throwIfAborted()
-    return concat(...pieces)
-  } finally {
-    signal?.removeEventListener('abort', cancel)
+    pieces.push(read.value)
   }
+  return concat(...pieces)
 }
 
 /** The same octets; `explain` says what to throw instead of what the stream errors with. */
