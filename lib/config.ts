@@ -174,6 +174,9 @@ export function weaknesses (config: Config): string[] {
   if (config.enableOutputEncryption && !config.enableInputEncryption) {
     found.push(`Responses are sealed to keys that no one authenticated (${settings.enableOutputEncryption.env} without ${settings.enableInputEncryption.env})`)
   }
+  if (config.keyType === 'azure-key-vault' && config.azureVaultMode === 'remote') {
+    found.push(`The key is protected by access control alone, not by attestation (${settings.azureVaultMode.env}=remote)`)
+  }
   if (config.v1AllowUnboundResponseKey) found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
   if (config.workloadBaseUrl.startsWith('https:') && !config.upstreamTlsVerify) {
     found.push(`The workload's certificate is not verified (${settings.upstreamTlsVerify.env}=false)`)

@@ -50,11 +50,45 @@ export const settings = {
   replayStore: { env: `${P}REPLAY_STORE`, group: 'Encryption', type: 'string', format: 'replay-store', default: 'memory', description: 'OHTTP: where requests are remembered. Replicas behind one address need a shared store: Redis or Valkey. While it is down, OHTTP requests get 503.' },
   replayCapacity: { env: `${P}REPLAY_CAPACITY`, group: 'Encryption', type: 'integer', minimum: 1000, maximum: 50_000_000, default: 1_000_000, description: 'OHTTP: most requests to remember in memory per generation (twice the replay window). Past it, 503 until the generation ends. A million take about 35 MB per generation, two of which are kept.' },
 
-  keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral'], default: 'ephemeral', description: 'Where the RSA private key lives.' },
+  keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral', 'file', 'azure-skr', 'azure-key-vault', 'google-federated'], default: 'ephemeral', description: 'Where the RSA private key lives (docs/keys.md).' },
+  keyFile: { env: `${P}KEY_FILE`, group: 'Keys', type: 'string', description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Not readable by everyone.' },
+  keyRefreshInterval: { env: `${P}KEY_REFRESH_INTERVAL`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How often keys are fetched anew; SIGHUP does it at once. `0`: only then.' },
+  keyFetchDeadline: { env: `${P}KEY_FETCH_DEADLINE`, group: 'Keys', type: 'string', format: 'duration', default: '5m', description: 'How long fetching the keys is tried at start before it counts as failed.' },
+  keyRemoteConcurrency: { env: `${P}KEY_REMOTE_CONCURRENCY`, group: 'Keys', type: 'integer', minimum: 1, maximum: 10_000, default: 32, description: 'Remote keys: most unwraps under way at once.' },
+  keyRemoteTimeout: { env: `${P}KEY_REMOTE_TIMEOUT`, group: 'Keys', type: 'string', format: 'duration', default: '5s', description: 'Remote keys: how long one unwrap may take.' },
+  keyRemoteFailedUnwraps: { env: `${P}KEY_REMOTE_FAILED_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 20, description: 'Remote keys: how many requests of one client address may fail to open per minute before it gets 429, since each costs an operation.' },
   maxPendingUnwraps: { env: `${P}MAX_PENDING_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 512, description: 'Most private-key operations that may wait. Past it, 503 with Retry-After. A v1 request needs up to six.' },
   hpkeRotation: { env: `${P}HPKE_ROTATION`, group: 'Keys', type: 'string', format: 'duration', default: '24h', description: 'How long an HPKE key is the one that clients encrypt to. `0` keeps the first for ever.' },
   hpkeRetirement: { env: `${P}HPKE_RETIREMENT`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How long an HPKE key stays usable after that.' },
+  hpkeSeed: { env: `${P}HPKE_SEED`, group: 'Keys', type: 'string', enum: ['instance', 'derived', 'sealed'], default: 'instance', description: 'What HPKE keys are made of (docs/keys.md): `instance`, fresh ones for each instance; `derived`, from the RSA private key, so that all replicas agree; `sealed`, from a seed in a shared file that only the RSA key opens.' },
+  hpkeSeedFile: { env: `${P}HPKE_SEED_FILE`, group: 'Keys', type: 'string', description: '`sealed`: the file, on a volume that all replicas share. The first replica creates it.' },
   hpkePostQuantum: { env: `${P}HPKE_POST_QUANTUM`, group: 'Keys', type: 'boolean', default: false, description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.' },
+
+  googleProject: { env: `${P}GOOGLE_FEDERATED_KEY_PROJECT_ID`, group: 'Google Cloud KMS', type: 'string', description: 'Project of the key ring.' },
+  googleLocation: { env: `${P}GOOGLE_FEDERATED_KEY_LOCATION`, group: 'Google Cloud KMS', type: 'string', description: 'Location of the key ring.' },
+  googleKeyRing: { env: `${P}GOOGLE_FEDERATED_KEY_RING_ID`, group: 'Google Cloud KMS', type: 'string', description: 'Name of the key ring.' },
+  googleKey: { env: `${P}GOOGLE_FEDERATED_KEY_ID`, group: 'Google Cloud KMS', type: 'string', description: 'Name of the key, purpose `ASYMMETRIC_DECRYPT`, algorithm `RSA_DECRYPT_OAEP_4096_SHA256`.' },
+  googleAudience: { env: `${P}GOOGLE_FEDERATED_KEY_AUDIENCE`, group: 'Google Cloud KMS', type: 'string', description: 'The workload identity pool provider: `//iam.googleapis.com/projects/…/providers/…`.' },
+  googleServiceAccount: { env: `${P}GOOGLE_FEDERATED_KEY__SERVICE_ACCOUNT`, aliases: [`${P}GOOGLE_FEDERATED_KEY_SERVICE_ACCOUNT`], group: 'Google Cloud KMS', type: 'string', format: 'http-url', description: 'The full `generateAccessToken` URL of a service account to act as. Without it, the pool\'s principal itself is used.' },
+  googleKeyVersion: { env: `${P}GOOGLE_FEDERATED_KEY_VERSION`, group: 'Google Cloud KMS', type: 'string', format: 'key-versions', default: '1', description: 'Versions of the key, newest first.' },
+  googleTokenFile: { env: `${P}GOOGLE_FEDERATED_KEY_TOKEN_FILE`, group: 'Google Cloud KMS', type: 'string', default: '/run/container_launcher/attestation_verifier_claims_token', description: 'Where the launcher keeps the attestation token. Read anew for every exchange.' },
+  googleKmsEndpoint: { env: `${P}GOOGLE_FEDERATED_KEY_KMS_ENDPOINT`, group: 'Google Cloud KMS', type: 'string', format: 'authorities', description: 'The KMS, `host` or `host:port`, for private service connect.' },
+  googleStsEndpoint: { env: `${P}GOOGLE_FEDERATED_KEY_STS_ENDPOINT`, group: 'Google Cloud KMS', type: 'string', format: 'http-url', description: 'The Security Token Service, where it is not Google\'s public one.' },
+
+  azureMaaEndpoint: { env: `${P}AZURE_SKR_MAA_ENDPOINT`, group: 'Azure', type: 'string', description: 'The attestation provider that the release policy names, e.g. `sharedweu.weu.attest.azure.net`.' },
+  azureAkvEndpoint: { env: `${P}AZURE_SKR_AKV_ENDPOINT`, group: 'Azure', type: 'string', description: '`azure-skr`: the vault or Managed HSM, e.g. `myvault.vault.azure.net`.' },
+  azureKid: { env: `${P}AZURE_SKR_KID`, group: 'Azure', type: 'string', description: '`azure-skr`: the key, `name` or `name/version`; several separated by commas, newest first.' },
+  azureAccessToken: { env: `${P}AZURE_SKR_ACCESS_TOKEN`, group: 'Azure', type: 'string', description: '`azure-skr`: a token for the vault, where the container group has no managed identity. A secret.' },
+  azureSidecarEndpoint: { env: `${P}AZURE_SKR_KEY_RELEASE_ENDPOINT`, group: 'Azure', type: 'string', format: 'http-url', default: 'http://localhost:8080', description: 'Where the secure key release sidecar listens.' },
+  azureEndpointForm: { env: `${P}AZURE_SKR_ENDPOINT_FORM`, group: 'Azure', type: 'string', enum: ['as-given', 'host', 'url'], default: 'as-given', description: 'How the two endpoints are written for the sidecar: Microsoft\'s wants host names, another deployed one URLs.' },
+  azureMaxRequestRetries: { env: `${P}AZURE_SKR_MAX_REQUEST_RETRIES`, group: 'Azure', type: 'integer', minimum: 0, maximum: 1000, description: '`azure-skr`: so many retries, the interval below apart, in place of the usual backoff.' },
+  azureRetryInterval: { env: `${P}AZURE_SKR_RETRY_INTERVAL`, group: 'Azure', type: 'string', format: 'duration', description: '`azure-skr`: time between retries; 60 s where only their number is set.' },
+  azureVaultUrl: { env: `${P}AZURE_KEY_VAULT_URL`, group: 'Azure', type: 'string', format: 'http-url', description: '`azure-key-vault`: URL of the vault or Managed HSM.' },
+  azureVaultKey: { env: `${P}AZURE_KEY_VAULT_KEY`, group: 'Azure', type: 'string', description: '`azure-key-vault`: name of the key.' },
+  azureVaultKeyVersion: { env: `${P}AZURE_KEY_VAULT_KEY_VERSION`, group: 'Azure', type: 'string', format: 'key-versions', description: '`azure-key-vault`: versions, newest first. Where not set, the current one.' },
+  azureVaultMode: { env: `${P}AZURE_KEY_VAULT_MODE`, group: 'Azure', type: 'string', enum: ['release', 'remote'], default: 'release', description: '`azure-key-vault`: `release` brings the key into the TEE against attestation; `remote` leaves it in the HSM, where access control alone protects it.' },
+  azureCredential: { env: `${P}AZURE_CREDENTIAL`, group: 'Azure', type: 'string', enum: ['managed-identity', 'workload-identity', 'environment', 'azure-cli'], default: 'managed-identity', description: '`azure-key-vault`: how the proxy identifies itself. `azure-cli` is for development.' },
+  azureClientId: { env: `${P}AZURE_CLIENT_ID`, group: 'Azure', type: 'string', description: 'Client id of a user-assigned identity.' },
 
   attestationType: { env: `${P}ATTESTATION_TYPE`, group: 'Attestation', type: 'string', enum: ['auto', 'none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-snp', 'configfs-tsm'], default: 'auto', description: 'Where evidence comes from that proves the keys to clients. `auto` takes what it finds on the machine, else `none`. `simulated` proves nothing and is for development.' },
   attestationAllowSimulated: { env: `${P}ATTESTATION_ALLOW_SIMULATED`, group: 'Attestation', type: 'boolean', default: false, description: 'Start with simulated evidence although `NODE_ENV` is `production`.' },
@@ -76,6 +110,7 @@ export const settings = {
   trustProxy: { env: `${P}TRUST_PROXY`, group: 'Server', type: 'string', format: 'trust-proxy', default: 'false', description: 'Whose `x-forwarded-*` and `forwarded` headers are believed, and extended towards the workload. From all others they are dropped.' },
   enableCors: { env: `${P}ENABLE_CORS`, group: 'Server', type: 'boolean', default: true, description: 'Answer CORS preflights and add CORS headers.' },
   corsOrigin: { env: `${P}CORS_ORIGIN`, group: 'Server', type: 'string', format: 'cors-origin', default: '*', description: 'Origins that browsers may call from.' },
+  workers: { env: `${P}WORKERS`, group: 'Server', type: 'string', format: 'workers', default: '1', description: 'How many processes serve. They share keys and replay protection.' },
   clientIdleTimeout: { env: `${P}CLIENT_IDLE_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '60s', description: 'How long a client may be silent within a request body. Then 408. `0` waits for ever.' },
   stopDelay: { env: `${P}STOP_DELAY`, group: 'Server', type: 'string', format: 'duration', default: '0s', description: 'How long to go on accepting requests after SIGTERM while `/readyz` already says no, so that a load balancer notices.' },
   stopTimeout: { env: `${P}STOP_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '30s', description: 'How long exchanges in flight may take to finish after SIGTERM.' },
@@ -158,6 +193,14 @@ export const formats = {
   'replay-store': {
     accepts: '`memory`, or a `redis://` or `rediss://` URL',
     test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
+  },
+  'key-versions': {
+    accepts: 'one version, or several separated by commas, newest first',
+    test: (text: string) => text.split(',').every(part => /^[\w-]{1,64}$/.test(part.trim()))
+  },
+  workers: {
+    accepts: 'a number from 1 to 256, or `auto` for one per core',
+    test: (text: string) => text === 'auto' || (/^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 256)
   },
   'cors-origin': {
     accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',

@@ -7,7 +7,7 @@ import { hasBody, isSystemTarget } from '../lib/exchanges/incoming.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
-import { describeError } from '../plugins/errors.ts'
+import { describeError } from '../lib/describe-error.ts'
 import { forwardedMethods } from '../plugins/methods.ts'
 import { forwardHeaders } from '../plugins/upstream.ts'
 
