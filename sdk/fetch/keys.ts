@@ -40,6 +40,8 @@ export interface Cached<Key> {
   get (): Promise<Key>
   /** Another one than this, which was refused, unless that is still the one. */
   renew (refused: Key): Promise<Key>
+  /** Makes the next `get` ask anew, should this key still be the one. */
+  doubt (key: Key): void
 }
 
 /** Keeps a key for as long as it may be used. Fetches are shared by all that wait for one. */
@@ -65,7 +67,10 @@ export function cached<Key> (load: () => Promise<{ key: Key, maxAge: number }>):
   }
   return {
     get: async () => isCurrent() ? current!.key : reload(),
-    renew: async refused => isCurrent() && current!.key !== refused ? current!.key : reload()
+    renew: async refused => isCurrent() && current!.key !== refused ? current!.key : reload(),
+    doubt (key) {
+      if (current?.key === key) current = undefined
+    }
   }
 }
 

@@ -35,7 +35,12 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     try {
       return await exchange(request, key)
     } catch (error) {
-      if (!(error instanceof GatewayRefusalError) || error.code !== 'ERR_POLARIS_KEY_REFUSED') throw error
+      if (!(error instanceof GatewayRefusalError)) throw error
+      if (error.code !== 'ERR_POLARIS_KEY_REFUSED') {
+        // By chance, another key may have the id of the one that was used: then the gateway cannot tell that it is gone.
+        keys.doubt(key)
+        throw error
+      }
       const renewed = await abortable(keys.renew(key), request.signal)
       if (isSameKey(key, renewed)) throw refused('The gateway refuses the key that it publishes. Do its replicas share their keys? The request was not sent again', error)
       if (!isReplayable(request.body)) throw refused('The gateway has new keys, and the body of the request is a stream that has been read: send it again', error)
