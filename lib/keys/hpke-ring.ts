@@ -19,6 +19,8 @@ export interface EpochSecrets {
   secret (epoch: number): Uint8Array | Promise<Uint8Array>
   /** The first epoch that can be asked for; undefined for any. Older keys were never handed out, or are gone. */
   readonly earliest: number | undefined
+  /** Added to key ids, 0 to 255; the same wherever the keys are the same. */
+  readonly firstKeyId: number
   /** True where other instances follow the same epochs: then key ids follow them too, beyond 256. */
   readonly shared: boolean
 }
@@ -106,7 +108,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
-    const pairs = kemIds.map((kemId, i) => ({ keyId: (number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
+    const pairs = kemIds.map((kemId, i) => ({ keyId: (secrets.firstKeyId + number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
     secret.fill(0)
     return { number, pairs }
   }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import type { Test } from 'tap'
-import { createInstanceRatchet } from '../../../lib/keys/epoch-secrets.ts'
+import { createRatchet } from '../../../lib/keys/epoch-secrets.ts'
 import { createHpkeRing } from '../../../lib/keys/hpke-ring.ts'
 import type { EpochSecrets, HpkeRing, HpkeRingOptions } from '../../../lib/keys/hpke-ring.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
@@ -40,7 +40,7 @@ async function ringAt (t: Test, options: Partial<HpkeRingOptions> = {}, start = 
   })
   t.intercept(globalThis, 'clearTimeout', { value: () => { due = undefined } })
   const ring = createHpkeRing({
-    rotation: ROTATION, retirement: RETIREMENT, kemIds: [KEM_X25519], secrets: createInstanceRatchet(options.rotation === 0 ? 0 : Math.floor(start / ROTATION)), now: () => time, onError: error => errors.push(error), ...options
+    rotation: ROTATION, retirement: RETIREMENT, kemIds: [KEM_X25519], secrets: createRatchet({ epoch: options.rotation === 0 ? 0 : Math.floor(start / ROTATION), seed: randomBytes(32) }), now: () => time, onError: error => errors.push(error), ...options
   })
   t.teardown(() => ring.close())
   await settled()
@@ -191,7 +191,7 @@ for (const kemIds of [[KEM_X25519], [KEM_MLKEM768_X25519, KEM_X25519]]) {
 }
 
 t.test('ids of replicas follow the epoch, whenever they started', async t => {
-  const secrets: EpochSecrets = { shared: true, earliest: undefined, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
+  const secrets: EpochSecrets = { shared: true, earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
   const early = await ringAt(t, { secrets })
   for (let epoch = 8; epoch <= 300; epoch++) await early.turn(epoch * ROTATION)
   const late = await ringAt(t, { secrets }, 300 * ROTATION)
@@ -208,11 +208,12 @@ t.test('a clock that leaps ahead skips epochs, and one that leaps back changes n
 })
 
 t.test('secrets that are not to be had are asked for again', async t => {
-  const ratchet = createInstanceRatchet(Math.floor(START / ROTATION))
+  const ratchet = createRatchet({ epoch: Math.floor(START / ROTATION), seed: randomBytes(32) })
   let failures = 2
   const secrets: EpochSecrets = {
     shared: false,
     earliest: 7,
+    firstKeyId: 0,
     secret (epoch) {
       if (failures-- > 0) throw new Error('not now')
       return ratchet.secret(epoch)
@@ -241,6 +242,7 @@ t.test('it is ready with its first key, although the next cannot be prepared', a
   const secrets: EpochSecrets = {
     shared: true,
     earliest: undefined,
+    firstKeyId: 0,
     secret (epoch) {
       if (epoch > 7) throw new Error('not yet')
       return randomBytes(32)
@@ -271,7 +273,7 @@ t.test('a closed ring has no keys, not even those that were in the making', asyn
   t.throws(() => ring.publication(), OhttpError)
 
   let give: (secret: Uint8Array) => void = () => t.fail('asked too early')
-  const slow = await ringAt(t, { secrets: { shared: true, earliest: undefined, secret: () => new Promise(resolve => { give = resolve }) } })
+  const slow = await ringAt(t, { secrets: { shared: true, earliest: undefined, firstKeyId: 0, secret: () => new Promise(resolve => { give = resolve }) } })
   slow.ring.close()
   give(randomBytes(32))
   await settled()
@@ -286,6 +288,7 @@ t.test('keys and secrets cannot be had from the ring', async t => {
     secrets: {
       shared: true,
       earliest: undefined,
+      firstKeyId: 0,
       secret () {
         handed.push(Uint8Array.from(secret))
         return handed.at(-1) as Uint8Array
