@@ -1,5 +1,5 @@
 /** Where the secrets come from that the HPKE keys of an epoch are made of (docs/keys.md). */
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { hkdfSync, randomBytes, randomInt } from 'node:crypto'
 import type { EpochSecrets } from './hpke-ring.ts'
 import type { KeyProvider } from './provider.ts'
 
@@ -18,6 +18,7 @@ export interface RatchetState {
   readonly seed: Uint8Array
   /** The epoch in which the instance began. */
   readonly earliest: number
+  readonly firstKeyId: number
 }
 
 export interface Ratchet extends EpochSecrets {
@@ -29,8 +30,8 @@ export interface Ratchet extends EpochSecrets {
  * Secrets that this instance alone knows. The seed of an epoch is the HKDF of the one before, which is wiped once it is
  * not needed any more: who learns it later cannot make the keys of epochs that are over.
  */
-export function createRatchet (start: Omit<RatchetState, 'earliest'> & { earliest?: number }): Ratchet {
-  const earliest = start.earliest ?? start.epoch
+export function createRatchet (start: Omit<RatchetState, 'earliest' | 'firstKeyId'> & Partial<RatchetState>): Ratchet {
+  const { earliest = start.epoch, firstKeyId = 0 } = start
   let at = start.epoch
   let seed = Uint8Array.from(start.seed)
 
@@ -46,20 +47,24 @@ export function createRatchet (start: Omit<RatchetState, 'earliest'> & { earlies
   return {
     shared: false,
     earliest,
+    firstKeyId,
     secret (epoch) {
       forwardTo(epoch)
       return hkdf(seed, KEYS_INFO)
     },
     stateAt (epoch) {
       forwardTo(epoch)
-      return { epoch, seed: Uint8Array.from(seed), earliest }
+      return { epoch, seed: Uint8Array.from(seed), earliest, firstKeyId }
     }
   }
 }
 
-/** A fresh ratchet, beginning with the present epoch. */
+/**
+ * A fresh ratchet, beginning with the present epoch. So that clients of an instance before this one, which still hold
+ * its keys, are told that those are unknown, key ids begin elsewhere each time.
+ */
 export function createInstanceRatchet (epoch: number): Ratchet {
-  return createRatchet({ epoch, seed: randomBytes(SECRET_BYTES) })
+  return createRatchet({ epoch, seed: randomBytes(SECRET_BYTES), firstKeyId: randomInt(256) })
 }
 
 /** Secrets derived from the newest RSA private key, which all replicas have: they agree without talking to each other. */
@@ -67,6 +72,7 @@ export function derivedSecrets (keys: KeyProvider): EpochSecrets {
   return {
     shared: true,
     earliest: undefined,
+    firstKeyId: 0,
     async secret (epoch) {
       await keys.ready
       const [newest] = keys.publicKeys()
@@ -82,6 +88,7 @@ export function seededSecrets (seed: () => Promise<Uint8Array>): EpochSecrets {
   return {
     shared: true,
     earliest: undefined,
+    firstKeyId: 0,
     async secret (epoch) {
       opened ??= seed()
       try {

@@ -19,6 +19,8 @@ export interface EpochSecrets {
   secret (epoch: number): Uint8Array | Promise<Uint8Array>
   /** The first epoch that can be asked for; undefined for any. Older keys were never handed out, or are gone. */
   readonly earliest: number | undefined
+  /** Added to key ids, 0 to 255; the same wherever the keys are the same. */
+  readonly firstKeyId: number
   /** True where other instances follow the same epochs: then key ids follow them too, beyond 256. */
   readonly shared: boolean
 }
@@ -106,7 +108,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
-    const pairs = kemIds.map((kemId, i) => ({ keyId: (number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
+    const pairs = kemIds.map((kemId, i) => ({ keyId: (secrets.firstKeyId + number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
     secret.fill(0)
     return { number, pairs }
   }
@@ -118,23 +120,20 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     while (active === undefined || active.number < current) {
       const number: number = active === undefined ? first : active.number + 1
       const next = pending?.number === number ? pending : await make(number)
+      if (closed) return
       if (active !== undefined) retiring = [...retiring, active]
       active = next
       pending = undefined
     }
-    if (announced !== active.number && !closed) {
+    if (announced !== active.number) {
       announced = active.number
       becomeReady()
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
-    if (rotation > 0 && active.number < last && pending === undefined) pending = await make(active.number + 1)
-    if (closed) forget()
-  }
-
-  function forget (): void {
-    retiring = []
-    active = pending = undefined
+    if (rotation === 0 || active.number >= last || pending !== undefined) return
+    const next = await make(active.number + 1)
+    if (!closed) pending = next
   }
 
   function schedule (): void {
@@ -206,7 +205,8 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     close () {
       closed = true
       clearTimeout(timer)
-      forget()
+      retiring = []
+      active = pending = undefined
     }
   }
 }
