@@ -2,7 +2,7 @@
 import type { Bytes } from '../../lib/protocols/bytes.ts'
 import { isArrayBuffer } from '../octets.ts'
 import { formDataBlob } from './multipart.ts'
-import { collect } from './streams.ts'
+import { collect, gather } from './streams.ts'
 
 export type RequestBody =
   /** All of it, in memory. */
@@ -45,8 +45,11 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
   }
   if (body === null) return undefined
   if (!stream) return held(await collect(checked(body, signal)))
+  // What a Request was made of does not show. A string or octets are there at once, so that their length can be known.
+  const rest = source === undefined ? await gather(checked(body, signal), STREAM_FROM_BYTES) : body
+  if (!(rest instanceof ReadableStream)) return { bytes: rest }
   const announced = headers.get('content-length') ?? ''
-  return { length: /^\d+$/.test(announced) ? Number(announced) : undefined, replayable: false, open: signal => checked(body, signal) }
+  return { length: /^\d+$/.test(announced) ? Number(announced) : undefined, replayable: false, open: signal => checked(rest, signal) }
 }
 
 function held (bytes: Bytes | undefined): RequestBody | undefined {

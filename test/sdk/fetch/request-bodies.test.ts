@@ -119,6 +119,24 @@ t.test('a Request is taken as it is', async t => {
   t.strictSame([other.method, other.body.toString()], ['POST', 'b'])
 })
 
+t.test('the body of a Request keeps its length where it is there at once, and streams where it is not', async t => {
+  for (const body of ['text', '', octets, new URLSearchParams('a=1'), 'x'.repeat(300_000)]) {
+    const received = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body })))
+    const length = new Blob([body instanceof URLSearchParams ? String(body) : body]).size
+    t.strictSame([received.body.length, received.headers['content-length']], [length, String(length)])
+  }
+  async function * slow () {
+    yield Buffer.from('first ')
+    await new Promise(resolve => { setTimeout(resolve, 20) })
+    yield Buffer.from('second')
+  }
+  const late = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(slow()), duplex: 'half' })))
+  t.strictSame([late.body.toString(), late.headers['transfer-encoding']], ['first second', 'chunked'])
+  const large = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(Array.from({ length: 30 }, (_, i) => new Uint8Array(100_000).fill(i))), duplex: 'half' })))
+  t.ok(large.body.equals(Buffer.concat(Array.from({ length: 30 }, (_, i) => Buffer.alloc(100_000, i)))))
+  await t.rejects(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(['text']) as ReadableStream, duplex: 'half' })), TypeError)
+})
+
 t.test('GET and HEAD have no body', async t => {
   for (const method of ['GET', 'HEAD']) {
     const received = await sent(polarisFetch('/', { method }))
