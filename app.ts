@@ -4,6 +4,8 @@
  * `fastify start app.ts` runs it; `app.register(polaris, { config: { workloadBaseUrl } })` puts it into your own app.
  */
 import type { FastifyInstance } from 'fastify'
+import attestation from './plugins/attestation.ts'
+import type { AttestationPluginOptions } from './plugins/attestation.ts'
 import config from './plugins/config.ts'
 import type { ConfigPluginOptions } from './plugins/config.ts'
 import cors from './plugins/cors.ts'
@@ -16,6 +18,7 @@ import type { KeysPluginOptions } from './plugins/keys.ts'
 import methods from './plugins/methods.ts'
 import replay from './plugins/replay.ts'
 import type { ReplayPluginOptions } from './plugins/replay.ts'
+import stop from './plugins/stop.ts'
 import upstream from './plugins/upstream.ts'
 import gateway from './routes/gateway.ts'
 import proxy from './routes/proxy.ts'
@@ -23,11 +26,12 @@ import system from './routes/system/index.ts'
 
 export { serverOptions as options } from './lib/server-options.ts'
 
-export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions {}
+export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, AttestationPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
   await app.register(config, options)
+  await app.register(stop)
   await app.register(errors)
   await app.register(methods)
   await app.register(cors)
@@ -35,6 +39,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   // Capabilities, each a member of app.polaris
   await app.register(keys, options)
   await app.register(hpke, options)
+  await app.register(attestation, options)
   await app.register(replay, options)
   await app.register(crypto)
   await app.register(upstream)

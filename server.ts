@@ -1,26 +1,40 @@
-/** The process: reads the configuration, listens, and stops with grace. */
+/** The process: reads the configuration, serves or starts workers that do, and stops with grace. */
+import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import closeWithGrace from 'close-with-grace'
 import fastify from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
+import { pino } from 'pino'
 import polaris from './app.ts'
-import { ConfigError, loadConfig } from './lib/config.ts'
+import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
 import type { Config } from './lib/config.ts'
+import { describeError } from './lib/describe-error.ts'
 import { serverOptions } from './lib/server-options.ts'
-import { describeError } from './plugins/errors.ts'
+import { joinPrimary } from './lib/workers/member.ts'
+import { startPrimary } from './lib/workers/primary.ts'
 
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))
 
 const config = readConfig()
-const app = fastify({ ...serverOptions, logger: config.enableLogging && { level: config.logLevel } })
+const log: FastifyBaseLogger = pino({ level: config.enableLogging ? config.logLevel : 'silent' })
+const workers = config.workers === 'auto' ? availableParallelism() : Number(config.workers)
+
+let stop: () => Promise<void> = async () => undefined
 // SIGHUP is no reason to stop: it renews keys.
 closeWithGrace({ delay: false, logger: false, skip: ['SIGHUP'] }, async ({ err }) => {
-  if (err) app.log.fatal({ err: describeError(err) }, 'stopping after an unexpected error')
+  if (err) log.fatal({ err: describeError(err) }, 'stopping after an unexpected error')
+  log.info('stopping')
   await stop()
+  log.info('stopped')
 })
 
-await app.register(polaris)
-await app.listen({ host: config.host, port: config.port })
+if (cluster.isPrimary) for (const warning of unknownVariables(process.env)) log.warn(warning)
+if (workers > 1 && cluster.isPrimary) {
+  stop = (await startPrimary(config, workers, log)).stop
+} else {
+  await serve()
+}
 
 function readConfig (): Config {
   try {
@@ -32,14 +46,22 @@ function readConfig (): Config {
   }
 }
 
-/** The app says that it is not ready and goes on for STOP_DELAY; exchanges in flight finish, until the deadline. */
-async function stop (): Promise<void> {
-  app.log.info('stopping')
-  const deadline = setTimeout(() => {
-    app.log.warn('cutting off exchanges that did not finish in time')
-    app.server.closeAllConnections()
-  }, config.stopDelay + config.stopTimeout)
-  await app.close()
-  clearTimeout(deadline)
-  app.log.info('stopped')
+async function serve (): Promise<void> {
+  const app = fastify({ ...serverOptions, loggerInstance: log })
+  // The app says that it is not ready and goes on for STOP_DELAY; exchanges in flight finish, until the deadline.
+  stop = async () => {
+    const deadline = setTimeout(() => {
+      log.warn('cutting off exchanges that did not finish in time')
+      app.server.closeAllConnections()
+    }, config.stopDelay + config.stopTimeout)
+    await app.close()
+    clearTimeout(deadline)
+  }
+  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary()) })
+  await app.listen({ host: config.host, port: config.port })
+}
+
+/** In memory, replays are remembered in the primary; a shared store each worker asks for itself. */
+function memberOptions ({ keyProvider, epochSecrets, replayStore }: Awaited<ReturnType<typeof joinPrimary>>) {
+  return { keyProvider, ...epochSecrets && { epochSecrets }, ...config.replayStore === 'memory' && { replayStore } }
 }

@@ -2,6 +2,7 @@
  * Preloaded into a server under measurement. Answers, over IPC, 'reset' by starting afresh and 'read' with what the
  * process used since: CPU in microseconds, the longest event-loop stall in milliseconds, peak memory in octets.
  */
+import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
@@ -21,7 +22,8 @@ process.on('message', (message) => {
     delay.disable()
   }
 })
-process.channel?.unref()
+// A worker of a server waits for its primary on that channel.
+if (cluster.isPrimary) process.channel?.unref()
 
 /** What 'read' answers. */
 export interface Usage { cpu: number, stall: number, peakRss: number }

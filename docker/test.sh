@@ -35,9 +35,7 @@ default_ulimits = ["nofile=$(limit -n)", "nproc=$(limit -u)"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-lock_type = "file"
 runtime = "runc"
-static_dir = "$work/libpod"
 tmp_dir = "$work/libpod/tmp"
 volume_path = "$work/volumes"
 [network]

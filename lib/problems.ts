@@ -34,6 +34,9 @@ const table = {
   'upstream-invalid': { status: 502, title: 'Invalid response', detail: 'The workload\'s response cannot be forwarded.' },
   'upstream-timeout': { status: 504, title: 'Workload timeout', detail: 'The workload did not answer in time. The request may have been processed.' },
   'not-ready': { status: 503, title: 'Not ready', detail: 'The proxy is starting or stopping. /polaris-container/readyz tells why.', retryAfter: 1 },
+  'not-attested': { status: 503, title: 'Not attested', detail: 'The proxy has no current evidence of where it runs and forwards nothing without. /polaris-container/readyz tells why.', retryAfter: 5 },
+  'attestation-unavailable': { status: 503, title: 'Attestation unavailable', detail: 'The platform gives no evidence at present, or too much is asked of it.', retryAfter: 1 },
+  'bad-nonce': { status: 400, title: 'Bad nonce', detail: 'A nonce is 16 to 64 octets in base64url without padding.' },
   'replay-store': { status: 503, title: 'Replay protection unavailable', detail: 'Whether the request is new cannot be told at present. Nothing was forwarded.', retryAfter: 1 },
   overloaded: { status: 503, title: 'Overloaded', detail: 'Too much work is queued. Nothing was forwarded.', retryAfter: 1 }
 } as const satisfies Record<string, ProblemType>

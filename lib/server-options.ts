@@ -56,9 +56,11 @@ export function answerWithout (socket: Duplex & { readonly bytesWritten?: number
 
 function isRoutable (url: string): boolean {
   if (!url.startsWith('/')) return false
-  if (!url.includes('%')) return true
+  // The path alone decides: what is in the query keeps no system endpoint from answering.
+  const [path = ''] = url.split('?', 1)
+  if (!path.includes('%')) return true
   try {
-    decodeURIComponent(url)
+    decodeURIComponent(path)
     return true
   } catch {
     return false

@@ -7,10 +7,11 @@ import type { Exchange } from '../lib/exchange.ts'
 import type { IncomingRequest } from '../lib/exchanges/incoming.ts'
 import { createOhttpGateway, ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { openPlain } from '../lib/exchanges/plain.ts'
-import { isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
+import { UNWRAPS_PER_REQUEST, isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
 import { createSealer, parseResponseKey } from '../lib/exchanges/polaris-v1-response.ts'
 import { forwarding } from '../lib/headers.ts'
 import type { Caller } from '../lib/headers.ts'
+import { createAdmission } from '../lib/keys/admission.ts'
 import { Problem } from '../lib/problems.ts'
 import { MessageError } from '../lib/protocols/polaris-v1.ts'
 
@@ -34,7 +35,9 @@ export default fp(async function crypto (app) {
   const budget = createByteBudget(config.maxBufferedBytes)
   const own = new Set([config.urlHeader, config.secureHeader, config.responsePublicKeyHeader])
   const isTrusted = trustedProxies(config.trustProxy)
-  const v1 = { ...config, own }
+  // What is left of the queue is for the bodies of those who were let in.
+  const admit = createAdmission(Math.max(1, Math.floor(config.maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
+  const v1 = { ...config, own, admit }
   const gateway = createOhttpGateway(hpke, replay, budget, {
     ...config,
     own,

@@ -2,6 +2,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
 import { errors as undici } from 'undici'
+import { codeOf, describeError } from '../lib/describe-error.ts'
 import { KeysBusyError, UnwrapError } from '../lib/keys/provider.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
 import { upstreamProblem } from '../lib/upstream-problem.ts'
@@ -38,17 +39,4 @@ function asProblem (error: Error): Problem {
   if (statusCode === 429) return new Problem('too-many-requests', { cause: error })
   if (validation !== undefined || (statusCode >= 400 && statusCode < 500)) return new Problem('bad-request', { cause: error })
   return new Problem('internal', { cause: error })
-}
-
-function codeOf (cause: unknown): string | undefined {
-  const { code, name } = (cause ?? {}) as { code?: unknown, name?: unknown }
-  return typeof code === 'string' ? code : typeof name === 'string' ? name : undefined
-}
-
-/** An error as it may be logged: where it happened, not what it says, since messages quote what they choked on. */
-export function describeError (error: unknown): { type: string, code?: string, stack?: string } {
-  if (!(error instanceof Error)) return { type: typeof error }
-  const code = codeOf(error)
-  const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)).join('\n')
-  return { type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames }) }
 }

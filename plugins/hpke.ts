@@ -1,10 +1,8 @@
 /** polaris.hpke: the key ring of the OHTTP gateway. */
 import fp from 'fastify-plugin'
-import { createRatchet } from '../lib/keys/epoch-secrets.ts'
-import { createHpkeRing } from '../lib/keys/hpke-ring.ts'
-import type { HpkeRing } from '../lib/keys/hpke-ring.ts'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../lib/protocols/hpke-suites.ts'
-import { describeError } from './errors.ts'
+import { epochSecretsFrom, hpkeRingFrom } from '../lib/keys/hpke-from-config.ts'
+import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke-ring.ts'
+import { describeError } from '../lib/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -13,23 +11,20 @@ declare module '../lib/polaris.ts' {
 }
 
 export interface HpkePluginOptions {
-  /** A ring of your own, such as one that several processes share. Closed with the app. */
+  /** A ring of your own. Closed with the app. */
   hpkeRing?: HpkeRing
+  /** Where the ring's secrets come from, such as a ratchet that several processes share. */
+  epochSecrets?: EpochSecrets
 }
 
 export default fp<HpkePluginOptions>(async function hpke (app, options) {
-  const { config, readiness } = app.polaris
-  const hpke = options.hpkeRing ?? createHpkeRing({
-    rotation: config.hpkeRotation,
-    retirement: config.hpkeRetirement,
-    kemIds: config.hpkePostQuantum ? [KEM_MLKEM768_X25519, KEM_X25519] : [KEM_X25519],
-    secrets: createRatchet(),
-    onError: error => app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again')
-  })
+  const { config, readiness, keys } = app.polaris
+  const hpke = options.hpkeRing ?? hpkeRingFrom(config, options.epochSecrets ?? epochSecretsFrom(config, keys),
+    error => app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again'))
   Object.assign(app.polaris, { hpke })
 
   const tell = () => app.log.info({ keys: hpke.keys().map(({ keyId, kemId, state }) => ({ keyId, kemId, state })) }, 'HPKE keys')
   hpke.onRotation(tell)
   readiness.add('hpke', () => hpke.isReady ? undefined : 'making the keys')
   app.addHook('onClose', async () => hpke.close())
-}, { name: 'polaris-hpke', dependencies: ['polaris-config'] })
+}, { name: 'polaris-hpke', dependencies: ['polaris-config', 'polaris-keys'] })

@@ -1,8 +1,8 @@
 /** polaris.keys: the provider of the RSA keys. */
 import fp from 'fastify-plugin'
-import { createEphemeralProvider } from '../lib/keys/ephemeral.ts'
+import { keyProviderFrom } from '../lib/keys/from-config.ts'
 import type { KeyProvider } from '../lib/keys/provider.ts'
-import { describeError } from './errors.ts'
+import { describeError } from '../lib/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -17,7 +17,7 @@ export interface KeysPluginOptions {
 
 export default fp<KeysPluginOptions>(async function keys (app, options) {
   const { config, readiness } = app.polaris
-  const keys = options.keyProvider ?? createEphemeralProvider({ maxPending: config.maxPendingUnwraps })
+  const keys = options.keyProvider ?? await keyProviderFrom(config, app.log)
   Object.assign(app.polaris, { keys })
 
   keys.ready.then(
@@ -27,5 +27,15 @@ export default fp<KeysPluginOptions>(async function keys (app, options) {
     const status = keys.status()
     return status.ready ? undefined : status.reason
   })
-  app.addHook('onClose', () => keys.close())
+
+  const refresh = () => {
+    keys.refresh().catch(error => app.log.warn({ err: describeError(error) }, 'keys could not be fetched anew; those at hand stay in use'))
+  }
+  const timer = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval).unref() : undefined
+  process.on('SIGHUP', refresh)
+  app.addHook('onClose', async () => {
+    clearInterval(timer)
+    process.off('SIGHUP', refresh)
+    await keys.close()
+  })
 }, { name: 'polaris-keys', dependencies: ['polaris-config'] })

@@ -65,9 +65,14 @@ export default fp(async function upstream (app) {
       signal
     }, (error, response) => {
       if (error) return callback(upstreamProblem(error))
-      if (response.statusCode <= MAX_STATUS) return callback(null, response)
-      // reply-from would refuse it too, but leave the body, and with it the connection, hanging.
-      response.body.once('error', error => callback(new Problem('upstream-invalid', { cause: error }))).destroy()
+      if (response.statusCode > MAX_STATUS) {
+        // reply-from would refuse it too, but leave the body, and with it the connection, hanging.
+        response.body.once('error', cause => callback(new Problem('upstream-invalid', { cause }))).destroy()
+      } else if (response.statusCode === 304) {
+        // It has no body, but may tell the length that one would have: undici then misses the body.
+        response.body.once('error', () => app.log.debug('304 with a length')).resume()
+        callback(null, { ...response, body: Readable.from([]) as Dispatcher.ResponseData['body'] })
+      } else callback(null, response)
     })
   }
 

@@ -8,7 +8,7 @@ import { ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
-import { describeError } from '../plugins/errors.ts'
+import { describeError } from '../lib/describe-error.ts'
 import { forwardedMethods } from '../plugins/methods.ts'
 import { forwardHeaders } from '../plugins/upstream.ts'
 import { gatewayPaths } from './gateway.ts'
@@ -22,7 +22,7 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { config, crypto } = app.polaris
+  const { attestation, config, crypto } = app.polaris
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
 
@@ -47,6 +47,7 @@ export default async function proxy (app: FastifyInstance) {
 
   async function accept (request: FastifyRequest, reply: FastifyReply) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
+    attestation.admit(reply.raw)
     if (config.clientIdleTimeout > 0 && hasBody(request)) expectBody(request, reply)
   }
 

@@ -3,6 +3,8 @@
  *
  *     browser.js   one minified file with everything in it, for pages and bundlers
  *     index.js     for Node, readable; dependencies are imported
+ *     attestation.js  verification of evidence, for Node and bundlers
+ *     cli.js       the `polaris` command
  *     types/       declarations
  */
 import { execFile } from 'node:child_process'
@@ -33,6 +35,8 @@ export async function build (outdir: string): Promise<{ minified: number, gzippe
       define: { 'globalThis.Buffer': 'undefined' }
     }),
     bundle({ ...common, outfile: join(outdir, 'index.js'), platform: 'neutral', target: 'node20', packages: 'external' }),
+    bundle({ ...common, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'attestation.js'), platform: 'neutral', target: 'es2022', packages: 'external' }),
+    bundle({ ...common, entryPoints: [join(sdk, 'cli/main.ts')], outfile: join(outdir, 'cli.js'), platform: 'node', target: 'node22', packages: 'external' }),
     declare(join(outdir, 'types'))
   ])
   await writeFile(join(outdir, 'package.json'), JSON.stringify(await manifest(), null, 2) + '\n')
@@ -63,8 +67,10 @@ async function manifest (): Promise<object> {
     ...common,
     exports: {
       '.': { types: './types/sdk/index.d.ts', browser: './browser.js', default: './index.js' },
+      './attestation': { types: './types/sdk/attestation/index.d.ts', default: './attestation.js' },
       './package.json': './package.json'
     },
+    bin: { polaris: './cli.js' },
     types: './types/sdk/index.d.ts'
   }
 }

@@ -46,6 +46,8 @@ export interface AttestationService {
    * @throws {AttestationUnavailableError}
    */
   document (nonce?: Uint8Array): Promise<AttestationDocument>
+  /** Renews ahead of time: the keys changed. Never rejects. */
+  refresh (): Promise<void>
   /** Calls the listener each time the gate closes. */
   onClose (listener: () => void): void
   close (): void
@@ -96,10 +98,12 @@ export function createAttestationService (options: AttestationServiceOptions): A
     status: () => gate.status(),
     async document (nonce) {
       if (nonce !== undefined) return (await issue(nonce, false)).document
-      if (!isCurrent()) await renew()
+      // The attempt under way may have begun before the keys changed: then it takes another.
+      for (let attempts = 0; attempts < 2 && !isCurrent(); attempts++) await renew()
       if (!current || !isCurrent()) throw unavailable()
       return current.document
     },
+    refresh: renew,
     onClose: listener => { listeners.push(listener) },
     close () {
       stopping.abort()
@@ -164,10 +168,14 @@ export function createAttestationService (options: AttestationServiceOptions): A
     const { state, reason, failures, renewals } = gate.status()
     if (failures === 0) {
       pause = FIRST_PAUSE
-      log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
+      // Without a platform there is none, whatever the document is made of.
+      if (attester.type !== 'none') log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
     } else {
       pause = failures === 1 ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
-      log.warn({ attestation: { type: attester.type, state, failures, reason } }, 'attestation evidence could not be obtained')
+      const details = { attestation: { type: attester.type, state, failures, reason } }
+      // At every start, keys take a moment.
+      if (keys().length === 0) log.info(details, 'attestation waits for keys')
+      else log.warn(details, 'attestation evidence could not be obtained')
     }
     if (stopping.signal.aborted) return
     const wait = failures === 0 && current ? Math.min(renewal, (current.expiresAt - Date.now()) / 2) : pause

@@ -5,6 +5,7 @@ import secureJson from 'secure-json-parse'
 import type { ByteBudget } from '../byte-budget.ts'
 import type { Exchange } from '../exchange.ts'
 import { openedHeaders } from '../headers.ts'
+import type { Admission } from '../keys/admission.ts'
 import { UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider } from '../keys/provider.ts'
 import { Problem } from '../problems.ts'
@@ -25,7 +26,12 @@ export interface PolarisV1Options {
   readonly enableOutputEncryption: boolean
   readonly v1AllowUnboundResponseKey: boolean
   readonly maxBodyBytes: number
+  /** Lets requests in to the work on their headers; the work on a body that follows is not turned away here. */
+  readonly admit: Admission
 }
+
+/** Private-key operations of one request: a key and an IV for each of three messages. */
+export const UNWRAPS_PER_REQUEST = 6
 
 /** The AES key and IV of one message, unwrapped. */
 export interface MessageSecrets { readonly key: Uint8Array, readonly iv: Uint8Array }
@@ -46,10 +52,10 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
   if (options.enableOutputEncryption && request.headers[options.responsePublicKeyHeader] === undefined) throw new Problem('response-key-required')
   const unwrap = unwrapper(keys)
   try {
-    const [target, inner] = await Promise.all([
+    const [target, inner] = await options.admit(() => Promise.all([
       openHeader(request, options.urlHeader, unwrap).then(readTarget),
       openHeader(request, options.secureHeader, unwrap).then(readHeaders)
-    ])
+    ]))
     const responseKey = boundResponseKey(request, inner, options)
     const headers = [...openedHeaders(inner, options.own), ...request.forwarding()]
     const opened = body ? await openBody(request, unwrap, budget, options.maxBodyBytes) : undefined

@@ -15,8 +15,12 @@ import type { RequestHeader } from '../protocols/ohttp.ts'
 
 /** Secret input for the keys of an epoch: at least 32 octets, the same wherever the keys have to be the same. */
 export interface EpochSecrets {
-  /** Asked for in ascending order of epochs; each epoch once. */
+  /** Asked for in ascending order of epochs; each epoch once. The caller wipes it. */
   secret (epoch: number): Uint8Array | Promise<Uint8Array>
+  /** The first epoch that can be asked for; undefined for any. Older keys were never handed out, or are gone. */
+  readonly earliest: number | undefined
+  /** Added to key ids, 0 to 255; the same wherever the keys are the same. */
+  readonly firstKeyId: number
   /** True where other instances follow the same epochs: then key ids follow them too, beyond 256. */
   readonly shared: boolean
 }
@@ -69,46 +73,61 @@ interface Epoch {
 const MAX_AGE_SECONDS = 3600
 /** What every key is offered with, preferred first. */
 const SUITES = [AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305].map(aeadId => ({ kdfId: KDF_HKDF_SHA256, aeadId }))
-const RETRY_MS = 1000
+const FIRST_RETRY_MS = 1000
+const MAX_RETRY_MS = 30_000
 /** Timers hold at most this. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 const KEY_IDS = 256
 
+/** The number of the epoch that a time falls into. */
+export function epochAt (time: number, rotation: number): number {
+  return rotation === 0 ? 0 : Math.floor(time / rotation)
+}
+
 export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   const { rotation, retirement, kemIds, secrets, now = Date.now } = options
   const listeners: (() => void)[] = []
-  const epochAt = (time: number) => rotation === 0 ? 0 : Math.floor(time / rotation)
   const endOf = (epoch: number) => rotation === 0 ? Infinity : (epoch + 1) * rotation
-  const first = epochAt(now())
-  /** Key ids of a process run out after this epoch: they are not reused, so its keys stay. */
-  const last = secrets.shared ? Infinity : first + Math.floor(KEY_IDS / kemIds.length) - 1
+  const present = epochAt(now(), rotation)
+  /** A process that starts among others has their retiring keys, too: clients hold them. */
+  const first = Math.min(present, Math.max(secrets.earliest ?? 0, epochAt(now() - retirement, rotation)))
+  /** Key ids of an instance run out after this epoch: they are not reused, so its keys stay. */
+  const last = secrets.shared ? Infinity : (secrets.earliest ?? first) + Math.floor(KEY_IDS / kemIds.length) - 1
 
   let retiring: readonly Epoch[] = []
   let active: Epoch | undefined
   let pending: Epoch | undefined
   let published: { octets: Uint8Array, epoch: number } | undefined
+  let announced: number | undefined
+  let failures = 0
   let timer: NodeJS.Timeout | undefined
   let closed = false
 
+  const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const endOfUse = (epoch: number) => epoch >= last ? Infinity : endOf(epoch) + retirement
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
-    const pairs = kemIds.map((kemId, i) => ({ keyId: (number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
+    const pairs = kemIds.map((kemId, i) => ({ keyId: (secrets.firstKeyId + number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
     secret.fill(0)
     return { number, pairs }
   }
 
   /** Moves to the epoch of the present: what was prepared becomes active at once, the next is prepared behind it. */
   async function advance (): Promise<void> {
-    const current = Math.min(epochAt(now()), last)
-    if (active === undefined || active.number < current) {
-      const next = pending?.number === current ? pending : await make(current)
+    const current = Math.min(epochAt(now(), rotation), last)
+    // One by one, since secrets come in order: after a start or a long sleep there may be several to catch up with.
+    while (active === undefined || active.number < current) {
+      const number: number = active === undefined ? first : active.number + 1
+      const next = pending?.number === number ? pending : await make(number)
       if (closed) return
       if (active !== undefined) retiring = [...retiring, active]
       active = next
       pending = undefined
-      started.resolve()
+    }
+    if (announced !== active.number) {
+      announced = active.number
+      becomeReady()
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
@@ -119,9 +138,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   function schedule (): void {
     if (closed || active === undefined) return
-    // After the last epoch only keys that retire are left to wait for.
-    const end = active.number < last ? endOf(active.number) : Infinity
-    const next = Math.min(end, ...retiring.map(({ number }) => endOfUse(number)))
+    const next = Math.min(active.number < last ? endOf(active.number) : Infinity, ...retiring.map(({ number }) => endOfUse(number)))
     if (next === Infinity) return
     timer = setTimeout(step, Math.min(MAX_TIMEOUT, Math.max(1, next - now())))
     timer.unref()
@@ -130,17 +147,15 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   async function step (): Promise<void> {
     try {
       await advance()
+      failures = 0
       schedule()
     } catch (error) {
-      options.onError?.(error)
       if (closed) return
-      timer = setTimeout(step, RETRY_MS)
+      options.onError?.(error)
+      timer = setTimeout(step, Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++))
       timer.unref()
     }
   }
-
-  const started = Promise.withResolvers<void>()
-  step()
 
   function * all (): Generator<{ epoch: Epoch, state: HpkeKeyState }> {
     if (active !== undefined) yield { epoch: active, state: 'active' }
@@ -148,8 +163,10 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     for (const epoch of retiring) if (now() < endOfUse(epoch.number)) yield { epoch, state: 'retiring' }
   }
 
+  step()
+
   return {
-    ready: started.promise,
+    ready,
     get isReady () { return active !== undefined },
 
     keys: () => [...all()].flatMap(({ epoch: { number, pairs }, state }) => pairs.map(({ keyId, pair }) => ({

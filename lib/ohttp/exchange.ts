@@ -19,7 +19,7 @@ export interface InnerRequest {
    * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
    */
   readonly body: Buffer | Readable | undefined
-  /** Octets of the body, where all of it is here. */
+  /** Octets of the body, where the message says so up front. A stream that has fewer or more errors. */
   readonly bodyLength: number | undefined
 }
 
@@ -71,8 +71,10 @@ export async function readRequestStream (
     early.push(...reader.push(value.bytes))
     if (value.final) return complete([...early, ...reader.end()])
     const [first, next] = early
-    if (first?.type === 'request' && (next !== undefined || !BODILESS.has(first.head.method))) {
-      return { head: first.head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }), bodyLength: undefined }
+    if (first?.type !== 'request') continue
+    const { head, contentLength: bodyLength } = first
+    if (next !== undefined || (bodyLength ?? 0) > 0 || !BODILESS.has(head.method)) {
+      return { head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }), bodyLength }
     }
   }
 }

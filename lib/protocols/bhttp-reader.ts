@@ -16,7 +16,13 @@ import { decodeLatin1 } from './bytes.ts'
 export type BhttpContent = { readonly type: 'content', readonly bytes: Uint8Array }
 /** Only when there are any. */
 export type BhttpTrailers = { readonly type: 'trailers', readonly fields: readonly Field[] }
-export type BhttpRequestEvent = { readonly type: 'request', readonly head: RequestHead } | BhttpContent | BhttpTrailers
+export type BhttpRequestEvent = BhttpRequestStart | BhttpContent | BhttpTrailers
+export interface BhttpRequestStart {
+  readonly type: 'request'
+  readonly head: RequestHead
+  /** Octets of content that will follow, where the message says so up front: in the known-length form. */
+  readonly contentLength: number | undefined
+}
 export type BhttpResponseEvent =
   | { readonly type: 'informational' | 'response', readonly head: ResponseHead } | BhttpContent | BhttpTrailers
 
@@ -92,8 +98,15 @@ function * readRequest (source: Source, limits: BhttpLimits): Steps<BhttpRequest
   const path = yield * readText(source, limits.path, 'The path')
   checkRequestControl(method, scheme, authority, path)
   const headers = yield * readFields(source, known, limits)
-  yield { type: 'request', head: { method, scheme, authority, path, headers } }
-  yield * readBody(source, known, limits)
+  const head = { method, scheme, authority, path, headers }
+  if (!known) {
+    yield { type: 'request', head, contentLength: undefined }
+    return yield * readBody(source, known, limits)
+  }
+  const contentLength = yield * readSectionLength(source)
+  if (contentLength > Number.MAX_SAFE_INTEGER) throw tooLarge('The content')
+  yield { type: 'request', head, contentLength }
+  yield * readBody(source, known, limits, contentLength)
 }
 
 function * readResponse (source: Source, limits: BhttpLimits): Steps<BhttpResponseEvent> {
@@ -112,9 +125,11 @@ function * readResponse (source: Source, limits: BhttpLimits): Steps<BhttpRespon
   yield * readBody(source, known, limits)
 }
 
-function * readBody (source: Source, known: boolean, limits: BhttpLimits): Steps<BhttpContent | BhttpTrailers> {
+function * readBody (
+  source: Source, known: boolean, limits: BhttpLimits, firstLength?: number
+): Steps<BhttpContent | BhttpTrailers> {
   // Only in front of the first chunk may the message end: after it, the terminator is due.
-  let length = yield * readSectionLength(source)
+  let length = firstLength ?? (yield * readSectionLength(source))
   while (length !== 0) {
     yield * readContent(source, length)
     length = known ? 0 : source.takeVarint() ?? (yield * waitVarint(source))

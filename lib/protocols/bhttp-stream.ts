@@ -13,9 +13,31 @@ import type { Transform } from './streams.ts'
 /** With its prefix of two octets, such a piece of content fills a chunk of Chunked OHTTP. */
 const CONTENT_PIECE = MAX_CHUNK - 2
 
-/** Content in, an indeterminate-length request out. @throws {BhttpError} the head is not valid */
-export function requestStream (head: RequestHead): Transform {
-  const start = encodeRequestHead(head)
+/**
+ * Content in, a request out: of known length where that is given, otherwise of indeterminate length. Errors with a
+ * RangeError where the content has another length.
+ *
+ * @throws {BhttpError} the head is not valid
+ */
+export function requestStream (head: RequestHead, contentLength?: number): Transform {
+  const start = encodeRequestHead(head, contentLength)
+  return contentLength === undefined ? indeterminate(start) : known(start, contentLength)
+}
+
+function known (start: Bytes, contentLength: number): Transform {
+  return createTransform(async function * (source) {
+    yield start
+    let left = contentLength
+    for await (const content of source) {
+      left -= content.length
+      if (left < 0) throw new RangeError('The content is longer than announced')
+      yield content.slice()
+    }
+    if (left > 0) throw new RangeError('The content is shorter than announced')
+  })
+}
+
+function indeterminate (start: Bytes): Transform {
   return createTransform(async function * (source) {
     yield start
     for await (const content of source) {

@@ -1,6 +1,6 @@
 /**
- * Writer of Binary HTTP messages (RFC 9292). Whole messages get known lengths; streams are written in parts of the
- * indeterminate-length form: head, content chunks, end. Field names are put in lower case; otherwise what the reader
+ * Writer of Binary HTTP messages (RFC 9292). Whole messages get known lengths; streams are written in parts: a head and
+ * its content, where the length of that is known, otherwise head, content chunks, end. Field names are put in lower case; otherwise what the reader
  * would refuse is refused here.
  */
 import { checkField, checkFinalStatus, checkRequestControl, isInformational, malformed } from './bhttp.ts'
@@ -31,9 +31,17 @@ export function encodeResponse (head: ResponseHead, body: BhttpBody = {}): Bytes
   return encodeKnown(concat(encodeVarint(1), encodeVarint(head.status)), head.headers, body)
 }
 
-/** The start of a streamed request, up to its content. @throws {BhttpError} the head is not valid */
-export function encodeRequestHead (head: RequestHead): Bytes {
-  return concat(requestControl(2, head), encodeFields(head.headers), ZERO)
+/**
+ * The start of a streamed request, up to its content.
+ *
+ * @param contentLength where it is known: then exactly so many octets follow, and nothing else
+ * @throws {BhttpError} the head is not valid
+ */
+export function encodeRequestHead (head: RequestHead, contentLength?: number): Bytes {
+  const fields = encodeFields(head.headers)
+  return contentLength === undefined
+    ? concat(requestControl(2, head), fields, ZERO)
+    : concat(requestControl(0, head), encodeVarint(fields.length), fields, encodeVarint(contentLength))
 }
 
 /**

@@ -30,16 +30,25 @@ export interface AttestedKeys {
  */
 export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOptions): Promise<AttestedKeys> {
   parseAttestationPolicy(policy)
+  const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
+  const verdict = await verifyAttestation(document, policy, { ...options, nonce })
+  const keys = new Map<KeyKind, Array<Uint8Array<ArrayBuffer>>>()
+  for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...keys.get(kind) ?? [], value])
+  return { verdict, keys }
+}
+
+/**
+ * Asks with a fresh nonce, and looks at nothing yet.
+ *
+ * @throws {AttestationFetchError}
+ */
+export async function fetchAttestation (baseURL: string | URL, fetcher = fetch): Promise<{ document: Uint8Array<ArrayBuffer>, nonce: Uint8Array<ArrayBuffer> }> {
   const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
   const url = new URL(baseURL)
   url.pathname = url.pathname.replace(/\/+$/, '') + ATTESTATION_PATH
   url.search = `?nonce=${encodeBase64url(nonce)}`
   url.hash = ''
-  const document = await fetchOctets(options.fetch ?? fetch, url, MAX_DOCUMENT_BYTES)
-  const verdict = await verifyAttestation(document, policy, { ...options, nonce })
-  const keys = new Map<KeyKind, Array<Uint8Array<ArrayBuffer>>>()
-  for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...keys.get(kind) ?? [], value])
-  return { verdict, keys }
+  return { document: await fetchOctets(fetcher, url, MAX_DOCUMENT_BYTES), nonce }
 }
 
 /** What the SDK throws where a verdict does not verify. The message names the checks that failed. */

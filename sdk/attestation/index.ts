@@ -1,8 +1,10 @@
 /** Verification of a proxy's attestation, for Node and browsers. */
 export { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
 export type { AttestationDocument, AttestedKey, KeyKind, TeeKind } from '../../lib/protocols/attestation.ts'
-export { AttestationError, attestKeys } from './attest-keys.ts'
+export { AttestationError, attestKeys, fetchAttestation } from './attest-keys.ts'
 export type { AttestedKeys, AttestKeysOptions } from './attest-keys.ts'
+export { attestedKeys } from '../fetch/attested-keys.ts'
+export type { AttestedKeysOptions } from '../fetch/attested-keys.ts'
 export type { Check, Outcome, Verdict } from './checks.ts'
 export type { VerifyOptions } from './context.ts'
 export { AttestationFetchError } from './http.ts'

@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { parse } from '@cdktf/hcl2json'
 import t from 'tap'
+
+// By require, because its declarations would bring a browser's types into every file.
+const { parse } = createRequire(import.meta.url)('@cdktf/hcl2json') as { parse (name: string, hcl: string): Promise<Record<string, unknown>> }
 
 const examples = join(import.meta.dirname, '../../examples')
 const clouds = ['google', 'azure'] as const

@@ -35,21 +35,31 @@ function openSealer (chunks: Uint8Array[]): ChunkSealer {
   return { seal: keep, final: keep }
 }
 
-t.test('a request and a response stream through client and gateway', async (t) => {
-  const client = await start()
-  const sent = Array.from({ length: 10 }, (_, i) => new Uint8Array(10_000 * i).fill(i))
-  const source = streamOf(sent).pipeThrough(requestStream(HEAD)).pipeThrough(client.sealStream())
-  const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
-  const { head, body } = await readRequestStream(opened.pieces)
-  t.strictSame(head, HEAD)
-  if (!(body instanceof Readable)) throw new Error('a stream')
-  t.ok((await buffer(body)).equals(Buffer.concat(sent)))
+for (const contentLength of [undefined, 450_000]) {
+  t.test(`a request of ${contentLength ?? 'unknown'} length and a response stream through client and gateway`, async (t) => {
+    const client = await start()
+    const sent = Array.from({ length: 10 }, (_, i) => new Uint8Array(10_000 * i).fill(i))
+    const source = streamOf(sent).pipeThrough(requestStream(HEAD, contentLength)).pipeThrough(client.sealStream())
+    const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
+    const { head, body, bodyLength } = await readRequestStream(opened.pieces)
+    t.strictSame([head, bodyLength], [HEAD, contentLength])
+    if (!(body instanceof Readable)) throw new Error('a stream')
+    t.ok((await buffer(body)).equals(Buffer.concat(sent)))
 
-  const writer = createResponseWriter(opened.createResponseSealer(), OK)
-  const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
-  const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
-  t.strictSame(response.head, OK)
-  t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
+    const writer = createResponseWriter(opened.createResponseSealer(), OK)
+    const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
+    const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
+    t.strictSame(response.head, OK)
+    t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
+  })
+}
+
+t.test('content of another length than announced is not sent as if it were all', async (t) => {
+  for (const [announced, length] of [[10, 9], [10, 11], [0, 1], [10, 0]] as const) {
+    const stream = streamOf(length === 0 ? [] : [new Uint8Array(length)]).pipeThrough(requestStream(HEAD, announced))
+    await t.rejects(collectStream(stream), RangeError, `${length} for ${announced}`)
+  }
+  t.ok((await collectStream(streamOf([]).pipeThrough(requestStream(HEAD, 0)))).length > 0)
 })
 
 t.test('a whole response comes in one chunk, padded if asked for', async (t) => {
@@ -110,6 +120,19 @@ t.test('a request that is there at once has a Buffer, or no body', async (t) => 
   const late = await readRequestStream(pieces([encodeRequestHead(HEAD), concat(contentChunkPrefix(12), content, encodeEnd([['t', 'v']]))]))
   if (!(late.body instanceof Readable)) throw new Error('a stream')
   t.ok((await buffer(late.body)).equals(content))
+})
+
+t.test('a message of known length tells the length of its body before all of it is there', async (t) => {
+  const content = Buffer.alloc(40_000, 'x')
+  for (const method of ['POST', 'DELETE']) {
+    const known = encodeRequest({ ...HEAD, method }, { content })
+    const { body, bodyLength } = await readRequestStream(pieces([known.subarray(0, 20_000), known.subarray(20_000)]))
+    t.equal(bodyLength, 40_000)
+    if (!(body instanceof Readable)) throw new Error('a stream')
+    t.ok((await buffer(body)).equals(content))
+  }
+  const streamed = await readRequestStream(pieces([encodeRequestHead(HEAD), concat(encodeEnd())]))
+  t.equal(streamed.bodyLength, undefined, 'the other form does not')
 })
 
 t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {

@@ -148,6 +148,19 @@ t.test('the head comes out as soon as it is complete', async (t) => {
   t.match(reader.push(concat(contentChunkPrefix(100), ascii('ab'))), [{ type: 'content', bytes: ascii('ab') }])
 })
 
+t.test('the head of a message of known length comes out with the length of its content', async (t) => {
+  const message = encodeRequest(HEAD, { content: new Uint8Array(100) })
+  const reader = createRequestReader()
+  const start = message.length - 100
+  t.strictSame(reader.push(message.subarray(0, start - 1)), [])
+  t.strictSame(reader.push(message.subarray(start - 1, start)), [{ type: 'request', head: HEAD, contentLength: 100 }])
+  const nothing = createRequestReader()
+  t.strictSame(nothing.push(encodeRequest(HEAD)), [], 'a length of zero may be left out, so that only the end tells')
+  t.strictSame(nothing.end(), [{ type: 'request', head: HEAD, contentLength: 0 }])
+  const beyond = concat(message.subarray(0, start - 2), Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff))
+  t.throws(() => createRequestReader().push(beyond), { code: 'ERR_BHTTP_LIMIT' })
+})
+
 t.test('any split gives the same message', async () => {
   for (const message of [encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']], padTo: 64 }), streamed(CONTENT, [['t', 'v']])]) {
     const whole = JSON.stringify(readMessage('request', [message]))

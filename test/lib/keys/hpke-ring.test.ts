@@ -40,7 +40,7 @@ async function ringAt (t: Test, options: Partial<HpkeRingOptions> = {}, start = 
   })
   t.intercept(globalThis, 'clearTimeout', { value: () => { due = undefined } })
   const ring = createHpkeRing({
-    rotation: ROTATION, retirement: RETIREMENT, kemIds: [KEM_X25519], secrets: createRatchet(), now: () => time, onError: error => errors.push(error), ...options
+    rotation: ROTATION, retirement: RETIREMENT, kemIds: [KEM_X25519], secrets: createRatchet({ epoch: options.rotation === 0 ? 0 : Math.floor(start / ROTATION), seed: randomBytes(32) }), now: () => time, onError: error => errors.push(error), ...options
   })
   t.teardown(() => ring.close())
   await settled()
@@ -191,7 +191,7 @@ for (const kemIds of [[KEM_X25519], [KEM_MLKEM768_X25519, KEM_X25519]]) {
 }
 
 t.test('ids of replicas follow the epoch, whenever they started', async t => {
-  const secrets: EpochSecrets = { shared: true, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
+  const secrets: EpochSecrets = { shared: true, earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
   const early = await ringAt(t, { secrets })
   for (let epoch = 8; epoch <= 300; epoch++) await early.turn(epoch * ROTATION)
   const late = await ringAt(t, { secrets }, 300 * ROTATION)
@@ -202,16 +202,18 @@ t.test('ids of replicas follow the epoch, whenever they started', async t => {
 t.test('a clock that leaps ahead skips epochs, and one that leaps back changes nothing', async t => {
   const { ring, turn } = await ringAt(t)
   await turn(20 * ROTATION)
-  t.strictSame(states(ring), ['20 active', '21 pending'], 'the old key has retired meanwhile')
+  t.strictSame(states(ring), ['20 active', '21 pending', '19 retiring'], 'the old key has retired meanwhile')
   await turn(9 * ROTATION)
-  t.strictSame(states(ring), ['20 active', '21 pending'])
+  t.strictSame(states(ring), ['20 active', '21 pending', '19 retiring'])
 })
 
 t.test('secrets that are not to be had are asked for again', async t => {
-  const ratchet = createRatchet()
+  const ratchet = createRatchet({ epoch: Math.floor(START / ROTATION), seed: randomBytes(32) })
   let failures = 2
   const secrets: EpochSecrets = {
     shared: false,
+    earliest: 7,
+    firstKeyId: 0,
     secret (epoch) {
       if (failures-- > 0) throw new Error('not now')
       return ratchet.secret(epoch)
@@ -239,6 +241,8 @@ t.test('secrets that are not to be had are asked for again', async t => {
 t.test('it is ready with its first key, although the next cannot be prepared', async t => {
   const secrets: EpochSecrets = {
     shared: true,
+    earliest: undefined,
+    firstKeyId: 0,
     secret (epoch) {
       if (epoch > 7) throw new Error('not yet')
       return randomBytes(32)
@@ -269,7 +273,7 @@ t.test('a closed ring has no keys, not even those that were in the making', asyn
   t.throws(() => ring.publication(), OhttpError)
 
   let give: (secret: Uint8Array) => void = () => t.fail('asked too early')
-  const slow = await ringAt(t, { secrets: { shared: true, secret: () => new Promise(resolve => { give = resolve }) } })
+  const slow = await ringAt(t, { secrets: { shared: true, earliest: undefined, firstKeyId: 0, secret: () => new Promise(resolve => { give = resolve }) } })
   slow.ring.close()
   give(randomBytes(32))
   await settled()
@@ -283,6 +287,8 @@ t.test('keys and secrets cannot be had from the ring', async t => {
   const { ring } = await ringAt(t, {
     secrets: {
       shared: true,
+      earliest: undefined,
+      firstKeyId: 0,
       secret () {
         handed.push(Uint8Array.from(secret))
         return handed.at(-1) as Uint8Array

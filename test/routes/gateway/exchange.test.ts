@@ -54,3 +54,13 @@ for (const chunked of [false, true]) {
     t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable', status: 502 })
   })
 }
+
+t.test('the workload is told the length of a body that the message tells, however it arrives', async t => {
+  const workload = await startWorkload(t)
+  const proxy = await startProxy(t, { workloadBaseUrl: workload.url })
+  const content = Buffer.alloc(300_000, 'x')
+  const request = await encapsulate(await fetchKey(proxy.url), requestHead('POST', '/'), content)
+  t.equal((await request.open(await send(proxy.url, request))).status, 200)
+  t.match(workload.received[0]?.headers, { 'content-length': '300000', 'transfer-encoding': undefined })
+  t.ok(workload.received[0]?.body.equals(content))
+})

@@ -1,11 +1,11 @@
 /** Requests that the original's SDK recorded reach the workload as recorded, and its client opens the answers. */
 import { constants, createPrivateKey, privateDecrypt } from 'node:crypto'
 import t from 'tap'
-import { openMessage } from '../../lib/protocols/polaris-v1.ts'
-import { fixedKey, startProxy } from '../fixtures/proxy.ts'
-import { ABSENT, loadVectors } from '../fixtures/vectors.ts'
-import type { PolarisV1Vectors } from '../fixtures/vectors.ts'
-import { startWorkload } from '../fixtures/workload.ts'
+import { openMessage } from '../../../lib/protocols/polaris-v1.ts'
+import { fixedKey, startProxy } from '../../fixtures/proxy.ts'
+import { ABSENT, loadVectors } from '../../fixtures/vectors.ts'
+import type { PolarisV1Vectors } from '../../fixtures/vectors.ts'
+import { startWorkload } from '../../fixtures/workload.ts'
 
 const vectors = loadVectors<PolarisV1Vectors>('polaris-v1.json')
 const own = new Set(['polaris-url', 'polaris-response-public-key'])

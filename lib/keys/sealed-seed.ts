@@ -1,0 +1,89 @@
+/**
+ * A seed that replicas share through a file: 32 octets, made inside the TEE, encrypted to the RSA key that all of them
+ * can use and nobody else can. The first replica creates the file; all others, and all later starts, adopt it at the
+ * price of one unwrap.
+ *
+ *     file = JSON {"keyId": id of the RSA key, "seed": base64 of RSA-OAEP-256(seed)}
+ */
+import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { link, open, readFile, rm } from 'node:fs/promises'
+import { UnwrapError } from './provider.ts'
+import type { KeyProvider } from './provider.ts'
+
+const SEED_BYTES = 32
+const MAX_FILE_BYTES = 16 * 1024
+
+/** What is wrong with the file; its content is not told. */
+export class SealedSeedError extends Error {
+  override readonly name = 'SealedSeedError'
+  readonly code = 'ERR_SEALED_SEED'
+}
+
+/** @throws {SealedSeedError} the file cannot be used  @throws {KeysBusyError}  @throws the file system's errors */
+export async function openSealedSeed (path: string, keys: KeyProvider): Promise<Uint8Array> {
+  await keys.ready
+  return unseal(await read(path) ?? await create(path, keys), keys)
+}
+
+async function read (path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Atomic, first writer wins: the file appears complete or not at all, and whose it is does not matter. */
+async function create (path: string, keys: KeyProvider): Promise<Buffer> {
+  const [newest] = keys.publicKeys()
+  if (newest === undefined) throw new SealedSeedError('There is no key to seal the seed to')
+  const seed = randomBytes(SEED_BYTES)
+  const sealed = publicEncrypt({ key: createPublicKey(newest.pem), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, seed)
+  seed.fill(0)
+
+  const temporary = `${path}.${randomBytes(8).toString('hex')}`
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(JSON.stringify({ keyId: newest.keyId, seed: sealed.toString('base64') }) + '\n')
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    await link(temporary, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  return readFile(path)
+}
+
+async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> {
+  const { keyId, seed } = parse(content)
+  if (!keys.publicKeys().some(key => key.keyId === keyId)) {
+    throw new SealedSeedError('The seed file was sealed to a key that is not here: list that key version, or remove the file')
+  }
+  try {
+    const opened = await keys.unwrap(keyId, seed)
+    if (opened.length !== SEED_BYTES) throw new SealedSeedError('The seed does not have 32 octets')
+    return opened
+  } catch (error) {
+    if (error instanceof UnwrapError) throw new SealedSeedError('The seed file does not open with its key: remove it', { cause: error })
+    throw error
+  }
+}
+
+function parse (content: Buffer): { keyId: string, seed: Buffer } {
+  let value: { keyId?: unknown, seed?: unknown } | null = null
+  if (content.length <= MAX_FILE_BYTES) {
+    try {
+      value = JSON.parse(content.toString('utf8'))
+    } catch {
+      value = null
+    }
+  }
+  if (typeof value?.keyId !== 'string' || typeof value.seed !== 'string') throw new SealedSeedError('The seed file is not one: remove it')
+  return { keyId: value.keyId, seed: Buffer.from(value.seed, 'base64') }
+}

@@ -1,0 +1,136 @@
+/** A worker's side: keys and replay protection that the primary has, as this process's own. */
+import { createRatchet } from '../keys/epoch-secrets.ts'
+import type { EpochSecrets } from '../keys/hpke-ring.ts'
+import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
+import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
+import { ReplayStoreError } from '../replay/store.ts'
+import type { ReplayStore } from '../replay/store.ts'
+import { ADMITTED, SEEN } from './messages.ts'
+import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
+
+export interface Member {
+  readonly keyProvider: KeyProvider
+  /** Absent where the settings derive the secrets from the RSA key. */
+  readonly epochSecrets: EpochSecrets | undefined
+  readonly replayStore: ReplayStore
+}
+
+/** What the primary will answer, in the order of asking, by id. */
+type Waiting<T> = Map<number, (answer: T) => void>
+
+type Start = Extract<ToWorker, { type: 'start' }>
+
+/** Joins the primary that started this process. */
+export async function joinPrimary (): Promise<Member> {
+  let keys: readonly PublishedKey[] = []
+  let status: KeyStatus = { ready: false, reason: 'asking the primary' }
+  let replayProblem: string | undefined
+  let nextId = 0
+  const unwraps: Waiting<Unwrapped> = new Map()
+  const derivations: Waiting<Uint8Array | undefined> = new Map()
+  const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
+  const { promise: started, resolve: start } = Promise.withResolvers<Start>()
+  const replay = createBatches((id, digests) => ask({ type: 'admit', id, digests }))
+
+  process.on('message', (message: ToWorker) => {
+    switch (message.type) {
+      case 'start':
+        return start(message)
+      case 'keys':
+        ({ keys, status } = message)
+        if (status.ready) becomeReady()
+        return
+      case 'unwrapped':
+        return settle(unwraps, message.id, message.result)
+      case 'derived':
+        return settle(derivations, message.id, message.secret)
+      case 'admitted':
+        replayProblem = message.problem
+        return replay.answered(message.id, message.results)
+    }
+  })
+  // Without the primary there are no keys: whoever is in charge starts all anew.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+  ask({ type: 'hello' })
+  const { ratchet, remote, derives } = await started
+
+  const keyProvider: KeyProvider = {
+    remote,
+    ready,
+    status: () => status,
+    publicKeys: () => keys,
+    async unwrap (keyId, wrapped) {
+      const result = await answerTo(unwraps, id => ask({ type: 'unwrap', id, keyId, wrapped }))
+      if ('key' in result) return Uint8Array.from(result.key)
+      throw result.error === 'busy' ? new KeysBusyError(result.retryAfter) : new UnwrapError()
+    },
+    // The primary does it by itself.
+    refresh: async () => undefined,
+    close: async () => { status = { ready: false, reason: 'closed' } },
+    ...derives && {
+      async deriveSecret (keyId: string, info: string, length: number) {
+        const secret = await answerTo(derivations, id => ask({ type: 'derive', id, keyId, info, length }))
+        if (secret === undefined) throw new TypeError('This key type does not derive secrets')
+        return Uint8Array.from(secret)
+      }
+    }
+  }
+  const replayStore: ReplayStore = {
+    async admit (digest) {
+      const result = await replay.add(digest)
+      if (result !== ADMITTED && result !== SEEN) throw new ReplayStoreError('The replay store cannot tell')
+      return result === ADMITTED
+    },
+    problem: () => replayProblem,
+    close: async () => undefined
+  }
+  return { keyProvider, epochSecrets: ratchet && createRatchet(ratchet), replayStore }
+
+  function answerTo<T> (waiting: Waiting<T>, send: (id: number) => void): Promise<T> {
+    const id = nextId++
+    return new Promise(resolve => {
+      waiting.set(id, resolve)
+      send(id)
+    })
+  }
+}
+
+function ask (message: ToPrimary): void {
+  process.send?.(message)
+}
+
+function settle<T> (waiting: Waiting<T>, id: number, answer: T): void {
+  waiting.get(id)?.(answer)
+  waiting.delete(id)
+}
+
+interface Question {
+  readonly digest: Buffer
+  readonly resolve: (result: number | undefined) => void
+}
+
+/** Puts what is asked within one turn of the event loop into one message: a message costs more than what it asks. */
+function createBatches (send: (id: number, digests: Buffer) => void) {
+  const sent = new Map<number, readonly Question[]>()
+  let batch: Question[] = []
+  let nextId = 0
+
+  function flush (): void {
+    const id = nextId++
+    sent.set(id, batch)
+    send(id, Buffer.concat(batch.map(({ digest }) => digest)))
+    batch = []
+  }
+
+  return {
+    add (digest: Buffer): Promise<number | undefined> {
+      return new Promise(resolve => {
+        if (batch.push({ digest, resolve }) === 1) setImmediate(flush)
+      })
+    },
+    answered (id: number, results: Uint8Array): void {
+      for (const [i, { resolve }] of (sent.get(id) ?? []).entries()) resolve(results[i])
+      sent.delete(id)
+    }
+  }
+}

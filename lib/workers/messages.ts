@@ -1,0 +1,27 @@
+/**
+ * What primary and workers say to each other, over the IPC channel that only they have. The RSA key stays in the
+ * primary; the seed of the HPKE keys goes to the workers, which decapsulate for themselves.
+ */
+import type { RatchetState } from '../keys/epoch-secrets.ts'
+import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
+
+/** How an unwrap ended: the key, or which error to throw. */
+export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | { readonly error: 'busy', readonly retryAfter: number }
+
+/** How asking the replay store ended, one octet for each digest. */
+export const ADMITTED = 1
+export const SEEN = 2
+export const UNKNOWN = 3
+
+export type ToWorker =
+  | { readonly type: 'start', readonly ratchet: RatchetState | undefined, readonly remote: boolean, readonly derives: boolean }
+  | { readonly type: 'keys', readonly keys: readonly PublishedKey[], readonly status: KeyStatus }
+  | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
+  | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
+  | { readonly type: 'admitted', readonly id: number, readonly results: Uint8Array, readonly problem: string | undefined }
+
+export type ToPrimary =
+  | { readonly type: 'hello' }
+  | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }
+  | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
+  | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array }

@@ -1,0 +1,129 @@
+/** The process that has the keys and starts the workers, which serve. Without Fastify, and without a port. */
+import cluster from 'node:cluster'
+import type { Worker } from 'node:cluster'
+import { once } from 'node:events'
+import type { Config } from '../config.ts'
+import { describeError } from '../describe-error.ts'
+import type { Ratchet } from '../keys/epoch-secrets.ts'
+import { keyProviderFrom } from '../keys/from-config.ts'
+import { instanceRatchet } from '../keys/hpke-from-config.ts'
+import { epochAt } from '../keys/hpke-ring.ts'
+import type { KeyLog } from '../keys/key-versions.ts'
+import { KeysBusyError } from '../keys/provider.ts'
+import type { KeyProvider } from '../keys/provider.ts'
+import { createMemoryReplayStore } from '../replay/memory.ts'
+import { DIGEST_BYTES } from '../replay/store.ts'
+import type { ReplayStore } from '../replay/store.ts'
+import { ADMITTED, SEEN, UNKNOWN } from './messages.ts'
+import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
+
+/** A worker that dies at once is not started again at once. */
+const RESTART_MS = 1000
+const STATUS_MS = 250
+
+export interface Primary {
+  /** Ends the workers with grace, then the keys. */
+  stop (): Promise<void>
+}
+
+export async function startPrimary (config: Config, count: number, log: KeyLog): Promise<Primary> {
+  const keys = await keyProviderFrom(config, log)
+  const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
+  const replays = createMemoryReplayStore({ remember: 2 * config.replayWindow, capacity: config.replayCapacity })
+  let stopping = false
+
+  cluster.setupPrimary({ serialization: 'advanced' })
+  const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message) }
+  const workers = () => Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
+
+  function start (): void {
+    const worker = cluster.fork()
+    worker.on('message', (message: ToPrimary) => { answer(worker, message).catch(failed) })
+    worker.on('exit', (code, signal) => {
+      if (stopping) return
+      log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
+      setTimeout(() => { if (!stopping) start() }, RESTART_MS)
+    })
+  }
+
+  async function answer (worker: Worker, message: ToPrimary): Promise<void> {
+    switch (message.type) {
+      case 'hello':
+        tell(worker, { type: 'start', ratchet: ratchet && stateFor(ratchet, config), remote: keys.remote, derives: keys.deriveSecret !== undefined })
+        return tell(worker, keysMessage(keys))
+      case 'unwrap':
+        return tell(worker, { type: 'unwrapped', id: message.id, result: await unwrap(keys, message.keyId, message.wrapped) })
+      case 'derive':
+        return tell(worker, { type: 'derived', id: message.id, secret: await keys.deriveSecret?.(message.keyId, message.info, message.length) })
+      case 'admit':
+        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests), problem: replays.problem() })
+    }
+  }
+
+  function failed (error: unknown): void {
+    log.error({ err: describeError(error) }, 'a worker could not be answered')
+  }
+
+  // Providers do not say when their keys change: what is told is compared.
+  let told = ''
+  const teller = setInterval(() => {
+    // Nor does the primary keep what would make keys again that are gone.
+    if (ratchet !== undefined) stateFor(ratchet, config).seed.fill(0)
+    const message = keysMessage(keys)
+    const now = JSON.stringify(message)
+    if (now === told) return
+    told = now
+    for (const worker of workers()) tell(worker, message)
+  }, STATUS_MS)
+
+  const refresh = () => { keys.refresh().catch(error => log.warn({ err: describeError(error) }, 'keys could not be fetched anew; those at hand stay in use')) }
+  const refresher = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval) : undefined
+  process.on('SIGHUP', refresh)
+
+  for (let i = 0; i < count; i++) start()
+
+  return {
+    async stop () {
+      stopping = true
+      clearInterval(teller)
+      clearInterval(refresher)
+      process.off('SIGHUP', refresh)
+      await Promise.all(workers().map(async worker => {
+        const exit = once(worker, 'exit')
+        worker.process.kill('SIGTERM')
+        await exit
+      }))
+      await Promise.all([keys.close(), replays.close()])
+    }
+  }
+}
+
+/** From the oldest epoch whose keys clients may still hold; what is older, nobody can make any more. */
+function stateFor (ratchet: Ratchet, { hpkeRotation, hpkeRetirement }: Config) {
+  return ratchet.stateAt(Math.max(ratchet.earliest ?? 0, epochAt(Date.now() - hpkeRetirement, hpkeRotation)))
+}
+
+function keysMessage (keys: KeyProvider): ToWorker {
+  return { type: 'keys', keys: keys.publicKeys(), status: keys.status() }
+}
+
+async function unwrap (keys: KeyProvider, keyId: string, wrapped: Uint8Array): Promise<Unwrapped> {
+  try {
+    return { key: await keys.unwrap(keyId, wrapped) }
+  } catch (error) {
+    return error instanceof KeysBusyError ? { error: 'busy', retryAfter: error.retryAfter } : { error: 'unwrap' }
+  }
+}
+
+async function admitAll (replays: ReplayStore, digests: Uint8Array): Promise<Uint8Array> {
+  const all = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength)
+  const results = new Uint8Array(all.length / DIGEST_BYTES)
+  for (let i = 0; i < results.length; i++) {
+    try {
+      results[i] = await replays.admit(all.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)) ? ADMITTED : SEEN
+    } catch {
+      results[i] = UNKNOWN
+    }
+  }
+  return results
+}

@@ -1,0 +1,64 @@
+/**
+ * Evidence about the keys and the platform (docs/attestation.md): for a client's nonce, or from the cache without one.
+ * Each answer to a nonce costs the platform a report, so that both are limited.
+ */
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance } from 'fastify'
+import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
+import { Problem } from '../../lib/problems.ts'
+import { KEY_KINDS, MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
+import { decodeBase64url } from '../../lib/protocols/base64url.ts'
+
+const text = { type: 'string' }
+const pairs = { type: 'array', items: { type: 'array', items: text, minItems: 2, maxItems: 2 } }
+const answer = {
+  type: 'object',
+  required: ['profile', 'tee', 'nonce', 'cached', 'keys', 'binding', 'evidence', 'endorsements', 'issuedAt'],
+  properties: {
+    profile: text,
+    tee: { type: 'string', enum: TEE_KINDS },
+    nonce: text,
+    cached: { type: 'boolean' },
+    keys: {
+      type: 'array',
+      items: { type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: { type: 'string', enum: KEY_KINDS }, value: text, sha256: text } }
+    },
+    binding: { type: 'object', required: ['preimage', 'sha256'], properties: { preimage: text, sha256: text } },
+    evidence: pairs,
+    endorsements: pairs,
+    issuedAt: { type: 'string', format: 'date-time' },
+    expiresAt: { type: 'string', format: 'date-time' }
+  }
+}
+const request = { type: 'object', properties: { nonce: text } }
+/** A nonce and what JSON puts around it. */
+const BODY_LIMIT = 1024
+
+interface Asked {
+  nonce?: string
+}
+
+export default async function attestation (app: FastifyInstance) {
+  const { attestation, config } = app.polaris
+  await app.register(rateLimit, { max: config.attestationRateLimit, timeWindow: 60_000 })
+
+  app.get<{ Querystring: Asked }>('/attestation', { schema: { querystring: request, response: { 200: answer } } },
+    ({ query }) => answerTo(query.nonce))
+  app.post<{ Body: Asked }>('/attestation', { bodyLimit: BODY_LIMIT, schema: { body: request, response: { 200: answer } } },
+    ({ body }) => answerTo(body.nonce))
+
+  async function answerTo (nonce: string | undefined) {
+    try {
+      return await attestation.document(nonce === undefined ? undefined : parseNonce(nonce))
+    } catch (error) {
+      if (!(error instanceof AttestationUnavailableError)) throw error
+      throw new Problem('attestation-unavailable', { cause: error, retryAfter: error.retryAfter })
+    }
+  }
+}
+
+function parseNonce (text: string): Uint8Array {
+  const nonce = decodeBase64url(text)
+  if (!nonce || nonce.length < MIN_NONCE_BYTES || nonce.length > MAX_NONCE_BYTES) throw new Problem('bad-nonce')
+  return nonce
+}

@@ -1,0 +1,66 @@
+/** What all commands begin with: ask a proxy, and appraise its answer by a policy or, without one, by what it presents. */
+import { readFile } from 'node:fs/promises'
+import { decodeJwt } from 'jose'
+import { parseAttestationDocument } from '../../lib/protocols/attestation.ts'
+import { fetchAttestation } from '../attestation/attest-keys.ts'
+import type { Verdict } from '../attestation/checks.ts'
+import { parseAttestationPolicy } from '../attestation/policy.ts'
+import type { AttestationPolicy } from '../attestation/policy.ts'
+import { verifyAttestation } from '../attestation/verify.ts'
+import { UsageError } from './status.ts'
+
+/** Microsoft's attestation providers, shared and private ones. */
+const MAA_ISSUER = /^https:\/\/[\w-]+(?:\.[\w-]+)?\.attest\.azure\.net$/
+
+export interface AppraiseOptions {
+  /** Path of a policy. */
+  readonly policy?: string
+  /** Accepts simulated evidence where there is no policy. */
+  readonly development?: boolean
+}
+
+/**
+ * @throws {UsageError} URL or policy file
+ * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
+ */
+export async function appraise (url: string, { policy, development = false }: AppraiseOptions): Promise<Verdict> {
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) throw new UsageError(`not an http or https URL: ${url}`)
+  const given = policy === undefined ? undefined : parseAttestationPolicy(await read(policy))
+  const { document, nonce } = await fetchAttestation(url)
+  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce })
+}
+
+async function read (file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`cannot read the policy ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+  }
+}
+
+/** Genuine hardware, whatever runs on it. Audience and issuer are taken from the evidence, so that they prove nothing. */
+function openPolicy (document: Uint8Array, development: boolean): AttestationPolicy {
+  const { evidence } = parseAttestationDocument(document)
+  const { aud, iss } = claimsOf(evidence[0]?.[1] ?? '')
+  return {
+    version: 1,
+    insecure: true,
+    development,
+    platforms: {
+      'google-confidential-space': { audience: typeof aud === 'string' && aud !== '' ? aud : 'none' },
+      ...MAA_ISSUER.test(iss ?? '') && { 'azure-maa': { issuers: [iss ?? ''] } },
+      'sev-snp': {},
+      tdx: {},
+      ...development && { simulated: {} }
+    }
+  }
+}
+
+function claimsOf (token: string) {
+  try {
+    return decodeJwt(token)
+  } catch {
+    // Not every evidence is a token.
+    return {}
+  }
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** The `polaris` command. Exit status: 0 verified, 1 refused, 2 could not ask. */
+import { Command, CommanderError } from 'commander'
+import { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
+import { AttestationFetchError } from '../attestation/http.ts'
+import { AttestationPolicyError } from '../attestation/policy.ts'
+import { keysCommand } from './keys.ts'
+import { policyCommand } from './policy.ts'
+import { COULD_NOT_ASK, REFUSED, VERIFIED, UsageError } from './status.ts'
+import { verifyCommand } from './verify.ts'
+
+const program = new Command('polaris')
+  .description('Verifies what runs behind a Polaris Secure Proxy.')
+  .addCommand(verifyCommand())
+  .addCommand(keysCommand())
+  .addCommand(policyCommand())
+  .addHelpText('after', `
+Exit status:
+  ${VERIFIED}  verified
+  ${REFUSED}  refused: at least one check failed
+  ${COULD_NOT_ASK}  could not ask: no answer, no usable policy, wrong usage
+
+Examples:
+  $ polaris policy init https://proxy.example.com > policy.json   # then review it
+  $ polaris verify https://proxy.example.com --policy policy.json
+`)
+
+/** Subcommands as well: errors in usage come back here. */
+function overrideExit (command: Command): void {
+  command.exitOverride()
+  command.commands.forEach(overrideExit)
+}
+
+try {
+  overrideExit(program)
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = COULD_NOT_ASK
+  if (error instanceof CommanderError) {
+    // Commander has said what there is to say; help is no mistake.
+    if (error.exitCode === 0) process.exitCode = VERIFIED
+  } else if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError ||
+    error instanceof AttestationPolicyError || error instanceof UsageError) {
+    process.stderr.write(`polaris: ${error.message}\n`)
+  } else {
+    throw error
+  }
+}

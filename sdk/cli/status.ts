@@ -1,0 +1,10 @@
+/** Exit status of the command, and the mistakes that are the user's. */
+
+export const VERIFIED = 0
+export const REFUSED = 1
+export const COULD_NOT_ASK = 2
+
+/** Something about how the command was called; the message says what. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,85 @@
+/** A drop-in fetch: everything it sends is encrypted to the proxy, and everything it gives back was opened here. */
+import { UnsupportedRequestError } from '../errors.ts'
+import type { KeyHandler } from '../key-handler.ts'
+import { canStreamTo, readRequest } from './body.ts'
+import { cached, chooseKey, fetchKeys } from './keys.ts'
+import type { KeySource, PostQuantum } from './keys.ts'
+import { createOhttpTransport } from './ohttp.ts'
+import { createV1Transport } from './polaris-v1.ts'
+import { follow } from './redirects.ts'
+import { toResponse } from './response.ts'
+import { locate, parseBase } from './target.ts'
+import type { Transport } from './transport.ts'
+
+export const GATEWAY_PATH = '/.well-known/ohttp-gateway'
+
+export interface PolarisFetchOptions {
+  /** Where the proxy is mounted, with the path prefix that a load balancer routes by. The workload's root is there. */
+  readonly baseURL: string | URL
+  /** What carries the encrypted messages. Default: the platform's. */
+  readonly fetch?: typeof globalThis.fetch
+  /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
+  readonly protocol?: 'ohttp' | 'polaris-v1'
+  /** Where the proxy's keys come from. Default: the proxy, whom nothing but TLS authenticates. See `attestedKeys`. */
+  readonly keys?: KeySource
+  /** Default: `prefer`. */
+  readonly postQuantum?: PostQuantum
+  /** Of the OHTTP gateway, below baseURL. Default: `/.well-known/ohttp-gateway`. */
+  readonly gatewayPath?: string
+  /** Whether request bodies are streamed, or held in memory first. Default: found out. */
+  readonly streamRequests?: boolean
+  /** polaris-v1: the client's own key. Default: an ephemeral one. */
+  readonly keyHandler?: KeyHandler
+}
+
+/**
+ * Makes a fetch for one proxy.
+ *
+ * It takes what fetch takes, and gives what fetch gives. URLs have to be below baseURL; relative ones are relative to
+ * it. Of a request's options, those that concern a browser's own cache, cookies, referrer and CORS have no effect.
+ *
+ * The fetch throws PolarisFetchError, UnsupportedRequestError, what `keys` throws, or the reason of the signal.
+ *
+ * @throws {TypeError} an option is wrong
+ */
+export function createPolarisFetch (options: PolarisFetchOptions): typeof globalThis.fetch {
+  const base = parseBase(options.baseURL)
+  const { fetch = defaultFetch, protocol = 'ohttp', gatewayPath = GATEWAY_PATH, streamRequests } = options
+  check('protocol', protocol, ['ohttp', 'polaris-v1'])
+  check('postQuantum', options.postQuantum ?? 'prefer', ['prefer', 'require', 'never'])
+  if (!gatewayPath.startsWith('/')) throw new TypeError('gatewayPath must start with a slash')
+  const baseURL = base.origin + base.prefix
+  const gatewayURL = baseURL + gatewayPath
+  const transport = createTransport(options, { baseURL, gatewayURL, fetch })
+
+  return async (input, init) => {
+    const from = input instanceof Request ? input.url : String(input)
+    const target = locate(base, from)
+    const stream = protocol === 'ohttp' && (streamRequests ?? canStreamTo(gatewayURL))
+    const { request, body } = readRequest(input instanceof Request ? input : target.url, init, stream)
+    const { method, headers, signal, redirect, integrity } = request
+    if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
+    signal.throwIfAborted()
+    const followed = await follow(transport, base, { target, method, headers, body: await body(), signal }, redirect)
+    return toResponse(followed)
+  }
+}
+
+function createTransport ({ protocol, keys: source, postQuantum = 'prefer', keyHandler }: PolarisFetchOptions, proxy: Parameters<KeySource>[0]): Transport {
+  if (protocol === 'polaris-v1') return createV1Transport({ proxy, source, keyHandler })
+  const load = source ?? fetchKeys
+  return createOhttpTransport({
+    ...proxy,
+    keys: cached(async () => {
+      const { octets, maxAge } = await load(proxy, 'ohttp-keys')
+      return { key: await chooseKey(octets, postQuantum), maxAge }
+    })
+  })
+}
+
+/** Looked up at each call, so that what replaces the platform's later (tests, instrumentation) is used. */
+const defaultFetch: typeof globalThis.fetch = (input, init) => globalThis.fetch(input, init)
+
+function check (option: string, value: string, accepted: readonly string[]): void {
+  if (!accepted.includes(value)) throw new TypeError(`${option} must be one of ${accepted.join(', ')}`)
+}

@@ -1,0 +1,112 @@
+/** Responses are sealed whatever they are: status and headers as the workload sent them, the body for the client alone. */
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import type { RequestListener } from 'node:http'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { ConfigInput } from '../../../lib/config.ts'
+import { startProxy } from '../../fixtures/proxy.ts'
+import { v1Client } from '../../fixtures/v1-client.ts'
+import { startWorkload } from '../../fixtures/workload.ts'
+
+async function setUp (t: Test, listener: RequestListener, config: ConfigInput = {}) {
+  const workload = await startWorkload(t, listener)
+  const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, ...config })
+  const client = await v1Client(url)
+  const send = async (method = 'GET', body?: string) => fetch(url, {
+    method, redirect: 'manual', ...await client.request({ target: '/x', ...body !== undefined && { body } })
+  })
+  return { url, log, client, send }
+}
+
+for (const status of [200, 201, 301, 400, 401, 404, 418, 500, 503, 599]) {
+  t.test(`the workload's own ${status} is sealed like any response`, async t => {
+    const { client, send } = await setUp(t, (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json', 'x-y': 'z', 'set-cookie': ['a=1', 'b=2'], location: '/elsewhere' }).end('{"secret":1}')
+    })
+    const response = await send()
+    t.equal(response.status, status)
+    t.equal(response.headers.get('content-type'), 'application/json')
+    t.equal(response.headers.get('x-y'), 'z')
+    t.same(response.headers.getSetCookie(), ['a=1', 'b=2'])
+    t.equal(response.headers.get('location'), '/elsewhere')
+    const text = await response.text()
+    t.match(text, /^[A-Za-z0-9+/]+=*$/, 'base64 text of the standard alphabet')
+    t.equal(response.headers.get('content-length'), String(text.length))
+    t.equal((await client.open(text)).toString(), '{"secret":1}')
+  })
+}
+
+t.test('a workload\'s own problem details are sealed, too', async t => {
+  const { client, send } = await setUp(t, (_request, response) => {
+    response.writeHead(400, { 'content-type': 'application/problem+json' }).end('{"detail":"hunter2"}')
+  })
+  const response = await send()
+  t.equal(response.headers.get('content-type'), 'application/problem+json')
+  t.equal((await client.open(response)).toString(), '{"detail":"hunter2"}')
+})
+
+t.test('an empty body is sealed: the client sees that it is empty, and nobody else does', async t => {
+  const { client, send } = await setUp(t, (_request, response) => { response.end() })
+  const response = await send()
+  t.equal(response.status, 200)
+  t.equal((await client.open(response)).length, 0)
+})
+
+for (const [method, status] of [['GET', 204], ['GET', 304], ['HEAD', 200], ['HEAD', 404], ['DELETE', 204]] as const) {
+  t.test(`${method} answered with ${status} stays without a body`, async t => {
+    const { send } = await setUp(t, (_request, response) => { response.writeHead(status, { etag: '"x"', ...method === 'HEAD' && { 'content-length': '99' } }).end() })
+    const response = await send(method)
+    t.equal(response.status, status)
+    t.equal(response.headers.get('etag'), '"x"')
+    t.equal(await response.text(), '')
+    t.equal((await send(method)).status, status, 'and its connection in step')
+  })
+}
+
+const text = 'compressed secret '.repeat(1000)
+const codings: Array<[string, Buffer]> = [
+  ['gzip', gzipSync(text)], ['x-gzip', gzipSync(text)], ['GZIP', gzipSync(text)], ['deflate', deflateSync(text)], ['br', brotliCompressSync(text)], ['identity', Buffer.from(text)]
+]
+for (const [coding, body] of codings) {
+  t.test(`content-encoding ${coding} is undone before sealing`, async t => {
+    const { client, send } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end(body) })
+    const response = await send()
+    t.notOk(response.headers.has('content-encoding'))
+    t.equal((await client.open(response)).toString(), text)
+  })
+}
+
+t.test('the workload is asked for identity encoding', async t => {
+  const { client, send } = await setUp(t, (request, response) => { response.end(String(request.headers['accept-encoding'])) })
+  t.equal((await client.open(await send())).toString(), 'identity')
+})
+
+const invalid: Array<[string, string, Buffer]> = [
+  ['an unknown content coding', 'zz', Buffer.from('hunter2')],
+  ['a list of content codings', 'gzip, gzip', gzipSync(gzipSync('hunter2'))],
+  ['gzip that is none', 'gzip', Buffer.from('hunter2')],
+  ['gzip that is cut short', 'gzip', gzipSync(text).subarray(0, -9)]
+]
+for (const [name, coding, body] of invalid) {
+  t.test(`${name} is 502`, async t => {
+    const { send, log } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding, 'x-y': 'hunter2' }).end(body) })
+    const response = await send()
+    t.equal(response.status, 502)
+    t.equal(response.headers.get('content-type'), 'application/problem+json')
+    t.notOk(response.headers.has('content-encoding'))
+    t.notOk(response.headers.has('x-y'))
+    t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:upstream-invalid' })
+    t.notMatch(log.join(''), 'hunter2')
+  })
+}
+
+for (const size of [0, 1, 2, 3, 196_606, 196_607, 196_608, 262_144, 262_145, 1_000_000]) {
+  t.test(`a response of ${size} octets arrives whole`, async t => {
+    const body = Buffer.alloc(size, 'abcdefg')
+    const { client, send } = await setUp(t, (_request, response) => { response.end(body) })
+    const response = await send()
+    const sealed = await response.text()
+    t.equal(response.headers.get('content-length'), String(sealed.length))
+    t.ok((await client.open(sealed)).equals(body))
+  })
+}
