@@ -4,7 +4,7 @@ import t from 'tap'
 import { createByteBudget } from '../../../lib/byte-budget.ts'
 import { createOhttpGateway, ohttpProtocol, rememberFor } from '../../../lib/exchanges/ohttp.ts'
 import type { IncomingRequest } from '../../../lib/exchanges/incoming.ts'
-import { createRatchet } from '../../../lib/keys/epoch-secrets.ts'
+import { createInstanceRatchet } from '../../../lib/keys/epoch-secrets.ts'
 import { createHpkeRing } from '../../../lib/keys/hpke-ring.ts'
 import { Problem } from '../../../lib/problems.ts'
 import { KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
@@ -20,7 +20,7 @@ const NOON = Date.UTC(2030, 0, 1, 12)
 async function gatewayAt (start: number) {
   const clock = { time: start }
   const now = () => clock.time
-  const ring = createHpkeRing({ rotation: 0, retirement: 0, kemIds: [KEM_X25519], secrets: createRatchet() })
+  const ring = createHpkeRing({ rotation: 0, retirement: 0, kemIds: [KEM_X25519], secrets: createInstanceRatchet(0) })
   await ring.ready
   const [key] = decodeKeyConfigs(ring.publication().octets)
   if (key === undefined) throw new Error('no key')
