@@ -18,6 +18,7 @@ import type { KeysPluginOptions } from './plugins/keys.ts'
 import methods from './plugins/methods.ts'
 import replay from './plugins/replay.ts'
 import type { ReplayPluginOptions } from './plugins/replay.ts'
+import stop from './plugins/stop.ts'
 import upstream from './plugins/upstream.ts'
 import gateway from './routes/gateway.ts'
 import proxy from './routes/proxy.ts'
@@ -30,6 +31,7 @@ export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions, 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
   await app.register(config, options)
+  await app.register(stop)
   await app.register(errors)
   await app.register(methods)
   await app.register(cors)

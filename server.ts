@@ -6,7 +6,7 @@ import fastify from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
 import polaris from './app.ts'
-import { ConfigError, loadConfig } from './lib/config.ts'
+import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
 import type { Config } from './lib/config.ts'
 import { describeError } from './lib/describe-error.ts'
 import { serverOptions } from './lib/server-options.ts'
@@ -29,6 +29,7 @@ closeWithGrace({ delay: false, logger: false, skip: ['SIGHUP'] }, async ({ err }
   log.info('stopped')
 })
 
+if (cluster.isPrimary) for (const warning of unknownVariables(process.env)) log.warn(warning)
 if (workers > 1 && cluster.isPrimary) {
   stop = (await startPrimary(config, workers, log)).stop
 } else {
@@ -56,7 +57,7 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, cluster.isWorker ? memberOptions(await joinPrimary()) : {})
+  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary()) })
   await app.listen({ host: config.host, port: config.port })
 }
 

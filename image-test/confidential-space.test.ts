@@ -36,6 +36,6 @@ t.test('it ends on SIGTERM, both processes, with 0', async t => {
 
 t.test('its launch policy is its own', async t => {
   const labels = JSON.parse(await podman('inspect', '--type', 'image', '--format', '{{json .Labels}}', IMAGE)) as Record<string, string>
-  t.equal(labels['tee.launch_policy.allow_env_override'], 'POLARIS_CONTAINER_KEY_TYPE,POLARIS_CONTAINER_LOG_LEVEL')
+  t.equal(labels['tee.launch_policy.allow_env_override'], 'POLARIS_CONTAINER_LOG_LEVEL')
   t.equal(labels['tee.launch_policy.allow_cmd_override'], 'false')
 })

@@ -9,7 +9,6 @@ import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/problems.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
-import { parseAttestationPolicy, verifyAttestation } from '../sdk/attestation/index.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -104,6 +103,8 @@ function spkiOf (pem: string): Uint8Array<ArrayBuffer> {
 
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {
+  // Verifying takes parsers that nothing else here needs, and loading them takes longer than all the rest of a start.
+  const { parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
   const policy = parseAttestationPolicy(await readFile(file, 'utf8'))
   return async (document, nonce) => {
     const { checks } = await verifyAttestation(JSON.stringify(document), policy, { nonce })

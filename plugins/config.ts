@@ -1,5 +1,4 @@
 /** polaris.config: the settings, from the plugin's options or the environment. Starts the shared decorator. */
-import { setTimeout } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { configFrom, loadConfig, protections, unknownVariables, weaknesses } from '../lib/config.ts'
 import type { Config, ConfigInput } from '../lib/config.ts'
@@ -29,17 +28,6 @@ export default fp<ConfigPluginOptions>(async function config (app, options) {
   const config = options.config === undefined ? loadConfig(process.env) : configFrom(options.config)
   const readiness = createReadiness()
   app.decorate('polaris', { config, readiness } as Polaris)
-
-  // Requests are served on while load balancers notice. After that, a connection kept alive would hold up the stop.
-  let closing = false
-  app.addHook('preClose', async () => {
-    readiness.stop()
-    await setTimeout(config.stopDelay)
-    closing = true
-  })
-  app.addHook('onResponse', async ({ raw }) => {
-    if (closing) raw.socket.destroySoon()
-  })
 
   if (options.config === undefined) for (const warning of unknownVariables(process.env)) app.log.warn(warning)
   app.log.info({ protections: protections(config) }, 'protections')

@@ -10,7 +10,8 @@ import { upstreamProblem } from '../lib/upstream-problem.ts'
 export default fp(async function errors (app) {
   app.setErrorHandler<Error>((error, request, reply) => {
     const problem = asProblem(error)
-    if (problem.code === 'internal') request.log.error({ err: describeError(error) }, 'internal error')
+    if (reply.raw.destroyed) request.log.info({ cause: codeOf(error) }, 'client gone')
+    else if (problem.code === 'internal') request.log.error({ err: describeError(error) }, 'internal error')
     else request.log.info({ problem: problem.code, cause: codeOf(problem.cause) }, 'request refused')
 
     // What is left of the request body is not worth reading: the connection ends with the answer.

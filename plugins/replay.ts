@@ -1,5 +1,6 @@
 /** polaris.replay: remembers OHTTP requests, so that none is forwarded twice. */
 import fp from 'fastify-plugin'
+import { rememberFor } from '../lib/exchanges/ohttp.ts'
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
 import type { ReplayStore } from '../lib/replay/store.ts'
 
@@ -16,8 +17,7 @@ export interface ReplayPluginOptions {
 
 export default fp<ReplayPluginOptions>(async function replay (app, options) {
   const { config, readiness } = app.polaris
-  // A request is acceptable from one window before its Date to one window after it.
-  const remember = 2 * config.replayWindow
+  const remember = rememberFor(config.replayWindow)
   const replay = options.replayStore ?? (config.replayStore === 'memory'
     ? createMemoryReplayStore({ remember, capacity: config.replayCapacity })
     : await redisStore(remember))
@@ -32,7 +32,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
     return createRedisReplayStore({
       url: config.replayStore,
       remember,
-      onState: (state, code) => state === 'connected' ? app.log.info('replay store connected') : app.log.warn({ code }, 'replay store disconnected')
+      onState: (state, reason) => state === 'connected' ? app.log.info('replay store connected') : app.log.warn({ reason }, 'replay store disconnected')
     })
   }
 }, { name: 'polaris-replay', dependencies: ['polaris-config'] })

@@ -4,12 +4,14 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchange.ts'
 import { hasBody, isSystemTarget } from '../lib/exchanges/incoming.ts'
+import { ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/problems.ts'
 import { describeError } from '../lib/describe-error.ts'
 import { forwardedMethods } from '../plugins/methods.ts'
 import { forwardHeaders } from '../plugins/upstream.ts'
+import { gatewayPaths } from './gateway.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -28,9 +30,7 @@ export default async function proxy (app: FastifyInstance) {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
-  app.route({
-    method: [...forwardedMethods],
-    url: '*',
+  const pipeline = {
     exposeHeadRoute: false,
     // Targets and errors may quote what the workload is told or tells.
     logSerializers: { req: ({ method }: FastifyRequest) => ({ method }), err: describeError },
@@ -39,12 +39,20 @@ export default async function proxy (app: FastifyInstance) {
     handler: forward,
     onSend: seal,
     onError: forget
-  })
+  }
+  app.route({ ...pipeline, method: [...forwardedMethods], url: '*' })
+  if (config.enableOhttp) {
+    for (const url of gatewayPaths(config)) app.route({ ...pipeline, method: 'POST', url, onRequest: [onlyOhttp, accept] })
+  }
 
   async function accept (request: FastifyRequest, reply: FastifyReply) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
     attestation.admit(reply.raw)
     if (config.clientIdleTimeout > 0 && hasBody(request)) expectBody(request, reply)
+  }
+
+  async function onlyOhttp (request: FastifyRequest) {
+    if (ohttpProtocol(request) === undefined) throw new Problem('unsupported-media-type')
   }
 
   async function open (request: FastifyRequest, reply: FastifyReply) {
@@ -108,14 +116,20 @@ async function seal (request: FastifyRequest, reply: FastifyReply, payload: unkn
   request.workloadHeaders = null
   const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
   if (bodiless && payload instanceof Readable) payload.resume()
-  const sealed = await exchange.seal({
-    status: reply.statusCode,
-    headers: workloadHeaders ?? { 'content-type': PROBLEM_MEDIA_TYPE },
-    body: bodiless ? undefined : payload as Readable | string,
-    fromWorkload: workloadHeaders !== null
-  })
-  reply.code(sealed.status).removeHeader('content-length').headers(sealed.headers)
-  return sealed.body
+  try {
+    const sealed = await exchange.seal({
+      status: reply.statusCode,
+      headers: workloadHeaders ?? { 'content-type': PROBLEM_MEDIA_TYPE },
+      body: bodiless ? undefined : payload as Readable | string,
+      fromWorkload: workloadHeaders !== null
+    })
+    reply.code(sealed.status).removeHeader('content-length').headers(sealed.headers)
+    return sealed.body
+  } catch (error) {
+    // What is not sealed is not read any further, and must not keep its connection.
+    if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
+    throw error
+  }
 }
 
 /** Fastify keeps headers back for the first octet of a stream. The client of an event stream waits for them. */

@@ -6,7 +6,6 @@ import { configfsTsm } from './configfs-tsm.ts'
 import { detectAttester } from './detect.ts'
 import { googleConfidentialSpace } from './google-confidential-space.ts'
 import { none } from './none.ts'
-import { simulated } from './simulated.ts'
 
 export interface AttesterSettings {
   readonly type: AttesterType | 'auto'
@@ -38,7 +37,7 @@ export async function createAttester (settings: AttesterSettings): Promise<Attes
       return azureMaa({ endpoint, maaEndpoint })
     case 'azure-snp': return azureSnp({ endpoint })
     case 'configfs-tsm': return configfsTsm({ certificatesFile })
-    case 'simulated': return simulated()
+    case 'simulated': return (await import('./simulated.ts')).simulated()
     case 'none': return none
   }
 }

@@ -1,5 +1,5 @@
 /** Reads what the proxy has to know of a token that it passes on. It does not verify: clients do. */
-import { decodeJwt } from 'jose'
+import { decodeJwt } from 'jose/jwt/decode'
 import type { JWTPayload } from 'jose'
 import { AttesterError } from './attester.ts'
 

@@ -8,21 +8,33 @@ import type { ChunkSealer } from '../ohttp/gateway.ts'
 import { Problem } from '../problems.ts'
 import { BhttpError } from '../protocols/bhttp.ts'
 import type { Field, ResponseHead } from '../protocols/bhttp.ts'
-import { encodeResponse } from '../protocols/bhttp-writer.ts'
+import { encodeResponse, encodeResponseStart } from '../protocols/bhttp-writer.ts'
+import { inBlocks } from './blocks.ts'
+
+/** Larger messages are not joined, and not sealed at once: that would hold up others. */
+const JOIN_BYTES = 256 * 1024
 
 /**
- * A whole Binary HTTP response, known length. `hold` is told of every octet before it is held.
+ * A whole Binary HTTP response, known length: in one piece where it is small. `hold` is told of every octet of the
+ * workload's before it is held.
  *
  * @throws {Problem} upstream-invalid, and whatever hold throws
  */
-export async function encodeWhole (response: PlainResponse, hold: (bytes: number) => void, padTo: number): Promise<Uint8Array> {
+export async function encodeWhole (response: PlainResponse, hold: (bytes: number) => void, padTo: number): Promise<Uint8Array | Uint8Array[]> {
+  const body = await ready(response)
+  if (!(body instanceof Readable)) return valid(() => encodeResponse(headOf(response), { content: Buffer.from(body ?? ''), padTo }))
+
   const content: Buffer[] = []
-  for await (const piece of pieces(await ready(response))) {
+  let length = 0
+  for await (const piece of inBlocks(body)) {
     hold(piece.length)
     content.push(piece)
+    length += piece.length
   }
-  const [only] = content
-  return valid(() => encodeResponse(headOf(response), { content: content.length === 1 && only !== undefined ? only : Buffer.concat(content), padTo }))
+  if (length <= JOIN_BYTES) return valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo }))
+  const start = valid(() => encodeResponseStart(headOf(response), length))
+  const unpadded = start.length + length
+  return [start, ...content, new Uint8Array(padTo > 1 ? Math.ceil(unpadded / padTo) * padTo - unpadded : 0)]
 }
 
 /**
@@ -58,21 +70,21 @@ function fields (headers: ResponseHeaders): Field[] {
   const list: Field[] = []
   for (const name in headers) {
     const value = headers[name]
-    if (Array.isArray(value)) for (const one of value) list.push([name, one.trim()])
-    else if (value !== undefined) list.push([name, value.trim()])
+    if (Array.isArray(value)) for (const one of value) list.push([name, trimmed(one)])
+    else if (value !== undefined) list.push([name, trimmed(value)])
   }
   return list
+}
+
+/** Of a field value, only these are white space (RFC 9110, section 5.5): octets above ASCII are part of it. */
+function trimmed (value: string): string {
+  return value.replace(/^[\t ]+|[\t ]+$/g, '')
 }
 
 /** The body, whole where it is there as a whole. */
 async function ready ({ headers, body }: PlainResponse): Promise<PlainResponse['body']> {
   const length = headers['content-length']
   return body instanceof Readable ? await arrived(body, typeof length === 'string' ? Number(length) : undefined) ?? body : body
-}
-
-async function * pieces (body: PlainResponse['body']): AsyncGenerator<Buffer> {
-  if (body instanceof Readable) yield * body
-  else if (body !== undefined && body.length > 0) yield Buffer.from(body)
 }
 
 /** What the workload sent may not be representable. */

@@ -7,15 +7,18 @@ import type { Exchange, PlainResponse, SealedResponse } from '../exchange.ts'
 import { openedHeaders } from '../headers.ts'
 import type { ResponseHeaders } from '../headers.ts'
 import type { HpkeRing } from '../keys/hpke-ring.ts'
-import { openChunkedRequest, openRequest } from '../ohttp/gateway.ts'
-import { readRequest, readRequestStream } from '../ohttp/exchange.ts'
+import { openArrivingRequest, openChunkedRequest, openRequest } from '../ohttp/gateway.ts'
+import type { Decapsulate } from '../ohttp/gateway.ts'
+import { readRequest, readRequestPieces, readRequestStream } from '../ohttp/exchange.ts'
 import type { InnerRequest } from '../ohttp/exchange.ts'
 import { Problem } from '../problems.ts'
+import type { ProblemCode } from '../problems.ts'
 import { BhttpError } from '../protocols/bhttp.ts'
 import type { RequestHead } from '../protocols/bhttp.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE } from '../protocols/ohttp.ts'
 import { ReplayStoreError, replayDigest } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
+import { inBlocks } from './blocks.ts'
 import { announcedLength } from './incoming.ts'
 import type { IncomingRequest } from './incoming.ts'
 import { encodeWhole, sealStream } from './ohttp-response.ts'
@@ -39,6 +42,14 @@ export interface OhttpGateway {
    * known to be authentic and fresh. All else is answered inside.
    */
   open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange>
+}
+
+/** A Date has whole seconds: half of one either way is rounding. In milliseconds. */
+const DATE_ROUNDING = 500
+
+/** How long a request has to be remembered: its Date is acceptable from one window before it to one window after. */
+export function rememberFor (replayWindow: number): number {
+  return 2 * (replayWindow + DATE_ROUNDING)
 }
 
 export type OhttpProtocol = 'ohttp' | 'ohttp-chunked'
@@ -72,6 +83,7 @@ interface OpenedMessage {
 
 export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget: ByteBudget, options: OhttpOptions): OhttpGateway {
   const { own, allowedAuthorities, replayWindow, now = Date.now } = options
+  const decapsulate: Decapsulate = (header, enc) => ring.decapsulate(header, enc)
 
   async function open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange> {
     try {
@@ -79,11 +91,11 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
       try {
         if (opened.head !== undefined) checkDate(opened.head)
         if (!await replays.admit(replayDigest(opened.keyId, opened.enc))) throw new Problem('cannot-open')
+        return toExchange(protocol, request, opened)
       } catch (error) {
         opened.release?.()
         throw error
       }
-      return toExchange(protocol, request, opened)
     } catch (error) {
       throw refusal(error)
     }
@@ -117,53 +129,59 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   function checkDate ({ headers }: RequestHead): void {
     const date = headers.find(([name]) => name === 'date')?.[1]
     const time = date === undefined ? NaN : Date.parse(date)
-    // A date has whole seconds: half a second either way is rounding.
-    if (!(Math.abs(time - now()) <= replayWindow + 500)) throw new Problem('date')
+    if (!(Math.abs(time - now()) <= replayWindow + DATE_ROUNDING)) throw new Problem('date')
   }
 
   async function openWhole (request: IncomingRequest): Promise<OpenedMessage> {
+    const { maxBodyBytes } = options
     const announced = announcedLength(request)
-    if (announced !== undefined && announced > options.maxBodyBytes) throw new Problem('body-too-large')
-    let held = 0
-    const release = () => {
-      budget.give(held)
-      held = 0
-    }
-    const hold = (bytes: number) => {
-      if (held + bytes > options.maxBodyBytes) throw new Problem('body-too-large')
-      if (!budget.take(bytes)) throw new Problem('overloaded')
-      held += bytes
-    }
+    if (announced !== undefined && announced > maxBodyBytes) throw new Problem('body-too-large')
+    const account = openAccount(budget)
     try {
-      const pieces: Buffer[] = []
-      for await (const piece of await payload(request)) {
-        hold(piece.length)
-        pieces.push(piece)
-      }
-      const message = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-      const opened = await openRequest(message, (header, enc) => ring.decapsulate(header, enc))
-      const { head, body, bodyLength } = await read(() => readRequest(opened.request))
+      const opened = await openOneShot(request, bytes => account.hold(bytes, maxBodyBytes, 'body-too-large'))
+      const { head, body, bodyLength } = await read(opened.read)
+      const responses = openAccount(budget)
       return {
         keyId: opened.header.keyId,
         enc: opened.enc,
         head,
         body,
         bodyLength,
-        release,
-        seal: async (response) => ({
-          status: 200,
-          headers: OUTER_HEADERS.ohttp,
-          body: Buffer.from(opened.sealResponse(await encodeWhole(response, hold, options.padding)))
-        })
+        release () {
+          account.release()
+          responses.release()
+        },
+        async seal (response) {
+          const message = await encodeWhole(response, bytes => responses.hold(bytes, maxBodyBytes, 'upstream-invalid'), options.padding)
+          if (!Array.isArray(message)) return { status: 200, headers: OUTER_HEADERS.ohttp, body: opened.sealResponse(message) }
+          const length = message.reduce((sum, piece) => sum + piece.length, opened.overhead)
+          return {
+            status: 200,
+            headers: { ...OUTER_HEADERS.ohttp, 'content-length': String(length) },
+            body: Readable.from(opened.sealResponsePieces(message), { objectMode: false })
+          }
+        }
       }
     } catch (error) {
-      release()
+      account.release()
       throw error
     }
   }
 
+  /** A one-shot message: at once where it is there already, otherwise as it arrives. `hold` is told of every octet of it. */
+  async function openOneShot (request: IncomingRequest, hold: (bytes: number) => void) {
+    const whole = await arrived(request.payload, announcedLength(request))
+    if (whole !== undefined) {
+      hold(whole.length)
+      const opened = await openRequest(whole, decapsulate)
+      return { ...opened, read: () => readRequest(opened.request) }
+    }
+    const opened = await openArrivingRequest(held(inBlocks(request.payload), hold), decapsulate)
+    return { ...opened, read: () => readRequestPieces(opened.pieces) }
+  }
+
   async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
-    const opened = await openChunkedRequest(await payload(request), (header, enc) => ring.decapsulate(header, enc))
+    const opened = await openChunkedRequest(await payload(request), decapsulate)
     const { head, body, bodyLength } = await read(() => readRequestStream(opened.pieces))
     return {
       keyId: opened.header.keyId,
@@ -195,6 +213,39 @@ async function payload (request: IncomingRequest): Promise<AsyncIterable<Buffer>
 
 async function * onePiece (piece: Buffer): AsyncGenerator<Buffer> {
   yield piece
+}
+
+/** The same pieces, after `hold` was told of each. */
+async function * held (pieces: AsyncIterable<Buffer>, hold: (bytes: number) => void): AsyncGenerator<Buffer, void, void> {
+  for await (const piece of pieces) {
+    hold(piece.length)
+    yield piece
+  }
+}
+
+interface Account {
+  /** @throws {Problem} `excess`, where it would be more than `most` together; overloaded */
+  hold (bytes: number, most: number, excess: ProblemCode): void
+  release (): void
+}
+
+/** What one message holds of the budget. */
+function openAccount (budget: ByteBudget): Account {
+  let held = 0
+  let released = false
+  return {
+    hold (bytes, most, excess) {
+      if (held + bytes > most) throw new Problem(excess)
+      // Once released, for a client that is gone, nobody would give back what is taken.
+      if (released || !budget.take(bytes)) throw new Problem('overloaded')
+      held += bytes
+    },
+    release () {
+      released = true
+      budget.give(held)
+      held = 0
+    }
+  }
 }
 
 /** What is inside is authentic, so a message that is no HTTP request is answered inside: without head. */

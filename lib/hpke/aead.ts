@@ -11,6 +11,23 @@ export interface Aead {
   seal (nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): [Uint8Array, Uint8Array]
   /** @throws the ciphertext was not sealed with this key, nonce and associated data */
   open (nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array
+  /** As seal, without associated data, for a message too large to be done at once. */
+  startSeal (nonce: Uint8Array): PieceSealer
+  /** As open, likewise. */
+  startOpen (nonce: Uint8Array): PieceOpener
+}
+
+export interface PieceSealer {
+  update (plaintext: Uint8Array): Uint8Array
+  /** The tag. */
+  end (): Uint8Array
+}
+
+export interface PieceOpener {
+  /** Plaintext that nothing vouches for yet: to be held, and not looked at until `end` has returned. */
+  update (ciphertext: Uint8Array): Uint8Array
+  /** @throws as open */
+  end (): void
 }
 
 // Node's types tell modes apart, which differ in nothing that matters here: all are called as the last one is.
@@ -46,6 +63,34 @@ export function createAead (aeadId: number, key: Uint8Array): Aead {
       const plaintext = decipher.update(ciphertext.subarray(0, tagAt))
       decipher.final()
       return plaintext
+    },
+    startSeal (nonce) {
+      const cipher = createCipheriv(cipherName, secretKey, nonce, options)
+      return {
+        update: (plaintext) => cipher.update(plaintext),
+        end () {
+          cipher.final()
+          return cipher.getAuthTag()
+        }
+      }
+    },
+    startOpen (nonce) {
+      const decipher = createDecipheriv(cipherName, secretKey, nonce, options)
+      // The last octets so far: those that turn out to be the end are the tag.
+      let last: Uint8Array = new Uint8Array()
+      return {
+        update (ciphertext) {
+          const waiting = last.length === 0 ? ciphertext : Buffer.concat([last, ciphertext])
+          const tagAt = Math.max(0, waiting.length - Nt)
+          last = Uint8Array.from(waiting.subarray(tagAt))
+          return decipher.update(waiting.subarray(0, tagAt))
+        },
+        end () {
+          if (last.length < Nt) throw new RangeError('The ciphertext is shorter than its tag')
+          decipher.setAuthTag(last)
+          decipher.final()
+        }
+      }
     }
   }
 }

@@ -3,6 +3,7 @@ import { uint16 } from '../protocols/bytes.ts'
 import { aeadSizes } from '../protocols/hpke-suites.ts'
 import { computeNonce } from '../protocols/nonce.ts'
 import { createAead } from './aead.ts'
+import type { PieceOpener } from './aead.ts'
 import { Nh } from './hmac.ts'
 import { createLabeled } from './labeled.ts'
 
@@ -16,6 +17,8 @@ export interface HpkeSuite {
 export interface Recipient {
   /** Opens the next message. One that does not open leaves the sequence where it is. @throws as an AEAD does */
   open (ciphertext: Uint8Array, aad: Uint8Array): Uint8Array
+  /** Opens the next message, which has no associated data, piece by piece. Nothing else may be opened meanwhile. */
+  startOpen (): PieceOpener
   /** At most 32 octets. */
   export (context: Uint8Array, length: number): Uint8Array
 }
@@ -55,6 +58,16 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
         const plaintext = aead.open(computeNonce(baseNonce, sequence), ciphertext, aad)
         sequence++
         return plaintext
+      },
+      startOpen () {
+        const opener = aead.startOpen(computeNonce(baseNonce, sequence))
+        return {
+          ...opener,
+          end () {
+            opener.end()
+            sequence++
+          }
+        }
       },
       export: (exporterContext, length) => labeled.expand(exporterSecret, LABELS.exported, exporterContext, length)
     }

@@ -120,23 +120,20 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     while (active === undefined || active.number < current) {
       const number: number = active === undefined ? first : active.number + 1
       const next = pending?.number === number ? pending : await make(number)
+      if (closed) return
       if (active !== undefined) retiring = [...retiring, active]
       active = next
       pending = undefined
     }
-    if (announced !== active.number && !closed) {
+    if (announced !== active.number) {
       announced = active.number
       becomeReady()
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
-    if (rotation > 0 && active.number < last && pending === undefined) pending = await make(active.number + 1)
-    if (closed) forget()
-  }
-
-  function forget (): void {
-    retiring = []
-    active = pending = undefined
+    if (rotation === 0 || active.number >= last || pending !== undefined) return
+    const next = await make(active.number + 1)
+    if (!closed) pending = next
   }
 
   function schedule (): void {
@@ -208,7 +205,8 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     close () {
       closed = true
       clearTimeout(timer)
-      forget()
+      retiring = []
+      active = pending = undefined
     }
   }
 }

@@ -3,6 +3,7 @@
  * Streams are passed on piece by piece.
  */
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
@@ -26,6 +27,29 @@ export interface InnerRequest {
 export function readRequest (request: Uint8Array, limits?: BhttpLimits): InnerRequest {
   const reader = createRequestReader(limits)
   return complete([...reader.push(request), ...reader.end()])
+}
+
+/** The same of a large one that is there in pieces, with time for others between them. @throws {BhttpError} */
+export async function readRequestPieces (pieces: readonly Uint8Array[], limits?: BhttpLimits): Promise<InnerRequest> {
+  const reader = createRequestReader(limits)
+  let head: RequestHead | undefined
+  let bodyLength = 0
+  const content: Buffer[] = []
+  function take (events: readonly BhttpRequestEvent[]): void {
+    const [first] = events
+    if (first?.type === 'request') head = first.head
+    // Joined for each piece: what a client cuts small must not take a hundred times its size.
+    const bytes = contentOf(events)
+    if (bytes === undefined) return
+    content.push(bytes)
+    bodyLength += bytes.length
+  }
+  for (const piece of pieces) {
+    take(reader.push(piece))
+    await setImmediate()
+  }
+  take(reader.end())
+  return { head: required(head), body: bodyLength === 0 ? undefined : Readable.from(content, { objectMode: false }), bodyLength }
 }
 
 /** Requests with these methods seldom have a body: it is worth waiting to see, and to forward none where there is none. */
@@ -58,32 +82,35 @@ export async function readRequestStream (
 async function * readBody (
   pieces: AsyncGenerator<RequestPiece, void, void>, reader: ReturnType<typeof createRequestReader>, early: BhttpRequestEvent[]
 ): AsyncGenerator<Uint8Array, void, void> {
-  yield * contentOf(early)
+  const first = contentOf(early)
+  if (first !== undefined) yield first
   for await (const { bytes, final } of pieces) {
-    yield * contentOf(reader.push(bytes))
-    if (final) {
-      yield * contentOf(reader.end())
-      return
-    }
+    const content = contentOf(final ? [...reader.push(bytes), ...reader.end()] : reader.push(bytes))
+    if (content !== undefined) yield content
+    if (final) return
   }
   throw new OhttpError('ERR_OHTTP_INCOMPLETE')
 }
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
-function contentOf (events: readonly BhttpRequestEvent[]): Buffer[] {
+function contentOf (events: readonly BhttpRequestEvent[]): Buffer | undefined {
   const content: Uint8Array[] = []
   for (const event of events) if (event.type === 'content') content.push(event.bytes)
   const [only] = content
-  if (only === undefined) return []
-  return [content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)]
+  if (only === undefined) return undefined
+  return content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)
 }
 
 function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
   const [first] = events
-  // A reader that has ended without an error has given a head first.
-  if (first?.type !== 'request') throw new OhttpError('ERR_OHTTP_OPEN')
-  const [body] = contentOf(events)
-  return { head: first.head, body, bodyLength: body?.length }
+  const body = contentOf(events)
+  return { head: required(first?.type === 'request' ? first.head : undefined), body, bodyLength: body?.length ?? 0 }
+}
+
+/** A reader that has ended without an error has given a head. */
+function required (head: RequestHead | undefined): RequestHead {
+  if (head === undefined) throw new OhttpError('ERR_OHTTP_OPEN')
+  return head
 }
 
 /**

@@ -3,7 +3,9 @@
  * makes what seals their responses. Whoever calls this has the private keys; this only asks for shared secrets.
  */
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { createAead } from '../hpke/aead.ts'
+import type { PieceSealer } from '../hpke/aead.ts'
 import { expand, extract } from '../hpke/hmac.ts'
 import { createRecipientFactory } from '../hpke/recipient.ts'
 import type { Recipient, RecipientFactory } from '../hpke/recipient.ts'
@@ -32,11 +34,23 @@ interface Opened {
   readonly enc: Uint8Array
 }
 
-export interface OpenedRequest extends Opened {
-  /** Binary HTTP. */
-  readonly request: Uint8Array
+interface OneShot extends Opened {
   /** A whole Binary HTTP response as message/ohttp-res. The nonce is for tests and vectors. */
   sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Uint8Array
+  /** The same of one that is there in pieces, with time for others between them. */
+  sealResponsePieces (response: Iterable<Uint8Array>, responseNonce?: Uint8Array): AsyncGenerator<Uint8Array, void, void>
+  /** By how much sealing lengthens a response. */
+  readonly overhead: number
+}
+
+export interface OpenedRequest extends OneShot {
+  /** Binary HTTP. */
+  readonly request: Uint8Array
+}
+
+export interface OpenedPieces extends OneShot {
+  /** Binary HTTP, cut anywhere. */
+  readonly pieces: readonly Uint8Array[]
 }
 
 /** Opens a message/ohttp-req. @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN */
@@ -47,12 +61,46 @@ export async function openRequest (message: Uint8Array, decapsulate: Decapsulate
   if (enc.length < Nenc) throw new OhttpError('ERR_OHTTP_OPEN')
   const recipient = await setupRecipient(header, enc, LABELS, decapsulate)
   return {
+    ...oneShot(recipient, header, enc),
+    request: openPiece(recipient, message.subarray(ciphertextAt), NONE)
+  }
+}
+
+/**
+ * Opens a message/ohttp-req as it arrives, so that a large one keeps nobody waiting; all of it is there and authentic
+ * when this resolves. The source stays the caller's, as for the chunked form.
+ *
+ * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
+ */
+export async function openArrivingRequest (source: AsyncIterable<Uint8Array>, decapsulate: Decapsulate): Promise<OpenedPieces> {
+  const iterator = source[Symbol.asyncIterator]()
+  const { header, enc, recipient, rest } = await readStart(iterator, LABELS, decapsulate)
+  const opener = recipient.startOpen()
+  const pieces = [opener.update(rest)]
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) pieces.push(opener.update(next.value))
+  guarded(() => opener.end())
+  return { ...oneShot(recipient, header, enc), pieces }
+}
+
+function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array): OneShot {
+  const { nonceLength, Nt } = responseSizes(header.aeadId)
+  return {
     header,
     enc,
-    request: openPiece(recipient, message.subarray(ciphertextAt), NONE),
+    overhead: nonceLength + Nt,
     sealResponse (response, responseNonce) {
       const { nonce, seal } = createResponseKey(recipient, header, enc, LABELS, responseNonce)
       return Buffer.concat([nonce, ...seal(response, NONE)])
+    },
+    async * sealResponsePieces (response, responseNonce) {
+      const { nonce, startSeal } = createResponseKey(recipient, header, enc, LABELS, responseNonce)
+      const sealer = startSeal()
+      yield nonce
+      for (const piece of response) {
+        yield sealer.update(piece)
+        await setImmediate()
+      }
+      yield sealer.end()
     }
   }
 }
@@ -95,17 +143,29 @@ export async function openChunkedRequest (
   source: AsyncIterable<Uint8Array>, decapsulate: Decapsulate
 ): Promise<OpenedChunkedRequest> {
   const iterator = source[Symbol.asyncIterator]()
-  const queue = new ByteQueue()
-  const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
-  const enc = Uint8Array.from(await read(iterator, queue, Nenc))
-  const recipient = await setupRecipient(header, enc, CHUNKED_LABELS, decapsulate)
+  const { header, enc, recipient, rest } = await readStart(iterator, CHUNKED_LABELS, decapsulate)
   return {
     header,
     enc,
-    pieces: openPieces(iterator, queue.take(queue.length) ?? NONE, recipient),
+    pieces: openPieces(iterator, rest, recipient),
     createResponseSealer: (responseNonce) =>
       createChunkSealer(createResponseKey(recipient, header, enc, CHUNKED_LABELS, responseNonce))
   }
+}
+
+interface Start extends Opened {
+  readonly recipient: Recipient
+  /** What was read beyond it. */
+  readonly rest: Uint8Array
+}
+
+/** Reads up to the encapsulated key, the same in both forms. */
+async function readStart (iterator: AsyncIterator<Uint8Array>, labels: Labels, decapsulate: Decapsulate): Promise<Start> {
+  const queue = new ByteQueue()
+  const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
+  const enc = Uint8Array.from(await read(iterator, queue, Nenc))
+  const recipient = await setupRecipient(header, enc, labels, decapsulate)
+  return { header, enc, recipient, rest: queue.take(queue.length) ?? NONE }
 }
 
 async function read (iterator: AsyncIterator<Uint8Array>, queue: ByteQueue, length: number): Promise<Uint8Array> {
@@ -161,8 +221,12 @@ async function sharedSecret (header: RequestHeader, enc: Uint8Array, decapsulate
 }
 
 function openPiece (recipient: Recipient, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array {
+  return guarded(() => recipient.open(ciphertext, aad))
+}
+
+function guarded<T> (open: () => T): T {
   try {
-    return recipient.open(ciphertext, aad)
+    return open()
   } catch (cause) {
     throw new OhttpError('ERR_OHTTP_OPEN', { cause })
   }
@@ -173,6 +237,8 @@ interface ResponseKey {
   readonly nonce: Uint8Array
   /** Seals the next piece: ciphertext and tag. */
   seal (plaintext: Uint8Array, aad: Uint8Array): [Uint8Array, Uint8Array]
+  /** Seals all of a response, without associated data. */
+  startSeal (): PieceSealer
 }
 
 /** RFC 9458, section 4.4; with the counter of the chunked form, which starts at the same nonce. */
@@ -185,7 +251,11 @@ function createResponseKey (
   const aead = createAead(aeadId, expand(prk, Nk, RESPONSE_KEY_LABEL))
   const baseNonce = expand(prk, Nn, RESPONSE_NONCE_LABEL)
   let n = 0
-  return { nonce, seal: (plaintext, aad) => aead.seal(computeNonce(baseNonce, n++), plaintext, aad) }
+  return {
+    nonce,
+    seal: (plaintext, aad) => aead.seal(computeNonce(baseNonce, n++), plaintext, aad),
+    startSeal: () => aead.startSeal(computeNonce(baseNonce, n++))
+  }
 }
 
 function createChunkSealer (key: ResponseKey): ChunkSealer {

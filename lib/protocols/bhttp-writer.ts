@@ -45,6 +45,17 @@ export function encodeRequestHead (head: RequestHead, contentLength?: number): B
 }
 
 /**
+ * A whole response, known length, up to its content: at least one octet, exactly as many as this says, which follow.
+ *
+ * @throws {BhttpError} the head is not valid
+ */
+export function encodeResponseStart ({ status, headers }: ResponseHead, contentLength: number): Bytes {
+  checkFinalStatus(status)
+  const fields = encodeFields(headers)
+  return concat(encodeVarint(1), encodeVarint(status), encodeVarint(fields.length), fields, encodeVarint(contentLength))
+}
+
+/**
  * The start of a streamed response, up to its content, any number of informational responses first.
  *
  * @throws {BhttpError} a head is not valid

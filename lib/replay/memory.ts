@@ -4,7 +4,6 @@
  * few hash tables of 16-octet digests, open addressing, each twice as large as the one before: no rehashing, and no
  * objects per entry. It is bounded: when full it refuses, and forgets nothing early.
  */
-import { randomBytes } from 'node:crypto'
 import { DIGEST_BYTES, ReplayStoreError } from './store.ts'
 import type { ReplayStore } from './store.ts'
 
@@ -23,12 +22,14 @@ interface Table {
   readonly words: Uint32Array
   /** Slots minus one; slots are a power of two, twice the entries. */
   readonly mask: number
+  /** Which bits of a hash make a slot: the uppermost ones. */
+  readonly shift: number
   room: number
 }
 
 function createTable (entries: number): Table {
-  const slots = 2 ** Math.ceil(Math.log2(entries * 2))
-  return { words: new Uint32Array(slots * WORDS), mask: slots - 1, room: entries }
+  const bits = Math.ceil(Math.log2(entries * 2))
+  return { words: new Uint32Array(2 ** bits * WORDS), mask: 2 ** bits - 1, shift: 32 - bits, room: entries }
 }
 
 export function createMemoryReplayStore ({ remember, capacity, now = Date.now }: MemoryReplayOptions): ReplayStore {
@@ -36,8 +37,8 @@ export function createMemoryReplayStore ({ remember, capacity, now = Date.now }:
   let current: Table[] = []
   let left = capacity
   let turnAt = now() + remember
-  // Where a digest stands depends on a secret, so that nobody can choose encapsulated keys that crowd one place.
-  const secret = randomBytes(4).readUInt32LE()
+  // Where a digest stands depends on secret factors, so that nobody can choose encapsulated keys that crowd one place.
+  const [factorA = 1, factorB = 1, factorC = 1, factorD = 1] = crypto.getRandomValues(new Uint32Array(WORDS)).map(word => word | 1)
   const digestWords = new Uint32Array(WORDS)
 
   function turn (): void {
@@ -50,9 +51,10 @@ export function createMemoryReplayStore ({ remember, capacity, now = Date.now }:
   }
 
   /** The word offset of the digest, or of the free slot where it would stand (as -1 - offset). */
-  function find ({ words, mask }: Table): number {
+  function find ({ words, mask, shift }: Table): number {
     const [a = 0, b = 0, c = 0, d = 0] = digestWords
-    for (let slot = Math.imul(a ^ secret, 0x9e3779b1) >>> 0 & mask; ; slot = slot + 1 & mask) {
+    const hash = Math.imul(a, factorA) + Math.imul(b, factorB) + Math.imul(c, factorC) + Math.imul(d, factorD)
+    for (let slot = hash >>> shift; ; slot = slot + 1 & mask) {
       const at = slot * WORDS
       if (words[at] === 0 && words[at + 1] === 0 && words[at + 2] === 0 && words[at + 3] === 0) return -1 - at
       if (words[at] === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return at

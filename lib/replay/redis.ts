@@ -8,12 +8,14 @@ export interface RedisReplayOptions {
   readonly url: string
   /** How long to remember, in milliseconds. */
   readonly remember: number
-  /** Told when the connection comes and goes. */
-  readonly onState?: (state: 'connected' | 'disconnected', code?: string) => void
+  /** Told when the connection comes and goes, and in the latter case why. */
+  readonly onState?: (state: 'connected' | 'disconnected', reason?: string) => void
 }
 
 const KEY_PREFIX = 'polaris:replay:'
 const COMMAND_TIMEOUT_MS = 2_000
+/** A connection that owes an answer for this long is given up: its peer may be gone without a word, and another there. */
+const SILENCE_TIMEOUT_MS = 3_000
 const CONNECT_TIMEOUT_MS = 5_000
 const MAX_RECONNECT_DELAY_MS = 2_000
 
@@ -25,19 +27,24 @@ export function createRedisReplayStore ({ url, remember, onState }: RedisReplayO
     // A command whose answer was lost may have been carried out: sent again, it would call the request a replay.
     autoResendUnfulfilledCommands: false,
     commandTimeout: COMMAND_TIMEOUT_MS,
+    socketTimeout: SILENCE_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2)
   })
   let problem: string | undefined = 'connecting'
+  let connected: boolean | undefined
   redis.on('ready', () => {
     problem = undefined
+    connected = true
     onState?.('connected')
   })
   // Codes only: messages hold the address.
   redis.on('error', (error: Error & { code?: string }) => { problem = `no connection (${error.code ?? error.name})` })
   redis.on('close', () => {
-    if (problem === undefined) problem = 'no connection'
-    onState?.('disconnected', problem)
+    problem ??= 'no connection'
+    // Once, not for every attempt to connect anew.
+    if (connected !== false) onState?.('disconnected', problem)
+    connected = false
   })
 
   return {

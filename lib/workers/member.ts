@@ -30,7 +30,7 @@ export async function joinPrimary (): Promise<Member> {
   const derivations: Waiting<Uint8Array | undefined> = new Map()
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const { promise: started, resolve: start } = Promise.withResolvers<Start>()
-  const replay = createBatches(digests => ask({ type: 'admit', id: nextId++, digests }))
+  const replay = createBatches((id, digests) => ask({ type: 'admit', id, digests }))
 
   process.on('message', (message: ToWorker) => {
     switch (message.type) {
@@ -46,7 +46,7 @@ export async function joinPrimary (): Promise<Member> {
         return settle(derivations, message.id, message.secret)
       case 'admitted':
         replayProblem = message.problem
-        return replay.answered(message.results)
+        return replay.answered(message.id, message.results)
     }
   })
   // Without the primary there are no keys: whoever is in charge starts all anew.
@@ -104,14 +104,21 @@ function settle<T> (waiting: Waiting<T>, id: number, answer: T): void {
   waiting.delete(id)
 }
 
+interface Question {
+  readonly digest: Buffer
+  readonly resolve: (result: number | undefined) => void
+}
+
 /** Puts what is asked within one turn of the event loop into one message: a message costs more than what it asks. */
-function createBatches (send: (digests: Buffer) => void) {
-  let batch: { digest: Buffer, resolve: (result: number | undefined) => void }[] = []
-  const sent: (typeof batch)[] = []
+function createBatches (send: (id: number, digests: Buffer) => void) {
+  const sent = new Map<number, readonly Question[]>()
+  let batch: Question[] = []
+  let nextId = 0
 
   function flush (): void {
-    sent.push(batch)
-    send(Buffer.concat(batch.map(({ digest }) => digest)))
+    const id = nextId++
+    sent.set(id, batch)
+    send(id, Buffer.concat(batch.map(({ digest }) => digest)))
     batch = []
   }
 
@@ -121,9 +128,9 @@ function createBatches (send: (digests: Buffer) => void) {
         if (batch.push({ digest, resolve }) === 1) setImmediate(flush)
       })
     },
-    /** The channel keeps the order. */
-    answered (results: Uint8Array): void {
-      for (const [i, { resolve }] of (sent.shift() ?? []).entries()) resolve(results[i])
+    answered (id: number, results: Uint8Array): void {
+      for (const [i, { resolve }] of (sent.get(id) ?? []).entries()) resolve(results[i])
+      sent.delete(id)
     }
   }
 }

@@ -67,6 +67,8 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   // Providers do not say when their keys change: what is told is compared.
   let told = ''
   const teller = setInterval(() => {
+    // Nor does the primary keep what would make keys again that are gone.
+    if (ratchet !== undefined) stateFor(ratchet, config).seed.fill(0)
     const message = keysMessage(keys)
     const now = JSON.stringify(message)
     if (now === told) return

@@ -117,12 +117,13 @@ t.test('the configuration is frozen', async t => {
 })
 
 t.test('aliases are read where the name itself is absent', async t => {
-  const aliased = Object.entries<Setting>(settings).flatMap(([name, { env, aliases = [] }]) => aliases.map(alias => [name, env, alias] as const))
-  for (const [name, env, alias] of aliased) {
-    // The sample is of the setting's own kind: every alias so far is of plain text.
-    const viaAlias = loadConfig({ ...base, [alias]: 'sample' }) as Record<string, unknown>
-    t.equal(viaAlias[name], 'sample', alias)
-    t.equal((loadConfig({ ...base, [alias]: 'sample', [env]: 'other' }) as Record<string, unknown>)[name], 'other', `${env} goes first`)
+  for (const [name, { env, aliases = [], format }] of Object.entries<Setting>(settings)) {
+    const [first, second] = format === 'http-url' ? ['http://first.example', 'http://second.example'] : ['first', 'second']
+    for (const alias of aliases) {
+      const read = (given: Record<string, string>) => (loadConfig({ ...base, ...given }) as Record<string, unknown>)[name]
+      t.equal(read({ [alias]: first }), first, alias)
+      t.equal(read({ [alias]: first, [env]: second }), second, `${env} goes first`)
+    }
   }
 })
 

@@ -1,0 +1,150 @@
+/** The replay store that replicas share, on a real Redis server: atomic, bounded in time, and closed when in doubt. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import { createRedisReplayStore } from '../../../lib/replay/redis.ts'
+import { ReplayStoreError } from '../../../lib/replay/store.ts'
+import type { ReplayStore } from '../../../lib/replay/store.ts'
+import { selfSigned } from '../../fixtures/certificate.ts'
+import { freePort } from '../../fixtures/process.ts'
+import { noRedis, startRedis } from '../../fixtures/redis.ts'
+
+const skip = noRedis
+
+interface Told {
+  readonly store: ReplayStore
+  readonly states: string[]
+}
+
+function open (t: Test, url: string, remember = 60_000): Told {
+  const states: string[] = []
+  const store = createRedisReplayStore({ url, remember, onState: (state, reason) => states.push([state, reason].join(' ').trim()) })
+  t.teardown(() => store.close())
+  return { store, states }
+}
+
+async function untilWell (store: ReplayStore): Promise<void> {
+  while (store.problem() !== undefined) await setTimeout(10)
+}
+
+async function untilProblem (store: ReplayStore): Promise<string> {
+  for (;;) {
+    const problem = store.problem()
+    if (problem !== undefined) return problem
+    await setTimeout(10)
+  }
+}
+
+t.test('a digest is admitted once among stores that share a server', { skip }, async t => {
+  const redis = await startRedis(t)
+  const { store: one } = open(t, redis.url)
+  const { store: other } = open(t, redis.url)
+  await untilWell(one)
+  await untilWell(other)
+  const digest = randomBytes(16)
+  t.equal(await one.admit(digest), true)
+  t.equal(await other.admit(digest), false)
+  t.equal(await one.admit(digest), false)
+
+  const contested = randomBytes(16)
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? one : other).admit(contested)))
+  t.equal(answers.filter(Boolean).length, 1)
+})
+
+t.test('the server forgets a digest after the time it is told', { skip }, async t => {
+  const redis = await startRedis(t)
+  const { store } = open(t, redis.url, 121_000)
+  await untilWell(store)
+  await store.admit(randomBytes(16))
+  const [key = ''] = redis.cli('keys', '*').trim().split('\n')
+  t.match(key, /^polaris:replay:[\w-]{22}$/)
+  const left = Number(redis.cli('pttl', key))
+  t.ok(left > 60_000 && left <= 121_000, `${left} ms left`)
+
+  const { store: brief } = open(t, redis.url, 1)
+  await untilWell(brief)
+  const digest = randomBytes(16)
+  await brief.admit(digest)
+  while (redis.cli('dbsize').trim() !== '1') await setTimeout(10)
+  t.equal(await brief.admit(digest), true)
+})
+
+t.test('a server that is gone refuses everything; once it is back the store works again', { skip }, async t => {
+  const redis = await startRedis(t)
+  const { store, states } = open(t, redis.url)
+  await untilWell(store)
+  await redis.kill()
+  t.match(await untilProblem(store), /^no connection/)
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  // Long enough for several attempts to connect, which are not told one by one.
+  await setTimeout(500)
+  await redis.start()
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+  t.match(states, ['connected', /^disconnected no connection/, 'connected'])
+  t.equal(states.length, 3)
+})
+
+t.test('a server that stops answering refuses, within the time a command may take, and its connection is given up', { skip }, async t => {
+  const redis = await startRedis(t)
+  const { store } = open(t, redis.url)
+  await untilWell(store)
+  redis.freeze()
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  t.match(await untilProblem(store), /^no connection/)
+  redis.thaw()
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+})
+
+t.test('a server that never answers, or that is not there, refuses at once', async t => {
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.teardown(() => { silent.close() })
+  for (const port of [(silent.address() as AddressInfo).port, await freePort()]) {
+    const { store } = open(t, `redis://127.0.0.1:${port}`)
+    await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+    await setTimeout(100)
+    await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+    t.match(store.problem(), /^(connecting|no connection)/)
+  }
+})
+
+t.test('a wrong password refuses, and is not told', { skip }, async t => {
+  const redis = await startRedis(t, ['--requirepass', 'right-password'])
+  const { store: right } = open(t, redis.url.replace('//', '//:right-password@'))
+  await untilWell(right)
+  t.equal(await right.admit(randomBytes(16)), true)
+  const { store, states } = open(t, redis.url.replace('//', '//:wrong-password@'))
+  const error = await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  await setTimeout(300)
+  t.not(store.problem(), undefined)
+  t.notMatch([store.problem(), ...states, String(error)].join(), /password|127\.0\.0\.1/)
+})
+
+t.test('a server full to the brim refuses: it does not make room by forgetting', { skip }, async t => {
+  const redis = await startRedis(t, ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'])
+  const { store } = open(t, redis.url)
+  await untilWell(store)
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+})
+
+t.test('over TLS a certificate that nobody vouches for is refused', { skip }, async t => {
+  const { key, cert } = selfSigned()
+  const folder = mkdtempSync(join(tmpdir(), 'polaris-redis-'))
+  writeFileSync(join(folder, 'key.pem'), key)
+  writeFileSync(join(folder, 'cert.pem'), cert)
+  const tlsPort = await freePort()
+  await startRedis(t, ['--tls-port', String(tlsPort), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'), '--tls-auth-clients', 'no'])
+  const { store } = open(t, `rediss://localhost:${tlsPort}`)
+  while (store.problem() === 'connecting') await setTimeout(10)
+  t.match(store.problem(), /SELF_SIGNED|UNABLE_TO_VERIFY/)
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+})

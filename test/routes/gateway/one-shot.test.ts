@@ -1,0 +1,239 @@
+/** One-shot messages are held as a whole: there are limits to that, and large ones do not hold up others. */
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import t from 'tap'
+import { inBlocks } from '../../../lib/exchanges/blocks.ts'
+import { encodeEnd, encodeRequestHead } from '../../../lib/protocols/bhttp-writer.ts'
+import { createResponseReader } from '../../../lib/protocols/bhttp-reader.ts'
+import { encapsulateRequest } from '../../../lib/protocols/ohttp-client.ts'
+import { REQUEST_MEDIA_TYPE } from '../../../lib/protocols/ohttp.ts'
+import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
+import type { Encapsulated } from '../../fixtures/ohttp-client.ts'
+import { startProxy } from '../../fixtures/proxy.ts'
+import { startWorkload } from '../../fixtures/workload.ts'
+
+const MIB = 2 ** 20
+
+/** Sends a message with chunked framing, so that its length is not announced, in pieces of this size. */
+async function sendPieces (url: string, { contentType, message }: Encapsulated, size: number): Promise<Response> {
+  const request = httpRequest(url, { method: 'POST', headers: { 'content-type': contentType } })
+  request.on('error', error => t.comment(`sending ended: ${error.message}`))
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>
+  for (let at = 0; at < message.length; at += size) {
+    if (!request.write(message.subarray(at, at + size))) await once(request, 'drain')
+  }
+  request.end()
+  const [answer] = await answered
+  return new Response(Uint8Array.from(await buffer(answer)), { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> })
+}
+
+/** Octets that are not the same everywhere. */
+const pattern = (length: number) => Buffer.from(Uint8Array.from({ length }, (_, i) => i * 31 >> 3 & 0xff))
+
+t.test('messages of all sizes come through, however they are cut', async t => {
+  const workload = await startWorkload(t, async (request, response) => {
+    const body = await buffer(request)
+    response.setHeader('x-length', request.headers['content-length'] ?? 'chunked')
+    response.end(body)
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const key = await fetchKey(url)
+  for (const suite of key.suites) {
+    for (const [length, size] of [
+      [0, 1], [1, 1], [1000, 7], [16_384, 1000], [65_535, 65_536], [65_536, 4096], [262_144, 10_000], [262_145, 262_144], [3 * MIB, 65_536], [3 * MIB, 100_000]
+    ] as const) {
+      const content = pattern(length)
+      const request = await encapsulate({ ...key, suites: [suite] }, requestHead('POST', '/'), content, { chunked: false })
+      const whole = { ...request }
+      const inner = await request.open(await sendPieces(url, whole, size))
+      t.equal(inner.status, 200)
+      t.ok(inner.body.equals(content), `${length} octets in pieces of ${size}, AEAD ${suite.aeadId}`)
+      t.equal(inner.headers.get('x-length'), String(length), 'the workload is told the length')
+    }
+  }
+})
+
+t.test('a large message that was tampered with cannot be opened, and nothing of it is forwarded', async t => {
+  const workload = await startWorkload(t)
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), pattern(MIB), { chunked: false })
+  for (const at of [50, 500_000, MIB, request.message.length - 16, request.message.length - 1]) {
+    const message = Uint8Array.from(request.message)
+    message[at] = message[at] as number ^ 1
+    t.equal((await sendPieces(url, { ...request, message }, 65_536)).status, 400, `octet ${at}`)
+  }
+  for (const length of [request.message.length - 1, MIB, 100_000]) {
+    t.equal((await sendPieces(url, { ...request, message: request.message.subarray(0, length) }, 65_536)).status, 400, `${length} octets`)
+  }
+  t.equal(workload.received.length, 0)
+})
+
+t.test('a request over the limit is told so, whether its length is announced or not', async t => {
+  const workload = await startWorkload(t)
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 100_000 })
+  const key = await fetchKey(url)
+  for (const [length, status] of [[90_000, 200], [100_001, 413], [300_000, 413]] as const) {
+    const request = await encapsulate(key, requestHead('POST', '/'), pattern(length), { chunked: false })
+    const again = await encapsulate(key, requestHead('POST', '/'), pattern(length), { chunked: false })
+    const responses = [await sendPieces(url, request, 50_000), await send(url, again)]
+    for (const response of responses) {
+      t.equal(response.status, status)
+      if (status === 413) t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:body-too-large' })
+    }
+  }
+  t.equal(workload.received.length, 2)
+  const chunked = await encapsulate(key, requestHead('POST', '/'), pattern(5 * MIB))
+  t.equal((await chunked.open(await send(url, chunked))).status, 200, 'what streams has no limit')
+})
+
+t.test('a response over the limit is a failure of the workload, told inside, which is read no further', async t => {
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  const workload = await startWorkload(t, async (request, response) => {
+    request.resume()
+    response.once('close', () => resolve())
+    while (!response.destroyed) if (!response.write(Buffer.alloc(50_000))) await Promise.race([once(response, 'drain'), closed])
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 400_000 })
+  const request = await encapsulate(await fetchKey(url), requestHead('GET', '/'), undefined, { chunked: false })
+  const inner = await request.open(await send(url, request))
+  t.equal(inner.status, 502)
+  t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-invalid' })
+  await closed
+})
+
+t.test('request and response have a limit each', async t => {
+  const workload = await startWorkload(t, (request, response) => { request.pipe(response) })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 400_000 })
+  const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), pattern(390_000), { chunked: false })
+  const inner = await request.open(await send(url, request))
+  t.strictSame([inner.status, inner.body.length], [200, 390_000])
+})
+
+t.test('past what all may hold together a request is refused, and what was held is given back', async t => {
+  const waiting: (() => void)[] = []
+  const workload = await startWorkload(t, async (request, response) => {
+    await buffer(request)
+    waiting.push(() => response.end('done'))
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: MIB, maxBufferedBytes: 2 * MIB })
+  const key = await fetchKey(url)
+  const make = () => encapsulate(key, requestHead('POST', '/'), pattern(900_000), { chunked: false })
+  const first = [await make(), await make()]
+  const answers = first.map(request => send(url, request))
+  while (waiting.length < 2) await new Promise(resolve => setTimeout(resolve, 10))
+  const refused = await send(url, await make())
+  t.equal(refused.status, 503)
+  t.equal(refused.headers.get('retry-after'), '1')
+  t.match(await refused.json(), { type: 'urn:polaris-secure-proxy:problem:overloaded' })
+  for (const finish of waiting.splice(0)) finish()
+  for (const [i, answer] of answers.entries()) t.equal((await first[i]?.open(await answer))?.status, 200)
+
+  // Refused, spoiled and abandoned ones give back what they held, too.
+  const spoiled = await make()
+  for (let i = 0; i < 5; i++) {
+    t.equal((await send(url, { ...spoiled, message: Uint8Array.from(spoiled.message).fill(0, -20) })).status, 400)
+    const gone = httpRequest(url, { method: 'POST', headers: { 'content-type': REQUEST_MEDIA_TYPE, 'content-length': 1_000_000 } })
+    gone.on('error', error => t.comment(error.message))
+    gone.write(spoiled.message.subarray(0, 800_000))
+    await new Promise(resolve => setTimeout(resolve, 30))
+    gone.destroy()
+  }
+  const last = [await make(), await make()]
+  const lastAnswers = last.map(request => send(url, request))
+  while (waiting.length < 2) await new Promise(resolve => setTimeout(resolve, 10))
+  for (const finish of waiting.splice(0)) finish()
+  for (const [i, answer] of lastAnswers.entries()) t.equal((await last[i]?.open(await answer))?.status, 200)
+})
+
+t.test('a workload that dies within a response is told inside: nothing was sent yet', async t => {
+  for (const headers of [{}, { 'content-length': '1000000' }]) {
+    const workload = await startWorkload(t, (request, response) => {
+      request.resume()
+      response.writeHead(200, headers).write('beginning')
+      setTimeout(() => response.destroy(), 20)
+    })
+    const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+    const request = await encapsulate(await fetchKey(url), requestHead('GET', '/'), undefined, { chunked: false })
+    const inner = await request.open(await send(url, request))
+    t.equal(inner.status, 502)
+    t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable' })
+  }
+})
+
+t.test('content that a client cuts octet by octet inside comes through in pieces worth having', async t => {
+  const workload = await startWorkload(t)
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const config = await fetchKey(url)
+  const [suite] = config.suites
+  if (suite === undefined) throw new Error('no suite')
+  const head = encodeRequestHead(requestHead('POST', '/'))
+  const crumbs = Buffer.alloc(2 * 300_000, Buffer.from([1, 0x61]))
+  const { message, open } = await encapsulateRequest({ config, suite }, Buffer.concat([head, crumbs, encodeEnd()]))
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': REQUEST_MEDIA_TYPE }, body: message })
+  const reader = createResponseReader()
+  const [event] = reader.push(await open(new Uint8Array(await response.arrayBuffer())))
+  t.match(event, { type: 'response', head: { status: 200 } })
+  t.ok(workload.received[0]?.body.equals(Buffer.alloc(300_000, 'a')))
+})
+
+t.test('small pieces are joined, large ones are passed on, and all are in order', async t => {
+  const cases = [[], [0], [1], [4095], [4096], [100_000], [1, 4096, 1], [4096, 1, 70_000, 5000], Array.from({ length: 70_000 }, () => 1), [65_536, 65_535, 1, 2]]
+  for (const sizes of cases) {
+    let next = 0
+    const pieces = sizes.map(size => Buffer.from(Uint8Array.from({ length: size }, () => next++ & 0xff)))
+    const out: Buffer[] = []
+    for await (const piece of inBlocks((async function * () { yield * pieces })())) out.push(piece)
+    t.ok(Buffer.concat(out).equals(Buffer.concat(pieces)))
+    t.ok(out.length <= 2 + Buffer.concat(pieces).length / 4096, `${out.length} pieces`)
+  }
+})
+
+for (const chunked of [false, true]) {
+  t.test(`responses are padded to multiples of the size, ${chunked ? 'chunked' : 'one-shot'}`, async t => {
+    const workload = await startWorkload(t, (request, response) => {
+      request.resume()
+      const body = Buffer.alloc(Number(request.url?.slice(1)))
+      // With and without a length, at once and in two pieces.
+      if (body.length % 2 === 0) response.setHeader('content-length', body.length)
+      response.sendDate = false
+      response.write(body.subarray(0, body.length >> 1))
+      setTimeout(() => response.end(body.subarray(body.length >> 1)), body.length % 3)
+    })
+    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, responsePadding: '4096' })
+    const key = await fetchKey(url)
+    const lengths = new Set<number>()
+    for (const size of [0, 1, 2, 100, 1001, 4000, 4040, 4050, 4095, 4096, 4097, 20_000, 100_001, 300_000, 300_001]) {
+      const request = await encapsulate(key, requestHead('GET', `/${size}`), undefined, { chunked })
+      const octets = Buffer.from(await (await send(url, request)).arrayBuffer())
+      const plaintext = chunked ? octets.length - 16 - chunkOverhead(octets.subarray(16)) : octets.length - 16 - 16
+      t.equal(plaintext % 4096, 0, `${size}: ${plaintext}`)
+      t.ok(plaintext >= size && plaintext < size + 2 * 4096)
+      if (size <= 1001) lengths.add(plaintext)
+      const inner = await request.open(new Response(octets, { headers: { 'content-type': chunked ? 'message/ohttp-chunked-res' : 'message/ohttp-res' } }))
+      t.equal(inner.body.length, size)
+    }
+    t.equal(lengths.size, 1, 'small responses have one length')
+    t.equal((await (async () => {
+      const down = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', responsePadding: '4096' })
+      const request = await encapsulate(await fetchKey(down.url), requestHead('GET', '/'), undefined, { chunked })
+      const octets = Buffer.from(await (await send(down.url, request)).arrayBuffer())
+      return chunked ? octets.length - 16 - chunkOverhead(octets.subarray(16)) : octets.length - 32
+    })()), 4096, 'and so do errors')
+  })
+}
+
+/** Octets of the framing and tags of a chunked message behind its nonce. */
+function chunkOverhead (body: Buffer): number {
+  let overhead = 0
+  for (let at = 0; at < body.length;) {
+    const prefix = 1 << ((body[at] as number) >> 6)
+    let length = (body[at] as number) & 0x3f
+    for (let i = 1; i < prefix; i++) length = length * 256 + (body[at + i] as number)
+    overhead += prefix + 16
+    if (length === 0) break
+    at += prefix + length
+  }
+  return overhead
+}

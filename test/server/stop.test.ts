@@ -1,0 +1,109 @@
+/** On SIGTERM the proxy says that it is not ready, finishes what it began, and ends with 0. */
+import { EventEmitter, once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { Agent, request as httpRequest } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import { run, startServer, untilReady } from '../fixtures/process.ts'
+import type { Server } from '../fixtures/process.ts'
+import { rawClient } from '../fixtures/raw.ts'
+import { startWorkload } from '../fixtures/workload.ts'
+
+/** A proxy in front of a workload whose answers the test gives. */
+async function setUp (t: Test, env: Record<string, string> = {}) {
+  const events = new EventEmitter()
+  const workload = await startWorkload(t, (_request, response) => events.emit('request', response))
+  const server = await startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, ...env })
+  await untilReady(server.url)
+  return { events, server }
+}
+
+/** A request over a connection that its client keeps alive, and the workload's side of it. */
+async function inFlight (t: Test, { events, server }: { events: EventEmitter, server: Server }) {
+  const agent = new Agent({ keepAlive: true })
+  t.teardown(() => agent.destroy())
+  const reached = once(events, 'request') as Promise<[ServerResponse]>
+  const answered = once(httpRequest(`${server.url}/x`, { agent }).end(), 'response') as Promise<[IncomingMessage]>
+  // Where it is cut off, that is seen where it is awaited.
+  answered.catch(() => undefined)
+  const [response] = await reached
+  return { response, answered }
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  t.test(`${signal}: what is in flight finishes, nothing new is let in, the exit code is 0`, async t => {
+    const setup = await setUp(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '60s' })
+    const { server } = setup
+    const { response, answered } = await inFlight(t, setup)
+    const idle = await rawClient(t, server.port)
+    server.child.kill(signal)
+    await server.line(/"stopping"/)
+    await idle.end
+    response.end('finished')
+    const [answer] = await answered
+    t.equal(await text(answer), 'finished')
+    t.equal(await server.exit, 0, 'without waiting for the kept-alive connection or the deadline')
+    t.match(server.lines.at(-1), /"stopped"/)
+    t.notMatch(server.lines.join(''), /cutting off/)
+    t.equal(server.stderr(), '')
+    await t.rejects(fetch(server.url), 'nothing listens any more')
+  })
+}
+
+t.test('a response that streams when the signal comes is finished', async t => {
+  const setup = await setUp(t)
+  const { response, answered } = await inFlight(t, setup)
+  response.write('first ')
+  const [answer] = await answered
+  setup.server.child.kill('SIGTERM')
+  await setup.server.line(/"stopping"/)
+  response.end('last')
+  t.equal(await text(answer), 'first last')
+  t.equal(await setup.server.exit, 0)
+})
+
+t.test('STOP_TIMEOUT cuts off what does not finish', async t => {
+  const setup = await setUp(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '500ms' })
+  const { answered } = await inFlight(t, setup)
+  setup.server.child.kill('SIGTERM')
+  t.equal(await setup.server.exit, 0)
+  await t.rejects(answered)
+  t.match(setup.server.lines.join(''), /cutting off exchanges that did not finish in time/)
+})
+
+t.test('STOP_DELAY: requests are served on while readyz already says no', async t => {
+  const { events, server } = await setUp(t, { POLARIS_CONTAINER_STOP_DELAY: '3s' })
+  events.on('request', (response: ServerResponse) => response.end('served'))
+  server.child.kill('SIGTERM')
+  await server.line(/"stopping"/)
+  // The signal and the log line come before readiness changes, by a turn of the event loop or a few.
+  let ready = await fetch(`${server.url}/polaris-container/readyz`)
+  while (ready.ok) {
+    await setTimeout(10)
+    ready = await fetch(`${server.url}/polaris-container/readyz`)
+  }
+  t.equal(ready.status, 503)
+  t.same(await ready.json(), { status: 'not ready', reasons: ['stopping'] })
+  t.equal(await (await fetch(server.url)).text(), 'served')
+  t.equal((await fetch(`${server.url}/polaris-container/livez`)).status, 200)
+  t.equal(await server.exit, 0)
+})
+
+t.test('a signal while the proxy starts ends it, too', async t => {
+  const server = run(t, ['server.ts'], { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9' })
+  await server.line(/"protections"/)
+  server.child.kill('SIGTERM')
+  t.equal(await server.exit, 0)
+})
+
+t.test('SIGHUP does not end it', async t => {
+  const { server } = await setUp(t)
+  server.child.kill('SIGHUP')
+  await setTimeout(200)
+  t.equal((await fetch(`${server.url}/polaris-container/livez`)).status, 200)
+  server.child.kill('SIGTERM')
+  t.equal(await server.exit, 0)
+})
