@@ -1,0 +1,41 @@
+/** Serves the page, and the SDK's file for browsers as the package has it, from an origin of their own. */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+
+export interface Site {
+  /** A browser counts http://localhost as secure, so that it has Web Crypto. */
+  readonly url: string
+  close (): Promise<void>
+}
+
+export async function startSite (): Promise<Site> {
+  const here = import.meta.dirname
+  const bundle = async (path: string) => {
+    const { outputFiles } = await build({ entryPoints: [join(here, path)], bundle: true, format: 'esm', platform: 'browser', target: 'es2022', external: ['@phala/dcap-qvl'], write: false })
+    return outputFiles[0]!.contents
+  }
+  const files = new Map<string, { type: string, content: Uint8Array }>([
+    ['/', { type: 'text/html; charset=utf-8', content: await readFile(join(here, 'index.html')) }],
+    ['/page.js', { type: 'text/javascript', content: await bundle('page.js') }],
+    ['/sdk.js', { type: 'text/javascript', content: await bundle('../../sdk/index.ts') }]
+  ])
+  const server = createServer((request, response) => {
+    const file = files.get(new URL(request.url ?? '/', 'http://localhost').pathname)
+    if (file === undefined) response.writeHead(404).end()
+    else response.setHeader('content-type', file.type).end(file.content)
+  })
+  server.listen(0, 'localhost')
+  await once(server, 'listening')
+  return {
+    url: `http://localhost:${(server.address() as AddressInfo).port}`,
+    async close () {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    }
+  }
+}
