@@ -1,8 +1,7 @@
 /**
- * Writes docs/vectors/attestation.json: node scripts/attestation-vectors.ts. The keys are not keys but octets of the
- * right shape, since the binding only hashes them.
+ * The vectors of the binding, for scripts/vectors.ts. The keys are not keys but octets of the right shape, since the
+ * binding only hashes them.
  */
-import { writeFileSync } from 'node:fs'
 import { bindingPreimage, maaRuntimeData, reportData, sha256 } from '../lib/protocols/attestation.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../lib/protocols/base64url.ts'
@@ -24,22 +23,24 @@ const cases: Array<{ name: string, nonce: Uint8Array, keys: AttestedKey[] }> = [
   { name: 'two keys of one kind during rotation, the longest nonce', nonce: counting(64, 128), keys: [v1, older] }
 ]
 
-const vectors = await Promise.all(cases.map(async ({ name, nonce, keys }) => {
-  const preimage = await bindingPreimage(nonce, keys)
-  const binding = await sha256(preimage)
+/** What docs/vectors/attestation.json holds. */
+export async function attestationVectors (): Promise<object> {
+  const vectors = await Promise.all(cases.map(async ({ name, nonce, keys }) => {
+    const preimage = await bindingPreimage(nonce, keys)
+    const binding = await sha256(preimage)
+    return {
+      name,
+      nonce: hex(nonce),
+      keys: await Promise.all(keys.map(async ({ kind, value }) => ({ kind, value: hex(value), sha256: hex(await sha256(value)) }))),
+      preimage: hex(preimage),
+      binding: hex(binding),
+      reportData: hex(reportData(binding)),
+      googleNonce: encodeBase64url(binding),
+      maaRuntimeData: maaRuntimeData(binding)
+    }
+  }))
   return {
-    name,
-    nonce: hex(nonce),
-    keys: await Promise.all(keys.map(async ({ kind, value }) => ({ kind, value: hex(value), sha256: hex(await sha256(value)) }))),
-    preimage: hex(preimage),
-    binding: hex(binding),
-    reportData: hex(reportData(binding)),
-    googleNonce: encodeBase64url(binding),
-    maaRuntimeData: maaRuntimeData(binding)
+    about: 'Binding of nonce and keys to attestation evidence; see docs/attestation.md. All octets are hexadecimal. The keys are placeholders.',
+    vectors
   }
-}))
-
-writeFileSync(new URL('../docs/vectors/attestation.json', import.meta.url), JSON.stringify({
-  about: 'Binding of nonce and keys to attestation evidence; see docs/attestation.md. All octets are hexadecimal. The keys are placeholders.',
-  vectors
-}, null, 2) + '\n')
+}

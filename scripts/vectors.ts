@@ -19,6 +19,7 @@ import { encodeKeyConfig, encodeKeyConfigs } from '../lib/protocols/key-config.t
 import { encapsulateRequest, startChunkedExchange } from '../lib/protocols/ohttp-client.ts'
 import { responseSizes } from '../lib/protocols/ohttp.ts'
 import { MLKEM768_X25519_CHACHA20 } from '../test/fixtures/hpke-vectors.ts'
+import { attestationVectors } from './attestation-vectors.ts'
 
 const REQUEST = {
   method: 'POST',
@@ -178,6 +179,7 @@ export async function generateVectors (): Promise<Readonly<Record<string, object
     return party === undefined ? [] : [{ ...encryptionKey(party).config, keyId: 2 - i, suites }]
   })
   return {
+    'attestation.json': await attestationVectors(),
     'bhttp.json': bhttp(),
     'key-config.json': {
       format: 'application/ohttp-keys, RFC 9458, section 3',

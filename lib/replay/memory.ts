@@ -44,10 +44,11 @@ export function createMemoryReplayStore ({ remember, capacity, now = Date.now }:
   function turn (): void {
     const time = now()
     if (time < turnAt) return
-    previous = time < turnAt + remember ? current : []
+    const late = time >= turnAt + remember
+    previous = late ? [] : current
     current = []
     left = capacity
-    turnAt = time + remember
+    turnAt = (late ? time : turnAt) + remember
   }
 
   /** The word offset of the digest, or of the free slot where it would stand (as -1 - offset). */

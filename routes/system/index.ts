@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { SYSTEM_PREFIX } from '../../lib/exchanges/incoming.ts'
 import { Problem } from '../../lib/problems.ts'
 import { forwardedMethods } from '../../plugins/methods.ts'
+import about from './about.ts'
 import attestation from './attestation.ts'
 import health from './health.ts'
 import keys from './keys.ts'
@@ -27,6 +28,7 @@ async function endpoints (app: FastifyInstance) {
   app.register(keys)
   app.register(logLevel)
   app.register(attestation)
+  app.register(about)
 
   // Before a body is looked at, whatever its type.
   const refuse = async () => { throw new Problem('not-found') }

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { HpkeKeyInfo } from '../../lib/keys/hpke-ring.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/hpke-suites.ts'
 
-const names = new Map([[KEM_X25519, 'X25519'], [KEM_MLKEM768_X25519, 'MLKEM768-X25519']])
+export const kemNames = new Map([[KEM_X25519, 'X25519'], [KEM_MLKEM768_X25519, 'MLKEM768-X25519']])
 
 const answer = {
   type: 'object',
@@ -44,7 +44,7 @@ function describe ({ keyId, kemId, state, notBefore, notAfter, publicKey }: Hpke
   return {
     protocol: 'ohttp',
     keyId: String(keyId),
-    algorithm: names.get(kemId),
+    algorithm: kemNames.get(kemId),
     state,
     ...(Number.isFinite(notBefore) && { notBefore: new Date(notBefore).toISOString() }),
     ...(Number.isFinite(notAfter) && { notAfter: new Date(notAfter).toISOString() }),

@@ -25,12 +25,13 @@ export interface AppraiseOptions {
  */
 export async function appraise (url: string, { policy, development = false }: AppraiseOptions): Promise<Verdict> {
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) throw new UsageError(`not an http or https URL: ${url}`)
-  const given = policy === undefined ? undefined : parseAttestationPolicy(await read(policy))
+  const given = policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))
   const { document, nonce } = await fetchAttestation(url)
   return verifyAttestation(document, given ?? openPolicy(document, development), { nonce })
 }
 
-async function read (file: string): Promise<string> {
+/** @throws {UsageError} */
+export async function readPolicy (file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {

@@ -2,15 +2,19 @@
 /** The `polaris` command. Exit status: 0 verified, 1 refused, 2 could not ask. */
 import { Command, CommanderError } from 'commander'
 import { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
+import { AttestationError } from '../attestation/attest-keys.ts'
 import { AttestationFetchError } from '../attestation/http.ts'
 import { AttestationPolicyError } from '../attestation/policy.ts'
+import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
 import { policyCommand } from './policy.ts'
+import { renderVerdict } from './render.ts'
 import { COULD_NOT_ASK, REFUSED, VERIFIED, UsageError } from './status.ts'
 import { verifyCommand } from './verify.ts'
 
 const program = new Command('polaris')
-  .description('Verifies what runs behind a Polaris Secure Proxy.')
+  .description('Verifies what runs behind a Polaris Secure Proxy, and makes encrypted requests to it.')
+  .addCommand(fetchCommand())
   .addCommand(verifyCommand())
   .addCommand(keysCommand())
   .addCommand(policyCommand())
@@ -23,6 +27,7 @@ Exit status:
 Examples:
   $ polaris policy init https://proxy.example.com > policy.json   # then review it
   $ polaris verify https://proxy.example.com --policy policy.json
+  $ polaris fetch https://proxy.example.com/records --policy policy.json
 `)
 
 /** Subcommands as well: errors in usage come back here. */
@@ -39,6 +44,9 @@ try {
   if (error instanceof CommanderError) {
     // Commander has said what there is to say; help is no mistake.
     if (error.exitCode === 0) process.exitCode = VERIFIED
+  } else if (error instanceof AttestationError) {
+    process.stderr.write(renderVerdict(error.verdict, process.stderr))
+    process.exitCode = REFUSED
   } else if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError ||
     error instanceof AttestationPolicyError || error instanceof UsageError) {
     process.stderr.write(`polaris: ${error.message}\n`)

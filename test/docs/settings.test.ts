@@ -2,14 +2,12 @@
 import t from 'tap'
 import { settings } from '../../lib/settings.ts'
 import type { Setting } from '../../lib/settings.ts'
-import { read } from '../fixtures/documents.ts'
+import { documents, read } from '../fixtures/documents.ts'
 
 const names = new Set(Object.values<Setting>(settings).flatMap(({ env, aliases = [] }) => [env, ...aliases]))
 
-const documents = ['README.md', 'SECURITY.md', 'CHANGELOG.md', 'docs/errors.md', 'docs/operations.md', 'docs/protocol-v1.md', 'docs/protocol-ohttp.md']
-
-for (const document of documents) {
+for (const document of documents()) {
   // `POLARIS_CONTAINER_*` speaks of several.
-  const named = new Set([...read(document).matchAll(/POLARIS_CONTAINER_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_]*[*…])/g)].map(([name]) => name))
+  const named = new Set([...read(document).matchAll(/POLARIS_CONTAINER_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_]*[*…{])/g)].map(([name]) => name))
   for (const name of named) t.ok(names.has(name), `${document}: ${name}`)
 }

@@ -17,7 +17,10 @@ const skip = noRedis
 /** Rings that make the same keys, as those of replicas do. */
 function sharedRing () {
   return createHpkeRing({
-    rotation: 86_400_000, retirement: 3_600_000, kemIds: [KEM_X25519], secrets: { shared: true, earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
+    rotation: 86_400_000,
+    retirement: 3_600_000,
+    kemIds: [KEM_X25519],
+    secrets: { shared: true, earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
   })
 }
 

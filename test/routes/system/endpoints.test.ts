@@ -89,7 +89,7 @@ t.test('a decrypted target below the system path is 404 and not forwarded', asyn
 t.test('the endpoints answer at the root and below the context root', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', contextRoot: '/proxy' })
   for (const root of ['', '/proxy']) {
-    for (const path of ['health', 'livez', 'readyz', 'startupz', 'publicKey', 'logLevel']) {
+    for (const path of ['health', 'livez', 'readyz', 'startupz', 'publicKey', 'logLevel', 'about']) {
       t.equal((await fetch(`${url}${root}/polaris-container/${path}`)).status, 200, `${root} ${path}`)
     }
   }

@@ -45,7 +45,7 @@ t.test('mistakes: 2, and one says why', async t => {
 })
 
 t.test('help has examples, for each command, and is no mistake', async t => {
-  await Promise.all([['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', 'init', '--help'], ['help', 'verify']].map(async args => {
+  await Promise.all([['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', 'init', '--help'], ['fetch', '--help'], ['help', 'verify']].map(async args => {
     const { status, stdout } = await polaris(args)
     t.equal(status, 0, args.join(' '))
     t.match(stdout, /Examples:\n {2}\$ polaris /)

@@ -1,0 +1,36 @@
+/** What this proxy is, as it says itself. A claim: the proof is attestation evidence (docs/verify-image.md). */
+import { readFileSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/hpke-suites.ts'
+import { kemNames } from './keys.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const text = { type: 'string' }
+const answer = {
+  type: 'object',
+  required: ['version', 'commit', 'node', 'protocols'],
+  properties: {
+    version: text,
+    commit: { ...text, description: 'that the image was built from; `unknown` outside of one' },
+    node: text,
+    protocols: { type: 'array', items: { type: 'string', enum: ['polaris-v1', 'ohttp'] } },
+    keyType: { ...text, description: 'where the RSA key of polaris-v1 lives' },
+    kems: { type: 'array', items: text, description: 'of ohttp' }
+  }
+}
+
+export default async function about (app: FastifyInstance) {
+  const { enableV1, enableOhttp, keyType, hpkePostQuantum } = app.polaris.config
+  // Baked into the image, and no setting: who runs it has no say in it.
+  const commit = process.env['POLARIS_COMMIT'] ?? ''
+  const said = {
+    version,
+    commit: /^[0-9a-f]{40,64}$/.test(commit) ? commit : 'unknown',
+    node: process.versions.node,
+    protocols: [...enableV1 ? ['polaris-v1'] : [], ...enableOhttp ? ['ohttp'] : []],
+    ...enableV1 && { keyType },
+    ...enableOhttp && { kems: [...hpkePostQuantum ? [KEM_MLKEM768_X25519] : [], KEM_X25519].map(kem => kemNames.get(kem)) }
+  }
+  app.get('/about', { schema: { response: { 200: answer } } }, async () => said)
+}
