@@ -53,3 +53,18 @@ t.test('only the release may write, and only what its jobs need', async t => {
     'release.yml sdk id-token'
   ])
 })
+
+t.test('the README\'s test command is what .ci/run and check.yml run, and so are the checks', async t => {
+  const text = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+  const [, command = ''] = /^```sh\n(.*npm test)\n```$/m.exec(text('README.md')) ?? []
+  t.equal(command, 'npm ci && npm test')
+  const { jobs } = parse(text('.github/workflows/check.yml')) as { jobs: Record<string, { steps?: { run?: string }[] }> }
+  const onRunners = Object.values(jobs).flatMap(({ steps = [] }) => steps.map(({ run }) => run))
+  t.ok(onRunners.includes(command))
+  const everything = text('.ci/run')
+  t.ok(everything.split('\n').includes(`  ${command}`))
+  for (const check of ['npm run check', 'npm run test:image', 'shellcheck --severity=warning .ci/run docker/bases.sh docker/build.sh docker/test.sh docker/verify.sh']) {
+    t.ok(onRunners.some(run => run?.endsWith(check)), `check.yml: ${check}`)
+    t.match(everything, check)
+  }
+})
