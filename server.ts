@@ -9,6 +9,7 @@ import polaris from './app.ts'
 import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
 import type { Config } from './lib/config.ts'
 import { describeError } from './lib/describe-error.ts'
+import { quietEnvironment } from './lib/quiet-environment.ts'
 import { serverOptions } from './lib/server-options.ts'
 import { joinPrimary } from './lib/workers/member.ts'
 import { startPrimary } from './lib/workers/primary.ts'
@@ -16,9 +17,14 @@ import { startPrimary } from './lib/workers/primary.ts'
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))
 
+// Before the libraries that read them are loaded: key and replay stores are, where they are used.
+const { removed, nodeDebugs } = quietEnvironment(process.env)
 const config = readConfig()
 const log: FastifyBaseLogger = pino({ level: config.enableLogging ? config.logLevel : 'silent' })
 const workers = config.workers === 'auto' ? availableParallelism() : Number(config.workers)
+
+if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables that would have libraries write tokens to standard error')
+if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
 
 let stop: () => Promise<void> = async () => undefined
 // SIGHUP is no reason to stop: it renews keys. Workers stop when the primary says so: a signal that reaches the whole

@@ -3,8 +3,7 @@
  *
  *     node examples/demo/call.ts <proxy url> [path] [JSON body]
  */
-import axios from 'axios'
-import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '../../sdk/index.ts'
+import { createPolarisFetch } from '../../sdk/index.ts'
 
 const [baseURL, path = '/', body] = process.argv.slice(2)
 
@@ -12,16 +11,12 @@ if (baseURL === undefined) {
   console.error('usage: node examples/demo/call.ts <proxy url> [path] [JSON body]')
   process.exitCode = 2
 } else {
-  const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
-  // Any status is an answer.
-  const client = axios.create({ baseURL, validateStatus: null })
-  client.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK }))
-  client.interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+  const fetch = createPolarisFetch({ baseURL })
   try {
-    const { status, data } = body === undefined
-      ? await client.get(path)
-      : await client.post(path, body, { headers: { 'content-type': 'application/json' } })
-    console.log(status, data)
+    const response = await fetch(path, body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+    const text = await response.text()
+    // Any status is an answer.
+    console.log(response.status, response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : text)
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     process.exitCode = 1

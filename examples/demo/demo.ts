@@ -3,13 +3,14 @@
  * `npm run demo -- --serve`: the same proxy, to be called by hand.
  */
 import { parseArgs } from 'node:util'
+import { ohttp } from './ohttp.ts'
 import { polarisV1 } from './polaris-v1.ts'
 import { serve } from './serve.ts'
 import { setStage } from './stage.ts'
 import { createStory } from './story.ts'
 import type { Chapter } from './story.ts'
 
-const chapters: readonly Chapter[] = [polarisV1]
+const chapters: readonly Chapter[] = [ohttp, polarisV1]
 
 const options = readOptions()
 if (options === undefined) process.exitCode = 2

@@ -37,14 +37,10 @@ With the SDK: an encrypted request from the command line (examples/demo/call.ts)
 
 With the SDK: in your own code
 
-  import axios from 'axios'
-  import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+  import { createPolarisFetch } from '@polaris-secure-proxy/sdk'
 
-  const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
-  const client = axios.create({ baseURL: '${proxyUrl}' })
-  client.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK }))
-  client.interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
-  console.log((await client.get('/records?patient=4711')).data)
+  const fetch = createPolarisFetch({ baseURL: '${proxyUrl}' })
+  console.log(await (await fetch('/records?patient=4711')).json())
 
 Ready. Ctrl-C ends it.
 `.trim()

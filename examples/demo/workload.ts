@@ -1,8 +1,10 @@
 /** The sample workload: a clinic's records. Plain HTTP, and not a word about encryption in it. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** A request as the workload received it. */
 export interface Received {
@@ -29,6 +31,7 @@ export async function startWorkload (onRequest: (received: Received) => void = (
     const received = { method, target, authorization, body: await text(request) }
     requests.push(received)
     onRequest(received)
+    if (target === '/vitals') return sendVitals(response)
     response.writeHead(201, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ stored: true, advice: ADVICE }))
   })
@@ -48,4 +51,14 @@ export async function startWorkload (onRequest: (received: Received) => void = (
       await once(server, 'close')
     }
   }
+}
+
+/** A pulse at a time. */
+async function sendVitals (response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for (const pulse of [61, 62, 63]) {
+    response.write(`data: pulse ${pulse}\n\n`)
+    await wait(100)
+  }
+  response.end()
 }

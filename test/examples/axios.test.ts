@@ -20,3 +20,8 @@ t.test('everything that the examples do holds, and an observer finds none of it,
     t.notOk(occursIn(secret, observed), `no ${secret} on the wire`)
   }
 })
+
+t.test('axios passes on what the fetch throws, by its code', async t => {
+  const error = await createClient('http://127.0.0.1:9').get('/').catch((error: unknown) => error)
+  t.match(error, { isAxiosError: true, code: 'ERR_POLARIS_KEYS_UNAVAILABLE', cause: { name: 'PolarisFetchError' } })
+})
