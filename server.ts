@@ -27,8 +27,11 @@ if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables tha
 if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
 
 let stop: () => Promise<void> = async () => undefined
-// SIGHUP is no reason to stop: it renews keys.
-closeWithGrace({ delay: false, logger: false, skip: ['SIGHUP'] }, async ({ err }) => {
+// SIGHUP is no reason to stop: it renews keys. Workers stop when the primary says so: a signal that reaches the whole
+// process group, as from a terminal or systemd, would otherwise reach them twice, and the second ends them at once.
+const ignored: ('SIGHUP' | 'SIGINT' | 'SIGTERM')[] = cluster.isWorker ? ['SIGHUP', 'SIGINT', 'SIGTERM'] : ['SIGHUP']
+for (const signal of ignored) process.on(signal, () => undefined)
+const { close } = closeWithGrace({ delay: false, logger: false, skip: ignored }, async ({ err }) => {
   if (err) log.fatal({ err: describeError(err) }, 'stopping after an unexpected error')
   log.info('stopping')
   await stop()
@@ -63,7 +66,7 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary()) })
+  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary(close)) })
   await app.listen({ host: config.host, port: config.port })
 }
 

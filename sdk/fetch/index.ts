@@ -47,6 +47,7 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
   const { fetch = defaultFetch, protocol = 'ohttp', gatewayPath = GATEWAY_PATH, streamRequests } = options
   check('protocol', protocol, ['ohttp', 'polaris-v1'])
   check('postQuantum', options.postQuantum ?? 'prefer', ['prefer', 'require', 'never'])
+  if (protocol === 'polaris-v1' && options.postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum')
   if (!gatewayPath.startsWith('/')) throw new TypeError('gatewayPath must start with a slash')
   const baseURL = base.origin + base.prefix
   const gatewayURL = baseURL + gatewayPath

@@ -54,12 +54,10 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     const upload = new AbortController()
     const encapsulation = await startChunkedExchange(key)
     const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]))
-    const response = await post(message, signal)
-    if (response.status !== 200 || mediaType(response) !== CHUNKED_RESPONSE_MEDIA_TYPE) {
-      const error = await abortable(refusal(response, sentAt), signal)
+    const response = await post(message, sentAt, signal).catch((error: unknown) => {
       upload.abort(error)
       throw error
-    }
+    })
     const explain = (error: unknown) => signal.aborted ? signal.reason : responseError(error)
     try {
       const { head, body } = await readResponse((response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream()))
@@ -69,7 +67,14 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     }
   }
 
-  async function post (message: Bytes | ReadableStream<Bytes>, signal: AbortSignal): Promise<Response> {
+  /** @returns an encapsulated response, not yet opened */
+  async function post (message: Bytes | ReadableStream<Bytes>, sentAt: Date, signal: AbortSignal): Promise<Response> {
+    const response = await reach(message, signal)
+    if (response.status === 200 && mediaType(response) === CHUNKED_RESPONSE_MEDIA_TYPE) return response
+    throw await abortable(refusal(response, sentAt), signal)
+  }
+
+  async function reach (message: Bytes | ReadableStream<Bytes>, signal: AbortSignal): Promise<Response> {
     const init = {
       method: 'POST',
       headers: { 'content-type': CHUNKED_REQUEST_MEDIA_TYPE, accept: CHUNKED_RESPONSE_MEDIA_TYPE, incremental: '?1' },

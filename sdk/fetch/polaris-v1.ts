@@ -27,9 +27,10 @@ export interface V1TransportOptions {
 
 export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKeyHandler() }: V1TransportOptions): Transport {
   const sdk = new PolarisSDK(keyHandler)
+  const { fetch } = proxy
   const url = `${proxy.baseURL}/`
   const keys = cached(async () => {
-    if (source === undefined) return { key: await fetchPublicKey(url, proxy.fetch), maxAge: Infinity }
+    if (source === undefined) return { key: await fetchPublicKey(url, fetch), maxAge: Infinity }
     const { octets, maxAge } = await source(proxy, 'polaris-v1-spki')
     return { key: `-----BEGIN PUBLIC KEY-----\n${encodeBase64(octets)}\n-----END PUBLIC KEY-----\n`, maxAge }
   })
@@ -72,7 +73,7 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
 
   async function post ({ method, signal }: PlainRequest, sealed: Pick<RequestInit, 'headers' | 'body'>): Promise<Response> {
     try {
-      return await proxy.fetch(url, { ...sealed, method, signal, cache: 'no-store', credentials: 'omit', redirect: 'manual', referrerPolicy: 'no-referrer' } as RequestInit)
+      return await fetch(url, { ...sealed, method, signal, cache: 'no-store', credentials: 'omit', redirect: 'manual', referrerPolicy: 'no-referrer' } as RequestInit)
     } catch (cause) {
       signal.throwIfAborted()
       throw new PolarisFetchError('ERR_POLARIS_CONNECTION', `The connection to ${url} failed before there was a response. The request may have been processed`, { cause })

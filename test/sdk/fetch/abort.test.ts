@@ -65,6 +65,19 @@ t.test('while the request is sent: the source is cancelled, the workload\'s requ
   t.equal(cancelled, reason)
 })
 
+t.test('a source is cancelled, too, where the gateway cannot be reached or refuses', async t => {
+  for (const [answer, code] of [
+    [() => Promise.reject(new TypeError('fetch failed')), 'ERR_POLARIS_CONNECTION'],
+    [async () => new Response('<html>', { status: 502 }), 'ERR_POLARIS_REFUSED']
+  ] as const) {
+    const underlying: typeof fetch = (input, init) => init?.method === 'POST' ? answer() : fetch(input, init)
+    let cancelled: unknown
+    const body = new ReadableStream<Uint8Array>({ cancel (why) { cancelled = why } })
+    await t.rejects(createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { method: 'POST', body, duplex: 'half' }), { code })
+    t.match(cancelled, { code })
+  }
+})
+
 t.test('while a body is read before it is sent', async t => {
   const controller = new AbortController()
   const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })

@@ -73,7 +73,7 @@ t.test('the fetch behaves in a browser as in Node', { skip: noChromium, timeout:
 
   const results = await page.evaluate(async proxyUrl => {
     const { createPolarisFetch } = await import('/sdk.js' as string) as Sdk
-    const polarisFetch = createPolarisFetch({ baseURL: proxyUrl })
+    const polarisFetch = createPolarisFetch({ baseURL: proxyUrl, fetch: globalThis.fetch })
     const results: Record<string, unknown> = {}
     const stream = () => new Blob(['from a stream']).stream()
     const bodies = { string: 'grüße', params: new URLSearchParams({ a: 'ü' }), blob: new Blob(['b'], { type: 'image/png' }), octets: new Uint8Array([65, 66]), stream: stream() }

@@ -58,6 +58,7 @@ t.test('options that are wrong are refused at once', async t => {
   }
   t.throws(() => createPolarisFetch({ baseURL, protocol: 'none' as 'ohttp' }), TypeError)
   t.throws(() => createPolarisFetch({ baseURL, postQuantum: 'yes' as 'never' }), TypeError)
+  t.throws(() => createPolarisFetch({ baseURL, protocol: 'polaris-v1', postQuantum: 'require' }), TypeError)
   t.throws(() => createPolarisFetch({ baseURL, gatewayPath: 'gateway' }), TypeError)
 })
 
