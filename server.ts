@@ -9,6 +9,7 @@ import polaris from './app.ts'
 import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
 import type { Config } from './lib/config.ts'
 import { describeError } from './lib/describe-error.ts'
+import { quietEnvironment } from './lib/quiet-environment.ts'
 import { serverOptions } from './lib/server-options.ts'
 import { joinPrimary } from './lib/workers/member.ts'
 import { startPrimary } from './lib/workers/primary.ts'
@@ -16,13 +17,21 @@ import { startPrimary } from './lib/workers/primary.ts'
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))
 
+// Before the libraries that read them are loaded: key and replay stores are, where they are used.
+const { removed, nodeDebugs } = quietEnvironment(process.env)
 const config = readConfig()
 const log: FastifyBaseLogger = pino({ level: config.enableLogging ? config.logLevel : 'silent' })
 const workers = config.workers === 'auto' ? availableParallelism() : Number(config.workers)
 
+if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables that would have libraries write tokens to standard error')
+if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
+
 let stop: () => Promise<void> = async () => undefined
-// SIGHUP is no reason to stop: it renews keys.
-closeWithGrace({ delay: false, logger: false, skip: ['SIGHUP'] }, async ({ err }) => {
+// SIGHUP is no reason to stop: it renews keys. Workers stop when the primary says so: a signal that reaches the whole
+// process group, as from a terminal or systemd, would otherwise reach them twice, and the second ends them at once.
+const ignored: ('SIGHUP' | 'SIGINT' | 'SIGTERM')[] = cluster.isWorker ? ['SIGHUP', 'SIGINT', 'SIGTERM'] : ['SIGHUP']
+for (const signal of ignored) process.on(signal, () => undefined)
+const { close } = closeWithGrace({ delay: false, logger: false, skip: ignored }, async ({ err }) => {
   if (err) log.fatal({ err: describeError(err) }, 'stopping after an unexpected error')
   log.info('stopping')
   await stop()
@@ -57,7 +66,7 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary()) })
+  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary(close)) })
   await app.listen({ host: config.host, port: config.port })
 }
 

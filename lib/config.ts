@@ -45,7 +45,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>): 
     if (given !== undefined) data[name] = env[given] as string
   }
 
-  const values = validate(data, contradictions(setting => data[setting.env] ?? String(setting.default)))
+  const values = validate(data, contradictions(setting => data[setting.env] ?? String(setting.default ?? '')))
   const config = Object.fromEntries(entries.map(([name, setting]) => {
     const value = values[setting.env]
     return [name, setting.format === 'duration' && value !== undefined ? parseDuration(String(value)) : value]
@@ -123,6 +123,35 @@ function contradictions (text: (setting: Setting) => string): string[] {
   }
   if (Number(text(maxBufferedBytes)) < Number(text(maxBodyBytes))) {
     problems.push(`${maxBufferedBytes.env} must not be smaller than ${maxBodyBytes.env}`)
+  }
+  return [...problems, ...keyProblems(text)]
+}
+
+/** What each key type cannot do without. */
+const neededBy: Readonly<Record<string, readonly Setting[]>> = {
+  file: [settings.keyFile],
+  'azure-skr': [settings.azureMaaEndpoint, settings.azureAkvEndpoint, settings.azureKid],
+  'azure-key-vault': [settings.azureVaultUrl, settings.azureVaultKey],
+  'google-federated': [settings.googleProject, settings.googleLocation, settings.googleKeyRing, settings.googleKey, settings.googleAudience]
+}
+
+function keyProblems (text: (setting: Setting) => string): string[] {
+  const { keyType, azureVaultMode, azureMaaEndpoint, hpkeSeed, hpkeSeedFile } = settings
+  const type = text(keyType)
+  const seed = text(hpkeSeed)
+  const releases = type === 'azure-key-vault' && text(azureVaultMode) === 'release'
+  const missing = (needed: readonly Setting[], why: string) => needed
+    .filter(setting => text(setting).replaceAll(/[\s,]/g, '') === '')
+    .map(({ env }) => `${env} is required where ${why}`)
+
+  const problems = missing(neededBy[type] ?? [], `${keyType.env} is ${type}`)
+  if (releases) problems.push(...missing([azureMaaEndpoint], `${azureVaultMode.env} is release`))
+  if (seed === 'sealed') problems.push(...missing([hpkeSeedFile], `${hpkeSeed.env} is sealed`))
+  if (seed !== 'instance' && type === 'ephemeral') {
+    problems.push(`${hpkeSeed.env} can only be instance where ${keyType.env} is ephemeral: no other instance has that key`)
+  }
+  if (seed === 'derived' && (type === 'google-federated' || (type === 'azure-key-vault' && !releases))) {
+    problems.push(`${hpkeSeed.env} cannot be derived where the private key is not in memory; sealed can`)
   }
   return problems
 }

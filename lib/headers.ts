@@ -1,5 +1,6 @@
 /** Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes them. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { isIP } from 'node:net'
 import { Problem } from './problems.ts'
 
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
@@ -51,6 +52,25 @@ export function forwarding (raw: readonly string[], { address, encrypted, host }
   if (outerHost !== undefined) headers.push('x-forwarded-host', outerHost)
   if (forwarded.length > 0) headers.push('forwarded', [...forwarded, `for=${node(address)}`].join(', '))
   return headers
+}
+
+/**
+ * Whose request it is: the last address on the way here that is not a trusted proxy's, by what trusted proxies say. An
+ * entry that is no address ends the search, and then the proxy that sent it counts.
+ */
+export function clientAddress (raw: readonly string[], address: string, isTrusted: (address: string) => boolean): string {
+  const path: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i]!.toLowerCase() === 'x-forwarded-for') path.push(...raw[i + 1]!.split(','))
+  let client = address
+  while (isTrusted(client)) {
+    // Some proxies write the port, too.
+    const [, bracketed, v4] = /^(?:\[([^\]]+)\]|([\d.]+))(?::\d+)?$/.exec(path.at(-1)?.trim() ?? '') ?? []
+    const before = bracketed ?? v4 ?? path.at(-1)?.trim()
+    path.pop()
+    if (before === undefined || isIP(before) === 0) break
+    client = before
+  }
+  return client
 }
 
 /** RFC 7239, section 6: an IPv6 address stands in brackets and quotes. */

@@ -9,7 +9,8 @@ import { createOhttpGateway, ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { openPlain } from '../lib/exchanges/plain.ts'
 import { UNWRAPS_PER_REQUEST, isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
 import { createSealer, parseResponseKey } from '../lib/exchanges/polaris-v1-response.ts'
-import { forwarding } from '../lib/headers.ts'
+import { createFailedUnwraps } from '../lib/failed-unwraps.ts'
+import { clientAddress, forwarding } from '../lib/headers.ts'
 import type { Caller } from '../lib/headers.ts'
 import { createAdmission } from '../lib/keys/admission.ts'
 import { Problem } from '../lib/problems.ts'
@@ -38,6 +39,7 @@ export default fp(async function crypto (app) {
   // What is left of the queue is for the bodies of those who were let in.
   const admit = createAdmission(Math.max(1, Math.floor(config.maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
   const v1 = { ...config, own, admit }
+  const failures = createFailedUnwraps(config.keyRemoteFailedUnwraps)
   const gateway = createOhttpGateway(hpke, replay, budget, {
     ...config,
     own,
@@ -45,6 +47,20 @@ export default fp(async function crypto (app) {
     padding: config.responsePadding === 'off' ? 0 : Number(config.responsePadding)
   })
   const needsKeys = () => { if (!keys.status().ready) throw new Problem('not-ready') }
+
+  /** Where an unwrap costs money, whoever sends what does not open is turned away for a while. */
+  async function openV1 (incoming: IncomingRequest, address = ''): Promise<Exchange> {
+    if (!keys.remote) return openPolarisV1(incoming, keys, budget, v1)
+    const client = clientAddress(incoming.rawHeaders, address, isTrusted)
+    const retryAfter = failures.retryAfter(client)
+    if (retryAfter !== undefined) throw new Problem('too-many-requests', { retryAfter })
+    try {
+      return await openPolarisV1(incoming, keys, budget, v1)
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'cannot-open') failures.failed(client)
+      throw error
+    }
+  }
 
   /** Only the response is sealed, to a key that came in clear. */
   function withSealedResponse (exchange: Exchange, incoming: IncomingRequest): Exchange {
@@ -82,7 +98,7 @@ export default fp(async function crypto (app) {
       if (config.enableInputEncryption) {
         if (!config.enableV1 || !isPolarisV1(incoming, v1)) throw new Problem('encryption-required')
         needsKeys()
-        return openPolarisV1(incoming, keys, budget, v1)
+        return openV1(incoming, caller.address)
       }
       const exchange = openPlain(incoming, caller, { contextRoot: config.contextRoot, own })
       return config.enableOutputEncryption ? withSealedResponse(exchange, incoming) : exchange

@@ -2,7 +2,8 @@
 import fp from 'fastify-plugin'
 import { epochSecretsFrom, hpkeRingFrom } from '../lib/keys/hpke-from-config.ts'
 import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke-ring.ts'
-import { describeError } from '../lib/describe-error.ts'
+import { SealedSeedError } from '../lib/keys/sealed-seed.ts'
+import { codeOf, describeError } from '../lib/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -19,12 +20,16 @@ export interface HpkePluginOptions {
 
 export default fp<HpkePluginOptions>(async function hpke (app, options) {
   const { config, readiness, keys } = app.polaris
+  let problem = 'making the keys'
   const hpke = options.hpkeRing ?? hpkeRingFrom(config, options.epochSecrets ?? epochSecretsFrom(config, keys),
-    error => app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again'))
+    error => {
+      problem = error instanceof SealedSeedError ? error.message : `the keys could not be made (${codeOf(error)}); trying again`
+      app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again')
+    })
   Object.assign(app.polaris, { hpke })
 
   const tell = () => app.log.info({ keys: hpke.keys().map(({ keyId, kemId, state }) => ({ keyId, kemId, state })) }, 'HPKE keys')
   hpke.onRotation(tell)
-  readiness.add('hpke', () => hpke.isReady ? undefined : 'making the keys')
+  readiness.add('hpke', () => hpke.isReady ? undefined : problem)
   app.addHook('onClose', async () => hpke.close())
 }, { name: 'polaris-hpke', dependencies: ['polaris-config', 'polaris-keys'] })

@@ -1,6 +1,7 @@
 /** Where the secrets come from that the HPKE keys of an epoch are made of (docs/keys.md). */
 import { hkdfSync, randomBytes, randomInt } from 'node:crypto'
 import type { EpochSecrets } from './hpke-ring.ts'
+import { newestKey } from './provider.ts'
 import type { KeyProvider } from './provider.ts'
 
 const SECRET_BYTES = 32
@@ -74,10 +75,9 @@ export function derivedSecrets (keys: KeyProvider): EpochSecrets {
     earliest: undefined,
     firstKeyId: 0,
     async secret (epoch) {
-      await keys.ready
-      const [newest] = keys.publicKeys()
-      if (newest === undefined || keys.deriveSecret === undefined) throw new TypeError('This key type does not derive secrets')
-      return keys.deriveSecret(newest.keyId, `${KEYS_INFO} epoch ${epoch}`, SECRET_BYTES)
+      const { keyId } = await newestKey(keys)
+      if (keys.deriveSecret === undefined) throw new TypeError('This key type does not derive secrets')
+      return keys.deriveSecret(keyId, `${KEYS_INFO} epoch ${epoch}`, SECRET_BYTES)
     }
   }
 }

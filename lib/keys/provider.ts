@@ -46,6 +46,19 @@ export interface KeyProvider {
   close (): Promise<void>
 }
 
+/**
+ * The key that clients encrypt to, once there is one. `ready` alone does not tell: it stays rejected where a later
+ * refresh brought the keys.
+ *
+ * @throws what `ready` rejects with
+ */
+export async function newestKey (keys: KeyProvider): Promise<PublishedKey> {
+  if (keys.publicKeys().length === 0) await keys.ready
+  const [newest] = keys.publicKeys()
+  if (newest === undefined) throw new KeysBusyError()
+  return newest
+}
+
 /** What was sent cannot be opened with this key. The cause, if any, is for tests: it is not logged and not sent. */
 export class UnwrapError extends Error {
   override readonly name = 'UnwrapError'

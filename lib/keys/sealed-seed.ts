@@ -6,8 +6,9 @@
  *     file = JSON {"keyId": id of the RSA key, "seed": base64 of RSA-OAEP-256(seed)}
  */
 import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
-import { link, open, readFile, rm } from 'node:fs/promises'
-import { UnwrapError } from './provider.ts'
+import { link, open, rm } from 'node:fs/promises'
+import { decodeBase64 } from '../protocols/base64.ts'
+import { UnwrapError, newestKey } from './provider.ts'
 import type { KeyProvider } from './provider.ts'
 
 const SEED_BYTES = 32
@@ -21,13 +22,22 @@ export class SealedSeedError extends Error {
 
 /** @throws {SealedSeedError} the file cannot be used  @throws {KeysBusyError}  @throws the file system's errors */
 export async function openSealedSeed (path: string, keys: KeyProvider): Promise<Uint8Array> {
-  await keys.ready
-  return unseal(await read(path) ?? await create(path, keys), keys)
+  const { keyId, pem } = await newestKey(keys)
+  return unseal(await read(path) ?? await create(path, keyId, pem), keys)
 }
 
+/** Undefined where there is no file. One octet more than a file may have shows that there are too many. */
 async function read (path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path)
+    await using file = await open(path, 'r')
+    const content = Buffer.alloc(MAX_FILE_BYTES + 1)
+    let length = 0
+    while (length < content.length) {
+      const { bytesRead } = await file.read(content, length, content.length - length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return content.subarray(0, length)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
@@ -35,17 +45,15 @@ async function read (path: string): Promise<Buffer | undefined> {
 }
 
 /** Atomic, first writer wins: the file appears complete or not at all, and whose it is does not matter. */
-async function create (path: string, keys: KeyProvider): Promise<Buffer> {
-  const [newest] = keys.publicKeys()
-  if (newest === undefined) throw new SealedSeedError('There is no key to seal the seed to')
+async function create (path: string, keyId: string, pem: string): Promise<Buffer> {
   const seed = randomBytes(SEED_BYTES)
-  const sealed = publicEncrypt({ key: createPublicKey(newest.pem), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, seed)
+  const sealed = publicEncrypt({ key: createPublicKey(pem), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, seed)
   seed.fill(0)
 
   const temporary = `${path}.${randomBytes(8).toString('hex')}`
   const file = await open(temporary, 'wx', 0o600)
   try {
-    await file.writeFile(JSON.stringify({ keyId: newest.keyId, seed: sealed.toString('base64') }) + '\n')
+    await file.writeFile(JSON.stringify({ keyId, seed: sealed.toString('base64') }) + '\n')
     await file.sync()
   } finally {
     await file.close()
@@ -57,7 +65,9 @@ async function create (path: string, keys: KeyProvider): Promise<Buffer> {
   } finally {
     await rm(temporary, { force: true })
   }
-  return readFile(path)
+  const content = await read(path)
+  if (content === undefined) throw new SealedSeedError('The seed file was removed while it was made')
+  return content
 }
 
 async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> {
@@ -75,7 +85,7 @@ async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> 
   }
 }
 
-function parse (content: Buffer): { keyId: string, seed: Buffer } {
+function parse (content: Buffer): { keyId: string, seed: Uint8Array } {
   let value: { keyId?: unknown, seed?: unknown } | null = null
   if (content.length <= MAX_FILE_BYTES) {
     try {
@@ -84,6 +94,7 @@ function parse (content: Buffer): { keyId: string, seed: Buffer } {
       value = null
     }
   }
-  if (typeof value?.keyId !== 'string' || typeof value.seed !== 'string') throw new SealedSeedError('The seed file is not one: remove it')
-  return { keyId: value.keyId, seed: Buffer.from(value.seed, 'base64') }
+  const seed = typeof value?.seed === 'string' ? decodeBase64(value.seed) : undefined
+  if (typeof value?.keyId !== 'string' || seed === undefined) throw new SealedSeedError('The seed file is not one: remove it')
+  return { keyId: value.keyId, seed }
 }

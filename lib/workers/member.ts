@@ -20,8 +20,12 @@ type Waiting<T> = Map<number, (answer: T) => void>
 
 type Start = Extract<ToWorker, { type: 'start' }>
 
-/** Joins the primary that started this process. */
-export async function joinPrimary (): Promise<Member> {
+/**
+ * Joins the primary that started this process. Should the primary be gone, Node ends this process at once.
+ *
+ * @param stop called when the primary wants this process to end with grace
+ */
+export async function joinPrimary (stop: () => void): Promise<Member> {
   let keys: readonly PublishedKey[] = []
   let status: KeyStatus = { ready: false, reason: 'asking the primary' }
   let replayProblem: string | undefined
@@ -36,8 +40,8 @@ export async function joinPrimary (): Promise<Member> {
     switch (message.type) {
       case 'start':
         return start(message)
-      case 'keys':
-        ({ keys, status } = message)
+      case 'state':
+        ({ keys, status, replayProblem } = message)
         if (status.ready) becomeReady()
         return
       case 'unwrapped':
@@ -45,12 +49,11 @@ export async function joinPrimary (): Promise<Member> {
       case 'derived':
         return settle(derivations, message.id, message.secret)
       case 'admitted':
-        replayProblem = message.problem
         return replay.answered(message.id, message.results)
+      case 'stop':
+        return stop()
     }
   })
-  // Without the primary there are no keys: whoever is in charge starts all anew.
-  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
   ask({ type: 'hello' })
   const { ratchet, remote, derives } = await started
 
@@ -70,7 +73,7 @@ export async function joinPrimary (): Promise<Member> {
     ...derives && {
       async deriveSecret (keyId: string, info: string, length: number) {
         const secret = await answerTo(derivations, id => ask({ type: 'derive', id, keyId, info, length }))
-        if (secret === undefined) throw new TypeError('This key type does not derive secrets')
+        if (secret === undefined) throw new Error('The primary could not derive the secret')
         return Uint8Array.from(secret)
       }
     }

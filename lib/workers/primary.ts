@@ -4,6 +4,7 @@ import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import type { Config } from '../config.ts'
 import { describeError } from '../describe-error.ts'
+import { rememberFor } from '../exchanges/ohttp.ts'
 import type { Ratchet } from '../keys/epoch-secrets.ts'
 import { keyProviderFrom } from '../keys/from-config.ts'
 import { instanceRatchet } from '../keys/hpke-from-config.ts'
@@ -29,8 +30,9 @@ export interface Primary {
 export async function startPrimary (config: Config, count: number, log: KeyLog): Promise<Primary> {
   const keys = await keyProviderFrom(config, log)
   const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
-  const replays = createMemoryReplayStore({ remember: 2 * config.replayWindow, capacity: config.replayCapacity })
+  const replays = createMemoryReplayStore({ remember: rememberFor(config.replayWindow), capacity: config.replayCapacity })
   let stopping = false
+  let served = false
 
   cluster.setupPrimary({ serialization: 'advanced' })
   const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message) }
@@ -39,8 +41,14 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   function start (): void {
     const worker = cluster.fork()
     worker.on('message', (message: ToPrimary) => { answer(worker, message).catch(failed) })
-    worker.on('exit', (code, signal) => {
+    worker.once('listening', () => { served = true })
+    worker.once('exit', (code, signal) => {
       if (stopping) return
+      // What keeps the first ones from serving, such as an address that is taken, will keep all that follow.
+      if (!served && signal === null) {
+        stopping = true
+        throw new Error('No worker could begin to serve')
+      }
       log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
       setTimeout(() => { if (!stopping) start() }, RESTART_MS)
     })
@@ -50,13 +58,13 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
     switch (message.type) {
       case 'hello':
         tell(worker, { type: 'start', ratchet: ratchet && stateFor(ratchet, config), remote: keys.remote, derives: keys.deriveSecret !== undefined })
-        return tell(worker, keysMessage(keys))
+        return tell(worker, state())
       case 'unwrap':
         return tell(worker, { type: 'unwrapped', id: message.id, result: await unwrap(keys, message.keyId, message.wrapped) })
       case 'derive':
-        return tell(worker, { type: 'derived', id: message.id, secret: await keys.deriveSecret?.(message.keyId, message.info, message.length) })
+        return tell(worker, { type: 'derived', id: message.id, secret: await derive(keys, message.keyId, message.info, message.length) })
       case 'admit':
-        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests), problem: replays.problem() })
+        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests) })
     }
   }
 
@@ -64,12 +72,18 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
     log.error({ err: describeError(error) }, 'a worker could not be answered')
   }
 
+  function state (): ToWorker {
+    return { type: 'state', keys: keys.publicKeys(), status: keys.status(), replayProblem: replays.problem() }
+  }
+
+  keys.ready.catch(error => log.error({ err: describeError(error) }, 'keys failed'))
+
   // Providers do not say when their keys change: what is told is compared.
   let told = ''
   const teller = setInterval(() => {
     // Nor does the primary keep what would make keys again that are gone.
     if (ratchet !== undefined) stateFor(ratchet, config).seed.fill(0)
-    const message = keysMessage(keys)
+    const message = state()
     const now = JSON.stringify(message)
     if (now === told) return
     told = now
@@ -89,8 +103,9 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
       clearInterval(refresher)
       process.off('SIGHUP', refresh)
       await Promise.all(workers().map(async worker => {
+        if (worker.isDead()) return
         const exit = once(worker, 'exit')
-        worker.process.kill('SIGTERM')
+        tell(worker, { type: 'stop' })
         await exit
       }))
       await Promise.all([keys.close(), replays.close()])
@@ -103,15 +118,20 @@ function stateFor (ratchet: Ratchet, { hpkeRotation, hpkeRetirement }: Config) {
   return ratchet.stateAt(Math.max(ratchet.earliest ?? 0, epochAt(Date.now() - hpkeRetirement, hpkeRotation)))
 }
 
-function keysMessage (keys: KeyProvider): ToWorker {
-  return { type: 'keys', keys: keys.publicKeys(), status: keys.status() }
-}
-
 async function unwrap (keys: KeyProvider, keyId: string, wrapped: Uint8Array): Promise<Unwrapped> {
   try {
     return { key: await keys.unwrap(keyId, wrapped) }
   } catch (error) {
     return error instanceof KeysBusyError ? { error: 'busy', retryAfter: error.retryAfter } : { error: 'unwrap' }
+  }
+}
+
+async function derive (keys: KeyProvider, keyId: string, info: string, length: number): Promise<Uint8Array | undefined> {
+  try {
+    return await keys.deriveSecret?.(keyId, info, length)
+  } catch {
+    // Whoever asked is told that there is none, and asks again later.
+    return undefined
   }
 }
 
