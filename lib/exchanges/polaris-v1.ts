@@ -90,11 +90,11 @@ function refusal (error: unknown): unknown {
  * the others follow it.
  */
 function unwrapper (keys: KeyProvider): UnwrapSecrets {
-  const versions = keys.publicKeys()
+  const keyIds = [...keys.publicKeys().map(({ keyId }) => keyId), ...keys.retiring?.() ?? []]
   let chosen: Promise<{ keyId: string, key: Uint8Array }> | undefined
 
   async function choose (wrapped: Uint8Array): Promise<{ keyId: string, key: Uint8Array }> {
-    for (const { keyId } of versions) {
+    for (const keyId of keyIds) {
       try {
         return { keyId, key: await keys.unwrap(keyId, wrapped) }
       } catch (error) {
@@ -106,11 +106,11 @@ function unwrapper (keys: KeyProvider): UnwrapSecrets {
 
   return async function unwrapSecrets (header) {
     const { wrappedKey, wrappedIV, authTag } = parseMessageHeader(header)
-    const [only] = versions
+    const [only] = keyIds
     let key: Uint8Array
     let iv: Uint8Array
-    if (only !== undefined && versions.length === 1) {
-      [key, iv] = await Promise.all([keys.unwrap(only.keyId, wrappedKey), keys.unwrap(only.keyId, wrappedIV)])
+    if (only !== undefined && keyIds.length === 1) {
+      [key, iv] = await Promise.all([keys.unwrap(only, wrappedKey), keys.unwrap(only, wrappedIV)])
     } else if (chosen === undefined) {
       chosen = choose(wrappedKey)
       const { keyId, key: first } = await chosen

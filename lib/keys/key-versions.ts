@@ -150,6 +150,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     ready,
     status: () => status,
     publicKeys: () => keys,
+    retiring: () => [...retired.keys()].reverse(),
     unwrap: async (keyId, wrapped) => lookUp(keyId).unwrap(wrapped),
     ...(!source.remote && {
       async deriveSecret (keyId: string, info: string, length: number) {

@@ -26,6 +26,9 @@ export interface KeyProvider {
   /** Keys to publish, newest first. Empty until ready. */
   publicKeys (): readonly PublishedKey[]
 
+  /** Ids of keys that are not published any more and still unwrap, for clients that hold them. None where absent. */
+  retiring? (): readonly string[]
+
   /**
    * RSA-OAEP-256 (RFC 8017, section 7.1; SHA-256, MGF1-SHA-256, no label) decryption with the key named keyId.
    *

@@ -1,7 +1,7 @@
 /**
  * A seed that replicas share through a file: 32 octets, made inside the TEE, encrypted to the RSA key that all of them
  * can use and nobody else can. The first replica creates the file; all others, and all later starts, adopt it at the
- * price of one unwrap.
+ * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be trusted.
  *
  *     file = JSON {"keyId": id of the RSA key, "seed": base64 of RSA-OAEP-256(seed)}
  */

@@ -27,6 +27,7 @@ type Start = Extract<ToWorker, { type: 'start' }>
  */
 export async function joinPrimary (stop: () => void): Promise<Member> {
   let keys: readonly PublishedKey[] = []
+  let retiring: readonly string[] = []
   let status: KeyStatus = { ready: false, reason: 'asking the primary' }
   let replayProblem: string | undefined
   let nextId = 0
@@ -41,7 +42,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
       case 'start':
         return start(message)
       case 'state':
-        ({ keys, status, replayProblem } = message)
+        ({ keys, retiring, status, replayProblem } = message)
         if (status.ready) becomeReady()
         return
       case 'unwrapped':
@@ -62,6 +63,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     ready,
     status: () => status,
     publicKeys: () => keys,
+    retiring: () => retiring,
     async unwrap (keyId, wrapped) {
       const result = await answerTo(unwraps, id => ask({ type: 'unwrap', id, keyId, wrapped }))
       if ('key' in result) return Uint8Array.from(result.key)

@@ -15,7 +15,7 @@ export const UNKNOWN = 3
 
 export type ToWorker =
   | { readonly type: 'start', readonly ratchet: RatchetState | undefined, readonly remote: boolean, readonly derives: boolean }
-  | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly status: KeyStatus, readonly replayProblem: string | undefined }
+  | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }

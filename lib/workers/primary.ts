@@ -73,7 +73,7 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   }
 
   function state (): ToWorker {
-    return { type: 'state', keys: keys.publicKeys(), status: keys.status(), replayProblem: replays.problem() }
+    return { type: 'state', keys: keys.publicKeys(), retiring: keys.retiring?.() ?? [], status: keys.status(), replayProblem: replays.problem() }
   }
 
   keys.ready.catch(error => log.error({ err: describeError(error) }, 'keys failed'))

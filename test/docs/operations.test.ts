@@ -26,8 +26,9 @@ t.test('every weakness that is warned of', async t => {
   const weak = [
     { enableInputEncryption: false, enableOutputEncryption: true },
     { v1AllowUnboundResponseKey: true },
-    { upstreamTlsVerify: false }
+    { upstreamTlsVerify: false },
+    { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
-  t.ok(weak.length >= 4)
+  t.ok(weak.length >= 5)
   for (const weakness of weak) t.ok(explained.includes(weakness.replace(/ \(.*/, '')), weakness)
 })
