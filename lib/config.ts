@@ -135,8 +135,11 @@ const neededBy: Readonly<Record<string, readonly Setting[]>> = {
   'google-federated': [settings.googleProject, settings.googleLocation, settings.googleKeyRing, settings.googleKey, settings.googleAudience]
 }
 
+/** With two KEMs, the active and the pending epoch included, well below 256 keys. */
+const MAX_RETIRING_EPOCHS = 100
+
 function keyProblems (text: (setting: Setting) => string): string[] {
-  const { keyType, azureVaultMode, azureMaaEndpoint, hpkeSeed, hpkeSeedFile } = settings
+  const { keyType, azureVaultMode, azureMaaEndpoint, hpkeSeed, hpkeSeedFile, hpkeRotation, hpkeRetirement } = settings
   const type = text(keyType)
   const seed = text(hpkeSeed)
   const releases = type === 'azure-key-vault' && text(azureVaultMode) === 'release'
@@ -152,6 +155,11 @@ function keyProblems (text: (setting: Setting) => string): string[] {
   }
   if (seed === 'derived' && (type === 'google-federated' || (type === 'azure-key-vault' && !releases))) {
     problems.push(`${hpkeSeed.env} cannot be derived where the private key is not in memory; sealed can`)
+  }
+  const rotation = parseDuration(text(hpkeRotation))
+  // Key ids have one octet, and those of replicas follow the epoch: of keys that live at one time, each must have its own.
+  if (seed !== 'instance' && rotation > 0 && parseDuration(text(hpkeRetirement)) / rotation > MAX_RETIRING_EPOCHS) {
+    problems.push(`${hpkeRetirement.env} must not be longer than ${MAX_RETIRING_EPOCHS} times ${hpkeRotation.env}`)
   }
   return problems
 }

@@ -134,6 +134,13 @@ t.test('settings from code are checked as those of the environment, which is not
   t.throws(() => configFrom({}), { code: 'ERR_CONFIG' })
 })
 
+t.test('replicas do not keep so many keys that their ids would repeat', async t => {
+  const shared = { ...base, [`${P}KEY_TYPE`]: 'file', [`${P}KEY_FILE`]: '/keys.pem', [`${P}HPKE_SEED`]: 'derived', [`${P}HPKE_ROTATION`]: '10s' }
+  t.ok(loadConfig({ ...shared, [`${P}HPKE_RETIREMENT`]: '1000s' }))
+  t.throws(() => loadConfig({ ...shared, [`${P}HPKE_RETIREMENT`]: '1001s' }), { message: /HPKE_RETIREMENT must not be longer than 100 times/ })
+  t.ok(loadConfig({ ...base, [`${P}HPKE_ROTATION`]: '10s', [`${P}HPKE_RETIREMENT`]: '1d' }), 'an instance stops to rotate before they do')
+})
+
 t.test('an unknown variable is told with the nearest known name, and without its value', async t => {
   const warnings = unknownVariables({ ...base, [`${P}ENABLE_INPUT_ENCRYPTON`]: 'hunter2', PATH: '/bin', PORTS: '1' })
   t.same(warnings, [`${P}ENABLE_INPUT_ENCRYPTON is not a setting; did you mean ${P}ENABLE_INPUT_ENCRYPTION?`])
