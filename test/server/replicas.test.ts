@@ -58,7 +58,7 @@ for (const [name, settings] of Object.entries(shared)) {
   t.test(`${name}: no exchange fails while keys are rotated and each replica is restarted in turn`, async t => {
     const workload = await startWorkload(t)
     const config: ConfigInput = {
-      workloadBaseUrl: workload.url, enableInputEncryption: true, keyType: 'file', hpkeRotation: '1500ms', hpkeRetirement: '6s', ...settings(keyFile(t))
+      workloadBaseUrl: workload.url, enableInputEncryption: true, keyType: 'file', hpkeRotation: '1500ms', hpkeRetirement: '6s', stopDelay: '500ms', ...settings(keyFile(t))
     }
     const start = async () => {
       const replica = await startProxy(t, config)
@@ -99,7 +99,7 @@ for (const [name, settings] of Object.entries(shared)) {
     const restarts = (async () => {
       for (let i = 0; i < 3; i++) {
         await setTimeout(500)
-        // As a load balancer does, which sees that a replica is not ready.
+        // As a load balancer does, which sees that a replica is not ready. What it sent just before, STOP_DELAY is for.
         const [replica] = replicas.splice(0, 1)
         await replica?.close()
         replicas.push(await start())
