@@ -65,7 +65,7 @@ t.test('on Google Cloud, the key is bound to the image, its environment, and pro
 
 t.test('on Azure, the key is bound to the policy of the container group, without debugging', async (t) => {
   const claims = ['x-ms-attestation-type', 'x-ms-compliance-status', 'x-ms-sevsnpvm-hostdata', 'x-ms-sevsnpvm-is-debuggable']
-  const arm = (name: string) => JSON.parse(readFileSync(join(examples, 'arm/confidential-aci', name), 'utf8'))
+  const arm = (name: string) => JSON.parse(readFileSync(join(examples, 'azure-aci', name), 'utf8'))
   const { anyOf: [{ allOf }] } = arm('key.json').variables.releasePolicy
   t.same(allOf.map(({ claim }: { claim: string }) => claim), claims)
   const text = sources('azure').map(({ text }) => text).join('\n')
@@ -79,7 +79,7 @@ t.test('on Azure, the key is bound to the policy of the container group, without
 
 t.test('ARM templates use every parameter they declare, and no other', async (t) => {
   for (const name of ['containers.json', 'key.json']) {
-    const text = readFileSync(join(examples, 'arm/confidential-aci', name), 'utf8')
+    const text = readFileSync(join(examples, 'azure-aci', name), 'utf8')
     const used = new Set([...text.matchAll(/parameters\('(\w+)'\)/g)].map(([, parameter]) => parameter))
     t.same([...used].toSorted(), Object.keys(JSON.parse(text).parameters).toSorted(), name)
   }
