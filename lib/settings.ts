@@ -111,7 +111,7 @@ export const settings = {
   enableCors: { env: `${P}ENABLE_CORS`, group: 'Server', type: 'boolean', default: true, description: 'Answer CORS preflights and add CORS headers.' },
   corsOrigin: { env: `${P}CORS_ORIGIN`, group: 'Server', type: 'string', format: 'cors-origin', default: '*', description: 'Origins that browsers may call from.' },
   workers: { env: `${P}WORKERS`, group: 'Server', type: 'string', format: 'workers', default: '1', description: 'How many processes serve. They share keys and replay protection; limits count for each (docs/operations.md).' },
-  clientIdleTimeout: { env: `${P}CLIENT_IDLE_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '60s', description: 'How long a client may be silent within a request body. Then 408. `0` waits for ever.' },
+  clientIdleTimeout: { env: `${P}CLIENT_IDLE_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '60s', description: 'How long a client may be silent within a request body, then 408; or take nothing of its response, then the connection is closed. `0` waits for ever.' },
   stopDelay: { env: `${P}STOP_DELAY`, group: 'Server', type: 'string', format: 'duration', default: '0s', description: 'How long to go on accepting requests after SIGTERM while `/readyz` already says no, so that a load balancer notices.' },
   stopTimeout: { env: `${P}STOP_TIMEOUT`, group: 'Server', type: 'string', format: 'duration', default: '30s', description: 'How long exchanges in flight may take to finish after SIGTERM.' },
   enableLogging: { env: `${P}ENABLE_LOGGING`, group: 'Server', type: 'boolean', default: true, description: '`false` silences the log.' },
