@@ -221,6 +221,8 @@ for (const chunked of [false, true]) {
       ['status out of range', (await answering('HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
       ['status below 100', (await answering('HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-unreachable'],
       ['control character in a header', (await answering('HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
+      ['more headers than clients read', (await answering(`HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(200)}content-length: 0\r\n\r\n`)).url, 502, 'upstream-invalid'],
+      ['a header longer than clients read', (await answering(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(32 * 1024 + 1)}\r\ncontent-length: 0\r\n\r\n`)).url, 502, 'upstream-invalid'],
       ['headers without end', (await answering(`HTTP/1.1 200 OK\r\n${`x: ${'y'.repeat(1000)}\r\n`.repeat(100)}\r\n`)).url, 502, 'upstream-invalid']
     ]
     for (const [name, workloadBaseUrl, status, code] of cases) {
