@@ -88,11 +88,18 @@ export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: 
   const list = [...pairs]
   const named = connectionOptions(list.flat())
   const headers: string[] = []
+  let cookieAt: number | undefined
   for (const [givenName, value] of list) {
     validate(givenName, value)
     const name = givenName.toLowerCase()
     if (name === 'host' || name === 'accept-encoding' || HOP_BY_HOP.has(name) || own.has(name) || FORWARDING.has(name) || named?.has(name)) continue
+    // HTTP/1.1 knows one Cookie only; Binary HTTP, like HTTP/2, any number (RFC 9292, section 3.6).
+    if (name === 'cookie' && cookieAt !== undefined) {
+      headers[cookieAt] += `; ${value}`
+      continue
+    }
     headers.push(name, value)
+    if (name === 'cookie') cookieAt = headers.length - 1
   }
   headers.push('accept-encoding', 'identity')
   return headers

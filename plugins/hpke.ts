@@ -28,7 +28,11 @@ export default fp<HpkePluginOptions>(async function hpke (app, options) {
     })
   Object.assign(app.polaris, { hpke })
 
-  const tell = () => app.log.info({ keys: hpke.keys().map(({ keyId, kemId, state }) => ({ keyId, kemId, state })) }, 'HPKE keys')
+  const tell = () => {
+    const present = hpke.keys()
+    app.log.info({ keys: present.map(({ keyId, kemId, state }) => ({ keyId, kemId, state })) }, 'HPKE keys')
+    if (config.hpkeRotation > 0 && present.some(({ notAfter }) => notAfter === Infinity)) app.log.warn('HPKE key ids have run out: these keys stay')
+  }
   hpke.onRotation(tell)
   readiness.add('hpke', () => hpke.isReady ? undefined : problem)
   app.addHook('onClose', async () => hpke.close())

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchange.ts'
-import { hasBody, isSystemTarget } from '../lib/exchanges/incoming.ts'
+import { isSystemTarget } from '../lib/exchanges/incoming.ts'
 import { ohttpProtocol } from '../lib/exchanges/ohttp.ts'
 import { responseHeaders } from '../lib/headers.ts'
 import type { ResponseHeaders } from '../lib/headers.ts'
@@ -48,7 +48,7 @@ export default async function proxy (app: FastifyInstance) {
   async function accept (request: FastifyRequest, reply: FastifyReply) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
     attestation.admit(reply.raw)
-    if (config.clientIdleTimeout > 0 && hasBody(request)) expectBody(request, reply)
+    if (config.clientIdleTimeout > 0) expectClient(request, reply)
   }
 
   async function onlyOhttp (request: FastifyRequest) {
@@ -67,17 +67,20 @@ export default async function proxy (app: FastifyInstance) {
     request.raw.headers['content-type'] = 'application/octet-stream'
   }
 
-  /** A client that is silent within its body is told so, and let go. */
-  function expectBody ({ raw }: FastifyRequest, reply: FastifyReply) {
-    raw.setTimeout(config.clientIdleTimeout, () => {
-      // Octets that nobody took yet mean that the workload is slow, not the client.
-      if (raw.complete) return
-      if (raw.readableLength > 0) return raw.setTimeout(config.clientIdleTimeout)
+  /**
+   * A client that is silent within its body is told so, and let go. So is one that takes nothing of its response: it
+   * would keep its connection to the workload from all others.
+   */
+  function expectClient ({ raw }: FastifyRequest, reply: FastifyReply) {
+    const { clientIdleTimeout } = config
+    reply.raw.setTimeout(clientIdleTimeout, () => {
+      if (reply.raw.writableLength > 0) return reply.raw.destroy()
+      // It waits for the workload: for its answer, or for it to take octets that nobody took yet.
+      if (raw.complete || raw.readableLength > 0) return reply.raw.setTimeout(clientIdleTimeout)
       if (reply.sent) raw.destroy()
       else reply.send(new Problem('client-timeout'))
       reply.raw.once('finish', () => raw.destroy())
     })
-    raw.once('end', () => raw.setTimeout(0))
   }
 }
 

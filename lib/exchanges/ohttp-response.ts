@@ -39,12 +39,14 @@ export async function encodeWhole (response: PlainResponse, hold: (bytes: number
 
 /**
  * A response as message/ohttp-chunked-res: the head at once, each piece of the body as it comes, and the proof of the
- * end only where the body ended. Broken off, it ends with an error.
+ * end only where the body ended. Broken off, it ends with an error. A padded response whose length the workload tells
+ * leaves in full chunks, as their lengths are in clear.
  *
  * @throws {Problem} upstream-invalid
  */
 export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Uint8Array> {
-  const writer = valid(() => createResponseWriter(sealer, headOf(response), padTo))
+  const single = padTo > 1 && response.headers['content-length'] !== undefined
+  const writer = valid(() => createResponseWriter(sealer, headOf(response), padTo, single))
   const body = await ready(response)
   if (!(body instanceof Readable)) return writer.whole(Buffer.from(body ?? ''))
 

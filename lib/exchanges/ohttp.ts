@@ -128,7 +128,8 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
 
   function checkDate ({ headers }: RequestHead): void {
     const date = headers.find(([name]) => name === 'date')?.[1]
-    const time = date === undefined ? NaN : Date.parse(date)
+    // The one form that names no zone (RFC 9110, section 5.6.7) is of the same as the others, not of the machine's.
+    const time = date === undefined ? NaN : Date.parse(date.endsWith('GMT') ? date : `${date} GMT`)
     if (!(Math.abs(time - now()) <= replayWindow + DATE_ROUNDING)) throw new Problem('date')
   }
 

@@ -8,6 +8,7 @@ import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
+import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
 import type { ChunkSealer, RequestPiece } from './gateway.ts'
 
@@ -131,26 +132,30 @@ const NOTHING = new Uint8Array()
 
 /**
  * @param padTo the message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all
+ * @param fillChunks nothing leaves before the end but what fills chunks. Their lengths are in clear: of a message that is
+ * padded, they would tell what the padding hides.
  * @throws {BhttpError} the head cannot be written
  */
-export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, padTo = 0): ResponseWriter {
-  let before: Uint8Array = encodeResponseHead(head)
-  let length = 0
+export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, padTo = 0, fillChunks = false): ResponseWriter {
+  let unsent: Uint8Array = encodeResponseHead(head)
+  let length = unsent.length
 
-  /** These parts, with the head in front where it was not sent. */
-  function next (...parts: Uint8Array[]): Buffer {
-    const joined = Buffer.concat([before, ...parts])
-    before = NOTHING
-    length += joined.length
-    return joined
+  /** These parts, with what was not sent in front. */
+  function next (...parts: Uint8Array[]): Uint8Array {
+    for (const part of parts) length += part.length
+    const joined = Buffer.concat([unsent, ...parts])
+    const ready = fillChunks ? joined.length - joined.length % MAX_CHUNK : joined.length
+    unsent = fillChunks ? joined.subarray(ready) : NOTHING
+    return joined.subarray(0, ready)
   }
 
   return {
-    head: () => before.length === 0 ? NOTHING : sealer.seal(next()),
+    head: () => unsent.length === 0 || fillChunks ? NOTHING : sealer.seal(next()),
     // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
     content: (bytes) => bytes.length === 0 ? NOTHING : sealer.seal(next(contentChunkPrefix(bytes.length), bytes)),
     end () {
-      const last = next(encodeEnd())
+      const last = Buffer.concat([unsent, encodeEnd()])
+      length += last.length - unsent.length
       const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
       return sealer.final(Buffer.concat([last], last.length + padding))
     },

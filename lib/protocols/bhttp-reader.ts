@@ -6,7 +6,7 @@
  * to wait for more octets.
  */
 import {
-  BhttpError, DEFAULT_BHTTP_LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed
+  BhttpError, DEFAULT_BHTTP_LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
 } from './bhttp.ts'
 import type { BhttpLimits, Field, RequestHead, ResponseHead } from './bhttp.ts'
 import { ByteQueue } from './byte-queue.ts'
@@ -257,8 +257,4 @@ function * wait (source: Source, length: number): Steps<never, Uint8Array> {
 
 function truncated (): BhttpError {
   return new BhttpError('ERR_BHTTP_TRUNCATED', 'The message ends too early')
-}
-
-function tooLarge (what: string): BhttpError {
-  return new BhttpError('ERR_BHTTP_LIMIT', `${what} is over the limit`)
 }

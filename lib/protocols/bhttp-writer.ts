@@ -1,9 +1,11 @@
 /**
  * Writer of Binary HTTP messages (RFC 9292). Whole messages get known lengths; streams are written in parts: a head and
- * its content, where the length of that is known, otherwise head, content chunks, end. Field names are put in lower case; otherwise what the reader
- * would refuse is refused here.
+ * its content, where the length of that is known, otherwise head, content chunks, end. Field names are put in lower
+ * case; otherwise what the reader would refuse, with its default limits, is refused here.
  */
-import { checkField, checkFinalStatus, checkRequestControl, isInformational, malformed } from './bhttp.ts'
+import {
+  DEFAULT_BHTTP_LIMITS as LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
+} from './bhttp.ts'
 import type { Field, RequestHead, ResponseHead } from './bhttp.ts'
 import { concat, writeLatin1 } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
@@ -86,6 +88,7 @@ export function encodeEnd (trailers: readonly Field[] = []): Bytes {
 function requestControl (framing: number, head: RequestHead): Bytes {
   const { method, scheme, authority, path } = head
   checkRequestControl(method, scheme, authority, path)
+  for (const part of ['method', 'authority', 'path'] as const) if (head[part].length > LIMITS[part]) throw tooLarge(`The ${part}`)
   return concat(encodeVarint(framing), text(method), text(scheme), text(authority), text(path))
 }
 
@@ -105,14 +108,18 @@ function encodeKnown (control: Bytes, headers: readonly Field[], body: BhttpBody
 }
 
 function encodeFields (fields: readonly Field[]): Bytes {
+  if (fields.length > LIMITS.fields) throw tooLarge('The number of fields')
   let size = 0
   const lines = fields.map(([mixedCase, value]) => {
     // Of ASCII only: other letters, some of which would become ASCII, are refused below.
     const name = mixedCase.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
     checkField(name, value)
+    if (name.length > LIMITS.fieldName) throw tooLarge('A field name')
+    if (value.length > LIMITS.fieldValue) throw tooLarge('A field value')
     size += varintLength(name.length) + name.length + varintLength(value.length) + value.length
     return [name, value] as const
   })
+  if (size > LIMITS.fieldSection) throw tooLarge('A field section')
   const section = new Uint8Array(size)
   let offset = 0
   for (const line of lines) {

@@ -23,7 +23,7 @@ export interface ResponseHead {
   readonly headers: readonly Field[]
 }
 
-/** Upper bounds on everything a reader holds in memory. Octets, unless said otherwise. */
+/** Upper bounds on everything a reader holds in memory, which a writer keeps to. Octets, unless said otherwise. */
 export interface BhttpLimits {
   readonly method: number
   readonly authority: number
@@ -78,6 +78,10 @@ const PATH = /^(?:\/[\x21\x22\x24-\x7e]*|\*)$/
 
 export function malformed (message: string): BhttpError {
   return new BhttpError('ERR_BHTTP_MALFORMED', message)
+}
+
+export function tooLarge (what: string): BhttpError {
+  return new BhttpError('ERR_BHTTP_LIMIT', `${what} is over the limit`)
 }
 
 /** @throws {BhttpError} */

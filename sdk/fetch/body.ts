@@ -7,8 +7,11 @@ import { collect, gather } from './streams.ts'
 export type RequestBody =
   /** All of it, in memory. */
   | { readonly bytes: Bytes }
-  /** To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. */
-  | { readonly length: number | undefined, readonly replayable: boolean, open (signal: AbortSignal): ReadableStream<Uint8Array> }
+  /**
+   * To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. Where it never
+   * was called, `discard` tells the source that nobody will.
+   */
+  | { readonly length: number | undefined, readonly replayable: boolean, open (signal: AbortSignal): ReadableStream<Uint8Array>, discard? (reason: unknown): Promise<void> }
 
 /** Smaller ones are held in memory rather than streamed: a request of known length passes every proxy. */
 const STREAM_FROM_BYTES = 1024 * 1024
@@ -49,7 +52,12 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
   const rest = source === undefined ? await gather(checked(body, signal), STREAM_FROM_BYTES) : body
   if (!(rest instanceof ReadableStream)) return { bytes: rest }
   const announced = headers.get('content-length') ?? ''
-  return { length: /^\d+$/.test(announced) ? Number(announced) : undefined, replayable: false, open: signal => checked(rest, signal) }
+  return {
+    length: /^\d+$/.test(announced) ? Number(announced) : undefined,
+    replayable: false,
+    open: signal => checked(rest, signal),
+    async discard (reason) { if (!rest.locked) await rest.cancel(reason) }
+  }
 }
 
 function held (bytes: Bytes | undefined): RequestBody | undefined {

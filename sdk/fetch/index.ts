@@ -60,9 +60,14 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
     const { request, body } = readRequest(input instanceof Request ? input : target.url, init, stream)
     const { method, headers, signal, redirect, integrity } = request
     if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
-    signal.throwIfAborted()
-    const followed = await follow(transport, base, { target, method, headers, body: await body(), signal }, redirect)
-    return toResponse(followed)
+    const content = await body()
+    try {
+      signal.throwIfAborted()
+      return toResponse(await follow(transport, base, { target, method, headers, body: content, signal }, redirect))
+    } catch (error) {
+      if (content !== undefined && 'discard' in content) await content.discard?.(error)
+      throw error
+    }
   }
 }
 

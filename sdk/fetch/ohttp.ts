@@ -38,7 +38,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
       if (!(error instanceof GatewayRefusalError)) throw error
       if (error.code !== 'ERR_POLARIS_KEY_REFUSED') {
         // By chance, another key may have the id of the one that was used: then the gateway cannot tell that it is gone.
-        keys.doubt(key)
+        if (error.code === 'ERR_POLARIS_REFUSED' && error.status === 400) keys.doubt(key)
         throw error
       }
       const renewed = await abortable(keys.renew(key), request.signal)

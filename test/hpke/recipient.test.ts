@@ -1,7 +1,6 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { CipherSuite as CoreSuite, Aes128Gcm, Aes256Gcm, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import * as hpke from 'hpke'
 import { createAead } from '../../lib/hpke/aead.ts'
 import { expand, extract, hmacSha256 } from '../../lib/hpke/hmac.ts'
@@ -10,6 +9,7 @@ import { createRecipientFactory } from '../../lib/hpke/recipient.ts'
 import type { Recipient } from '../../lib/hpke/recipient.ts'
 import { computeNonce } from '../../lib/protocols/nonce.ts'
 import { MLKEM768_X25519_CHACHA20, X25519_AES_128_GCM } from '../fixtures/hpke-vectors.ts'
+import { AEAD_IDS, coreSuite } from '../fixtures/independent-ohttp.ts'
 import { hex, unhex } from '../fixtures/vectors.ts'
 
 const KEMS = new Map([[0x20, hpke.KEM_DHKEM_X25519_HKDF_SHA256], [0x647a, hpke.KEM_MLKEM768_X25519]])
@@ -62,11 +62,11 @@ for (const [kemId, kem] of KEMS) {
   }
 }
 
-for (const [aeadId, aead] of [[1, new Aes128Gcm()], [2, new Aes256Gcm()]] as const) {
+for (const aeadId of AEAD_IDS) {
   t.test(`@hpke/core seals and we open: AEAD ${aeadId}`, async (t) => {
     const ours = generateKemKeyPair(0x20)
     const info = randomBytes(30)
-    const suite = new CoreSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead })
+    const suite = coreSuite(aeadId)
     const recipientPublicKey = await suite.kem.deserializePublicKey(ours.publicKey)
     const sender = await suite.createSenderContext({ recipientPublicKey, info })
     const recipient = createRecipientFactory({ kemId: 0x20, kdfId: 1, aeadId }, info)(ours.decapsulate(new Uint8Array(sender.enc)))

@@ -23,7 +23,8 @@ const { minified, gzipped } = await build(dist)
 t.test('the browser\'s file stands alone', async t => {
   const code = await readFile(join(dist, 'browser.js'), 'utf8')
   t.equal(code.length > 0 && Buffer.byteLength(code), minified)
-  t.ok(gzipped < minified)
+  const kilobytes = (octets: number) => Math.round(octets / 1000)
+  t.match(await readFile(join(dist, 'README.md'), 'utf8'), `one file of ${kilobytes(minified)} KB, ${kilobytes(gzipped)} KB with gzip`, 'the README tells its size')
   t.notMatch(code, /\bBuffer\b|\bprocess\b|\brequire\(|\bnode:|\bimport\b/, 'nothing of Node, nothing imported')
 })
 
@@ -63,12 +64,15 @@ t.test('its types serve those who use them, with the types of Node and with thos
   await symlink(join(root, 'node_modules/@types/node'), join(consumer, 'node_modules/@types/node'))
   await writeFile(join(consumer, 'app.ts'), `
     import axios from 'axios'
-    import { createAxiosRequestInterceptor, createAxiosResponseInterceptor, EphemeralKeyHandler, PolarisSDK } from '@polaris-secure-proxy/sdk'
+    import { createAxiosRequestInterceptor, createAxiosResponseInterceptor, createPolarisFetch, EphemeralKeyHandler, PolarisSDK } from '@polaris-secure-proxy/sdk'
     import type { KeyHandler } from '@polaris-secure-proxy/sdk'
+    import { attestedKeys } from '@polaris-secure-proxy/sdk/attestation'
     const handler: KeyHandler = new EphemeralKeyHandler()
     const polarisSDK = new PolarisSDK(handler)
     axios.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK, fetch }))
     axios.create().interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+    const policy = { version: 1, platforms: { 'sev-snp': { measurements: ['00'] } } } as const
+    export const drop: typeof fetch = createPolarisFetch({ baseURL: 'https://proxy.example', keys: attestedKeys({ policy }) })
     export const octets: Promise<Uint8Array<ArrayBuffer>> = polarisSDK.encrypt('x', await polarisSDK.getPublicKey())
   `)
   await writeFile(join(consumer, 'package.json'), '{ "type": "module" }')

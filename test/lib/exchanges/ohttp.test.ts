@@ -33,8 +33,8 @@ async function gatewayAt (start: number) {
     clock,
     budget,
     /** The request of a client whose clock says this. */
-    make: (date: number, chunked: boolean, content?: Uint8Array) =>
-      encapsulate(key, { ...requestHead('POST', '/'), headers: [['date', new Date(date).toUTCString()]] }, content, { chunked }),
+    make: (date: number | string, chunked: boolean, content?: Uint8Array) =>
+      encapsulate(key, { ...requestHead('POST', '/'), headers: [['date', typeof date === 'string' ? date : new Date(date).toUTCString()]] }, content, { chunked }),
     /** 'opened', or the code of the problem. */
     async open ({ contentType, message }: Encapsulated) {
       const incoming: IncomingRequest = {
@@ -83,6 +83,22 @@ for (const chunked of [false, true]) {
     }
   })
 }
+
+t.test('a Date is in UTC in each of its three forms, wherever the proxy is', async t => {
+  const { TZ } = process.env
+  t.teardown(() => {
+    if (TZ === undefined) delete process.env['TZ']
+    else process.env['TZ'] = TZ
+  })
+  process.env['TZ'] = 'America/New_York'
+  const { make, open } = await gatewayAt(NOON)
+  for (const date of ['Tue, 01 Jan 2030 12:00:00 GMT', 'Tuesday, 01-Jan-30 12:00:00 GMT', 'Tue Jan  1 12:00:00 2030']) {
+    t.equal(await open(await make(date, true)), 'opened', date)
+  }
+  for (const date of ['Tue, 01 Jan 2030 13:00:00 GMT', 'Tue Jan  1 07:00:00 2030', 'GMT', '2030']) {
+    t.equal(await open(await make(date, true)), 'date', date)
+  }
+})
 
 t.test('whatever becomes of a request, what it held of the budget is given back', async t => {
   const { clock, budget, make, open } = await gatewayAt(NOON)

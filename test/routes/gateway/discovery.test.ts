@@ -203,3 +203,15 @@ t.test('browsers on other origins may use the gateway', async t => {
   t.match(preflight.headers.get('access-control-allow-methods'), /POST/)
   t.equal(preflight.headers.get('access-control-allow-headers'), 'content-type')
 })
+
+t.test('the log says when key ids have run out, and rotation with them', async t => {
+  const { url, log } = await startProxy(t, { workloadBaseUrl, hpkeRotation: '10ms', hpkeRetirement: '10ms', hpkePostQuantum: true })
+  const [first] = log.filter(line => line.includes('HPKE key'))
+  t.match(first, '"HPKE keys"')
+  const warned = () => log.filter(line => line.includes('HPKE key ids have run out'))
+  while (warned().length === 0) await new Promise(resolve => { setTimeout(resolve, 50) })
+  const { keyId } = await fetchKey(url)
+  await new Promise(resolve => { setTimeout(resolve, 100) })
+  t.equal((await fetchKey(url)).keyId, keyId)
+  t.equal(warned().length, 1)
+})

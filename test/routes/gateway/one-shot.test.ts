@@ -9,6 +9,7 @@ import { encodeEnd, encodeRequestHead } from '../../../lib/protocols/bhttp-write
 import { createResponseReader } from '../../../lib/protocols/bhttp-reader.ts'
 import { encapsulateRequest } from '../../../lib/protocols/ohttp-client.ts'
 import { REQUEST_MEDIA_TYPE } from '../../../lib/protocols/ohttp.ts'
+import { decodeVarint, varintLengthFrom } from '../../../lib/protocols/varint.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import type { Encapsulated } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
@@ -224,16 +225,51 @@ for (const chunked of [false, true]) {
   })
 }
 
+t.test('the chunks of a padded response tell no more than its padded length, however the workload writes it', async t => {
+  const workload = await startWorkload(t, async (request, response) => {
+    const [, size, pieces] = request.url?.split('/').map(Number) ?? []
+    const body = Buffer.alloc(size ?? 0, 'x')
+    response.sendDate = false
+    response.writeHead(200, { 'content-length': body.length }).flushHeaders()
+    for (let i = 0; i < Number(pieces); i++) {
+      // Each is there by itself before the next is written.
+      await new Promise(resolve => setTimeout(resolve, 5))
+      response.write(body.subarray(Math.floor(i * body.length / Number(pieces)), Math.floor((i + 1) * body.length / Number(pieces))))
+    }
+    response.end()
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, responsePadding: '30000' })
+  const key = await fetchKey(url)
+  for (const sizes of [[1, 100, 1000, 20_000, 29_000], [40_000, 59_000]]) {
+    const seen = new Set<string>()
+    for (const size of sizes) {
+      for (const pieces of [1, 3]) {
+        const request = await encapsulate(key, requestHead('GET', `/${size}/${pieces}`))
+        const octets = Buffer.from(await (await send(url, request)).arrayBuffer())
+        seen.add(chunkLengths(octets.subarray(16)).join())
+        const inner = await request.open(new Response(octets, { headers: { 'content-type': 'message/ohttp-chunked-res' } }))
+        t.ok(inner.body.equals(Buffer.alloc(size, 'x')))
+      }
+    }
+    t.equal(seen.size, 1, [...seen].join(' or '))
+  }
+})
+
 /** Octets of the framing and tags of a chunked message behind its nonce. */
 function chunkOverhead (body: Buffer): number {
-  let overhead = 0
+  return body.length - chunkLengths(body).reduce((sum, length) => sum + length, 0)
+}
+
+/** Octets of plaintext in each chunk behind the nonce, as whoever sees the ciphertext can tell. */
+function chunkLengths (body: Buffer): number[] {
+  const lengths: number[] = []
   for (let at = 0; at < body.length;) {
-    const prefix = 1 << ((body[at] as number) >> 6)
-    let length = (body[at] as number) & 0x3f
-    for (let i = 1; i < prefix; i++) length = length * 256 + (body[at + i] as number)
-    overhead += prefix + 16
-    if (length === 0) break
-    at += prefix + length
+    const prefix = varintLengthFrom(body[at] as number)
+    const length = decodeVarint(body.subarray(at, at + prefix))
+    at += prefix
+    const end = length === 0 ? body.length : at + length
+    lengths.push(end - at - 16)
+    at = end
   }
-  return overhead
+  return lengths
 }

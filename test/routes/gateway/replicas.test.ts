@@ -1,15 +1,18 @@
 /** Two proxies that share a replay store forward each request once between them. */
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { createHpkeRing } from '../../../lib/keys/hpke-ring.ts'
 import { KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
+import { createAuthority } from '../../fixtures/certificates.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { noRedis, startRedis } from '../../fixtures/redis.ts'
-import { startServer, untilReady } from '../../fixtures/process.ts'
+import { freePort, startServer, untilReady } from '../../fixtures/process.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
 const skip = noRedis
@@ -86,6 +89,29 @@ t.test('while the store is down nothing is forwarded and readyz says so; once it
   await untilReady(url)
   t.equal(await attempt(), 200)
   t.equal(workload.received.filter(({ method }) => method === 'POST').length, 3)
+})
+
+t.test('over TLS, with a user and a password, and a CA that Node is told of, the store is used', { skip }, async t => {
+  const folder = t.testdir()
+  const authority = createAuthority()
+  const { keyPem, certPem } = authority.issue(['localhost'])
+  for (const [name, pem] of Object.entries({ key: keyPem, cert: certPem, ca: authority.certPem })) writeFileSync(join(folder, `${name}.pem`), pem)
+  const tlsPort = await freePort()
+  const redis = await startRedis(t, [
+    '--tls-port', String(tlsPort), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'), '--tls-auth-clients', 'no',
+    '--user', 'proxy', 'on', '>secret-word', '~polaris:replay:*', 'resetchannels', '-@all', '+set', '+info', '+select', '+ping', '+client'
+  ])
+  const workload = await startWorkload(t)
+  const { url } = await startServer(t, {
+    POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url,
+    POLARIS_CONTAINER_REPLAY_STORE: `rediss://proxy:secret-word@localhost:${tlsPort}/0`,
+    NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem')
+  })
+  await untilReady(url)
+  const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'))
+  t.equal((await request.open(await send(url, request))).status, 200)
+  t.equal((await send(url, request)).status, 400)
+  t.equal(redis.cli('dbsize').trim(), '1')
 })
 
 t.test('a store that accepts and never answers lets nothing through', async t => {

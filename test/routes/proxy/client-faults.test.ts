@@ -9,6 +9,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { createEphemeralProvider } from '../../../lib/keys/ephemeral.ts'
 import type { KeyProvider } from '../../../lib/keys/provider.ts'
+import { encapsulate, fetchKey, requestHead } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawClient, startRawWorkload, statusOf } from '../../fixtures/raw.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
@@ -209,6 +210,47 @@ t.test('a workload that is slow to answer is not blamed on the client', async t 
   const client = await v1Client(url)
   const response = await fetch(url, { method: 'POST', ...await client.request({ target: '/x', body: 'y' }) })
   t.equal((await client.open(response)).toString(), 'late')
+})
+
+t.test('clients that take nothing of their responses are let go: they keep no connection to the workload from others', async t => {
+  const workload = await startWorkload(t, async (request, response) => {
+    const length = Number(request.url?.slice(1))
+    for (let left = length; left > 0 && !response.destroyed; left -= 65_536) {
+      if (!response.write(Buffer.alloc(Math.min(left, 65_536)))) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    }
+    response.end()
+  })
+  for (const protocol of ['clear', 'ohttp'] as const) {
+    const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, upstreamConnections: 2, clientIdleTimeout: '300ms' })
+    const key = await fetchKey(url)
+    for (let i = 0; i < 2; i++) {
+      const socket = connect(port, '127.0.0.1')
+      t.teardown(() => socket.destroy())
+      if (protocol === 'clear') socket.write(`GET /${2 ** 30} HTTP/1.1\r\nhost: x\r\n\r\n`)
+      else {
+        const { contentType, message } = await encapsulate(key, requestHead('GET', `/${2 ** 30}`))
+        socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ${contentType}\r\ncontent-length: ${message.length}\r\n\r\n`)
+        socket.write(message)
+      }
+    }
+    await setTimeout(100)
+    const response = await fetch(`${url}/1000`, { signal: AbortSignal.timeout(GUARD) })
+    t.equal((await response.arrayBuffer()).byteLength, 1000, protocol)
+    t.notMatch(log.join(''), /"level":50/)
+  }
+})
+
+t.test('a client that reads slowly is served to the end', async t => {
+  const size = 40 * 2 ** 20
+  const workload = await startWorkload(t, (_request, response) => { response.end(Buffer.alloc(size)) })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '400ms' })
+  const { body } = await fetch(url)
+  let got = 0
+  for await (const piece of body ?? []) {
+    // Longer than the timeout altogether, shorter each time.
+    if (Math.floor(got / 2 ** 22) !== Math.floor((got += piece.length) / 2 ** 22)) await setTimeout(150)
+  }
+  t.equal(got, size)
 })
 
 t.test('while 1,000 connections are idle, and 100 more never finish their headers, requests are served', async t => {

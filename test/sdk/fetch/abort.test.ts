@@ -78,6 +78,20 @@ t.test('a source is cancelled, too, where the gateway cannot be reached or refus
   }
 })
 
+t.test('so is one of which nothing was read: aborted before, without keys, or with headers that cannot be sent', async t => {
+  const unreachable: typeof fetch = () => Promise.reject(new TypeError('fetch failed'))
+  for (const [options, init, expected] of [
+    [{}, { signal: AbortSignal.abort(reason) }, reason],
+    [{ fetch: unreachable }, {}, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE' }],
+    [{}, { headers: { 'x-control': 'a\x01b' } }, { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST' }]
+  ] as const) {
+    let cancelled: unknown
+    const body = new ReadableStream<Uint8Array>({ cancel (why) { cancelled = why } })
+    await t.rejects(createPolarisFetch({ baseURL: proxy.url, ...options })('/', { method: 'POST', body, duplex: 'half', ...init }), expected)
+    t.match(cancelled, expected)
+  }
+})
+
 t.test('while a body is read before it is sent', async t => {
   const controller = new AbortController()
   const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })

@@ -143,8 +143,19 @@ t.test('a clock that is off is named, with both times', async t => {
     if (error === undefined) continue
     t.ok(Math.abs(error.clientTime.getTime() - now - hours * 3600_000) < 2000)
     t.ok(Math.abs((error.gatewayTime?.getTime() ?? 0) - now) < 60_000)
-    // Doubting its keys, the client has them fetched with the right clock before the next request.
     await polarisFetch('/')
+  }
+})
+
+t.test('keys are kept through refusals that have nothing to do with them', async t => {
+  for (const [type, status, code] of [
+    ['urn:polaris-secure-proxy:problem:overloaded', 503, 'ERR_POLARIS_REFUSED'],
+    ['urn:polaris-secure-proxy:problem:too-many-requests', 429, 'ERR_POLARIS_REFUSED'],
+    ['https://iana.org/assignments/http-problem-types#date', 400, 'ERR_POLARIS_CLOCK']
+  ] as const) {
+    const { polarisFetch, count } = await gateway(t, () => problem(type, status))
+    for (let i = 0; i < 3; i++) await t.rejects(polarisFetch('/'), { code })
+    t.strictSame(count, { keys: 1, requests: 3 }, 'an overloaded gateway is not asked for keys, too')
   }
 })
 
