@@ -1,6 +1,7 @@
 /** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
 
-const TIMEOUT_MS = 10_000
+/** For each thing that is asked for, as a whole. */
+export const TIMEOUT_MS = 10_000
 
 /** The other side could not be asked, or answered with something unusable. */
 export class AttestationFetchError extends Error {
