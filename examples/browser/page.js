@@ -1,5 +1,4 @@
-/** The page's script: what an application in a browser does. It is bundled by serve.ts, as your own bundler would. */
-import { attestedKeys } from '../../sdk/attestation/index.ts'
+/** The page's script: what an application in a browser does. It is bundled by site.ts, as your own bundler would. */
 import { createPolarisFetch } from '../../sdk/index.ts'
 
 const baseURL = new URL(document.URL).searchParams.get('proxy') ?? ''
@@ -8,7 +7,7 @@ const polarisFetch = createPolarisFetch({ baseURL })
 /** Genuine hardware that runs a program which nobody has: a proxy that is not exactly that gets nothing. */
 const strictFetch = createPolarisFetch({
   baseURL,
-  keys: attestedKeys({ policy: { version: 1, platforms: { 'sev-snp': { measurements: ['00'.repeat(48)] } } } })
+  attestation: { version: 1, platforms: { 'sev-snp': { measurements: ['00'.repeat(48)] } } }
 })
 
 const actions = {

@@ -122,10 +122,13 @@ async function inTime<T> (answer: Promise<T>): Promise<T> {
   return Promise.race([answer, late]).finally(() => clearTimeout(timer))
 }
 
-/** Its types pull in those of Node, which browsers do not have; so it is imported without them. */
+/**
+ * Its types pull in those of Node, which browsers do not have; so it is imported without them. Bundlers are not to look
+ * for what is optional: they would fail where it is absent.
+ */
 async function optionalVerifier (): Promise<TdxVerifier> {
-  const name: string = '@phala/dcap-qvl'
-  const module: { default: TdxVerifier } = await import(name)
+  const name = ['@phala', 'dcap-qvl'].join('/')
+  const module: { default: TdxVerifier } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name)
   return module.default
 }
 

@@ -2,7 +2,6 @@
 import { Command, Option } from 'commander'
 import { parseAttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
-import { attestedKeys } from '../fetch/attested-keys.ts'
 import { createPolarisFetch } from '../fetch/index.ts'
 import { PolarisFetchError } from '../fetch/errors.ts'
 import { readPolicy } from './appraise.ts'
@@ -88,16 +87,16 @@ async function prepare (url: string, options: FetchOptions) {
   if (!METHOD.test(method) || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) throw new UsageError(`not a method that can be sent: ${method}`)
   if (options.data !== undefined && /^(?:GET|HEAD)$/i.test(method)) throw new UsageError(`a ${method} request has no body`)
 
-  const fetchOptions = { baseURL, ...await keysFor(options) }
+  const fetchOptions = { baseURL, ...await proofFor(options) }
   const headers = parseHeaders(options.header)
   const redirect = options.location === true ? 'follow' as const : 'manual' as const
   const upload = options.data === undefined ? {} : await openUpload(options.data, headers, process.stderr)
   return { fetchOptions, request: { method, headers, redirect, ...upload } }
 }
 
-async function keysFor ({ policy, insecure }: FetchOptions) {
+async function proofFor ({ policy, insecure }: FetchOptions) {
   if (policy !== undefined && insecure) throw new UsageError('--policy and --insecure exclude each other')
-  if (policy !== undefined) return { keys: attestedKeys({ policy: parseAttestationPolicy(await readPolicy(policy)) }) }
+  if (policy !== undefined) return { attestation: parseAttestationPolicy(await readPolicy(policy)) }
   if (!insecure) throw new UsageError('give a --policy (see polaris policy init), or say --insecure: whoever is in the middle can then read everything')
   process.stderr.write('polaris: insecure: the proxy did not prove its keys\n')
   return {}
