@@ -156,9 +156,6 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a key set without keys', 'signature', { keySet: {} }],
   ['a key that is not RSA', 'signature', { keySet: { keys: [{ kid: 'one', kty: 'oct', k: 'AAAA' }] } }],
   ['a changed token', 'signature', { token: async () => (await key.sign(genuine())).replace(/\..{4}/, '.eyJh') }],
-  ['an issuer that cannot be asked', 'signature', { options: { fetch: async () => new Response(null, { status: 500 }) } }],
-  ['a discovery document without key set', 'signature', { options: { fetch: async () => Response.json({}) } }],
-  ['a key set over plain http', 'signature', { options: { fetch: async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }) } }],
   ['no evidence', 'evidence', { evidence: [] }],
   ['two tokens', 'evidence', { evidence: [['application/eat+jwt', none], ['application/eat+jwt', none]] }],
   ['evidence that is no token', 'evidence', { token: 'x' }],
@@ -171,6 +168,20 @@ for (const [name, check, scene] of cases) {
     t.notOk(verdict.verified)
     t.ok(asked.every(url => url === DISCOVERY || url === KEYS), 'nobody but the pinned issuer is asked')
     t.notOk(JSON.stringify(verdict.checks).includes('eyJ'), 'no detail holds a token')
+  })
+}
+
+const unanswered: Array<[name: string, fetch: typeof fetch, message: RegExp]> = [
+  ['an issuer that is down', async () => new Response(null, { status: 500 }), /openid-configuration answered 500$/],
+  ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration cannot be asked: ENOTFOUND$/],
+  ['an issuer that does not answer with JSON', async () => new Response('<html>'), /did not answer with JSON$/],
+  ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 octets$/],
+  ['a discovery document without key set', async () => Response.json({}), /names no key set$/],
+  ['a key set over plain http', async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }), /names no key set$/]
+]
+for (const [name, fetch, message] of unanswered) {
+  t.test(`${name}: there is no verdict`, async t => {
+    await t.rejects(appraise({ options: { fetch } }), { code: 'ERR_ATTESTATION_FETCH', message })
   })
 }
 
