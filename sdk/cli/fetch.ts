@@ -4,7 +4,7 @@ import { parseAttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
 import { createPolarisFetch } from '../fetch/index.ts'
 import { PolarisFetchError } from '../fetch/errors.ts'
-import { readPolicy } from './appraise.ts'
+import { parseUrl, readPolicy } from './appraise.ts'
 import { isBrokenPipe, writeResponse } from './output.ts'
 import { COULD_NOT_ASK, HTTP_ERROR, REFUSED, UsageError, VERIFIED } from './status.ts'
 import { openUpload } from './upload.ts'
@@ -78,10 +78,9 @@ async function run (url: string, options: FetchOptions): Promise<void> {
 
 /** Everything that can be wrong with how the command was called, before anything is sent. */
 async function prepare (url: string, options: FetchOptions) {
-  const { origin, protocol } = URL.parse(url) ?? {}
-  if (origin === undefined || !/^https?:$/.test(protocol ?? '')) throw new UsageError(`not an http or https URL: ${url}`)
+  const { origin } = parseUrl(url)
   const baseURL = options.base ?? origin
-  if (!/^https?:$/.test(URL.parse(baseURL)?.protocol ?? '')) throw new UsageError(`not an http or https URL: ${baseURL}`)
+  parseUrl(baseURL)
 
   const { request: method = options.data === undefined ? 'GET' : 'POST' } = options
   if (!METHOD.test(method) || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) throw new UsageError(`not a method that can be sent: ${method}`)
