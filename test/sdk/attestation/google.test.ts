@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto'
 import t from 'tap'
 import { attestationDocument, bindingDigest } from '../../../lib/protocols/attestation.ts'
-import type { TypedValue } from '../../../lib/protocols/attestation.ts'
+import type { AttestedKey, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, GooglePolicy, VerifyOptions } from '../../../sdk/attestation/index.ts'
@@ -54,6 +54,7 @@ function genuine (): Record<string, unknown> {
 }
 
 interface Scene {
+  keys?: AttestedKey[]
   claims?: Record<string, unknown>
   container?: Record<string, unknown>
   token?: string | (() => Promise<string>)
@@ -72,7 +73,7 @@ async function appraise (scene: Scene) {
     tee: 'google-confidential-space',
     nonce,
     cached: false,
-    keys,
+    keys: scene.keys ?? keys,
     evidence: scene.evidence ?? [['application/eat+jwt', token]],
     endorsements: [],
     issuedAt: now
@@ -117,6 +118,7 @@ const debugSpace = { confidential_space: {}, container: { image_digest: IMAGE, e
 const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
   ['no nonce', 'nonce', { options: { nonce: undefined as never } }],
+  ['a swapped key', 'bound', { keys: [{ kind: 'polaris-v1-spki', value: Uint8Array.of(9) }] }],
   ['a token about other keys', 'bound', { claims: { eat_nonce: encodeBase64url(new Uint8Array(32)) } }],
   ['a token with a second nonce', 'bound', { claims: { eat_nonce: [binding, 'somebody-elses'] } }],
   ['a token without nonce', 'bound', { claims: { eat_nonce: undefined } }],
