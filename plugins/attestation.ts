@@ -3,6 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
+import { AttesterError } from '../lib/attestation/attester.ts'
 import type { Attester } from '../lib/attestation/attester.ts'
 import { createAttester } from '../lib/attestation/index.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
@@ -83,6 +84,8 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
       status: () => service.status(),
       admit (response) {
         if (!service.status().open) throw new Problem('not-attested')
+        // It may have closed before this, and does so once only.
+        if (response.destroyed) return
         inFlight.add(response)
         response.once('close', () => inFlight.delete(response))
       }
@@ -104,10 +107,13 @@ function spkiOf (pem: string): Uint8Array<ArrayBuffer> {
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {
   // Verifying takes parsers that nothing else here needs, and loading them takes longer than all the rest of a start.
-  const { parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
+  const { AttestationFetchError, parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
   const policy = parseAttestationPolicy(await readFile(file, 'utf8'))
   return async (document, nonce) => {
-    const { checks } = await verifyAttestation(JSON.stringify(document), policy, { nonce })
+    const { checks } = await verifyAttestation(JSON.stringify(document), policy, { nonce }).catch((cause: unknown) => {
+      // That an issuer is out of reach is no verdict: what was obtained before stays good for its time.
+      throw cause instanceof AttestationFetchError ? new AttesterError(`The evidence cannot be appraised: ${cause.message}`, { cause, transient: true }) : cause
+    })
     return checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
   }
 }

@@ -1,11 +1,11 @@
 /**
  * Makes the package that is published, in sdk/dist: `npm run build -w sdk`.
  *
- *     browser.js   one minified file with everything in it, for pages and bundlers
- *     index.js     for Node, readable; dependencies are imported
- *     attestation.js  verification of evidence, for Node and bundlers
- *     cli.js       the `polaris` command
- *     types/       declarations
+ *     browser.js              one minified file with everything but the next in it, for pages and bundlers
+ *     browser-attestation.js  what verifies evidence; browser.js loads it where attestation is asked for
+ *     index.js, attestation.js  the same for Node, readable; dependencies are imported
+ *     cli.js                  the `polaris` command
+ *     types/                  declarations
  */
 import { execFile } from 'node:child_process'
 import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -15,35 +15,60 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
-import type { BuildOptions } from 'esbuild'
+import type { BuildOptions, Plugin } from 'esbuild'
 
 const sdk = import.meta.dirname
 const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
 
-/** @returns the octets of the browser's file, as they are and compressed */
-export async function build (outdir: string): Promise<{ minified: number, gzipped: number }> {
+const common: BuildOptions = { bundle: true, format: 'esm', charset: 'utf8', logLevel: 'warning' }
+
+export interface Size {
+  readonly minified: number
+  readonly gzipped: number
+}
+
+/** @returns the octets of the browser's files, as they are and compressed */
+export async function build (outdir: string): Promise<Record<'browser' | 'attestation', Size>> {
   await rm(outdir, { recursive: true, force: true })
-  const common: BuildOptions = { entryPoints: [join(sdk, 'index.ts')], bundle: true, format: 'esm', charset: 'utf8', logLevel: 'warning' }
   await Promise.all([
+    buildForBrowsers(outdir),
     bundle({
       ...common,
-      outfile: join(outdir, 'browser.js'),
-      platform: 'browser',
-      target: 'es2022',
-      minify: true,
-      sourcemap: true,
-      define: { 'globalThis.Buffer': 'undefined' }
+      entryPoints: { index: join(sdk, 'index.ts'), attestation: join(sdk, 'attestation/index.ts') },
+      outdir,
+      // What both need is in a file that both import, so that each class is there once.
+      splitting: true,
+      platform: 'neutral',
+      target: 'node20',
+      packages: 'external'
     }),
-    bundle({ ...common, outfile: join(outdir, 'index.js'), platform: 'neutral', target: 'node20', packages: 'external' }),
-    bundle({ ...common, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'attestation.js'), platform: 'neutral', target: 'es2022', packages: 'external' }),
     bundle({ ...common, entryPoints: [join(sdk, 'cli/main.ts')], outfile: join(outdir, 'cli.js'), platform: 'node', target: 'node22', packages: 'external' }),
     declare(join(outdir, 'types'))
   ])
   await writeFile(join(outdir, 'package.json'), JSON.stringify(await manifest(), null, 2) + '\n')
   await copyFile(join(sdk, 'README.md'), join(outdir, 'README.md'))
   await copyFile(join(sdk, '../LICENSE'), join(outdir, 'LICENSE'))
+  return { browser: await sizeOf(join(outdir, 'browser.js')), attestation: await sizeOf(join(outdir, 'browser-attestation.js')) }
+}
 
-  const file = await readFile(join(outdir, 'browser.js'))
+/** Two files, each of which stands alone: a page that asks for no attestation loads the small one only. */
+export async function buildForBrowsers (outdir: string): Promise<void> {
+  const options: BuildOptions = { ...common, platform: 'browser', target: 'es2022', minify: true, sourcemap: true, define: { 'globalThis.Buffer': 'undefined' } }
+  await Promise.all([
+    bundle({ ...options, entryPoints: [join(sdk, 'index.ts')], outfile: join(outdir, 'browser.js'), plugins: [attestationApart] }),
+    bundle({ ...options, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'browser-attestation.js') })
+  ])
+}
+
+const attestationApart: Plugin = {
+  name: 'attestation-apart',
+  setup ({ onResolve }) {
+    onResolve({ filter: /\/attestation\/index\.ts$/ }, ({ kind }) => kind === 'dynamic-import' ? { path: './browser-attestation.js', external: true } : undefined)
+  }
+}
+
+async function sizeOf (path: string): Promise<Size> {
+  const file = await readFile(path)
   return { minified: file.length, gzipped: gzipSync(file, { level: 9 }).length }
 }
 
@@ -67,7 +92,7 @@ async function manifest (): Promise<object> {
     ...common,
     exports: {
       '.': { types: './types/sdk/index.d.ts', browser: './browser.js', default: './index.js' },
-      './attestation': { types: './types/sdk/attestation/index.d.ts', default: './attestation.js' },
+      './attestation': { types: './types/sdk/attestation/index.d.ts', browser: './browser-attestation.js', default: './attestation.js' },
       './package.json': './package.json'
     },
     bin: { polaris: './cli.js' },
@@ -77,6 +102,7 @@ async function manifest (): Promise<object> {
 
 if (import.meta.main) {
   const outdir = fileURLToPath(new URL('dist', import.meta.url))
-  const { minified, gzipped } = await build(outdir)
-  process.stdout.write(`${outdir}: browser.js is ${minified} octets minified, ${gzipped} with gzip\n`)
+  const sizes = await build(outdir)
+  const lines = Object.entries(sizes).map(([name, { minified, gzipped }]) => `${name}: ${minified} octets minified, ${gzipped} with gzip\n`)
+  process.stdout.write(`${outdir}\n${lines.join('')}`)
 }

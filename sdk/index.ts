@@ -1,4 +1,5 @@
 /** Client for Polaris Secure Proxy. */
+export type { AttestationPolicy } from './attestation/policy.ts'
 export { createAxiosRequestInterceptor } from './axios/request.ts'
 export type { CreateAxiosRequestInterceptorParams, HeaderNames } from './axios/request.ts'
 export { createAxiosResponseInterceptor } from './axios/response.ts'
@@ -6,6 +7,7 @@ export type { CreateAxiosResponseInterceptorParams } from './axios/response.ts'
 export { ExchangeError, ProxyError, PublicKeyChangedError, PublicKeyError, ResponseError, StatusError, UnsupportedRequestError } from './errors.ts'
 export { createPolarisFetch } from './fetch/index.ts'
 export type { PolarisFetchOptions } from './fetch/index.ts'
+export type { AttestationOptions } from './fetch/attested-keys.ts'
 export { ClockError, GatewayRefusalError, PolarisFetchError } from './fetch/errors.ts'
 export type { PolarisFetchErrorCode, ProblemDetails } from './fetch/errors.ts'
 export type { KeySource, PostQuantum, ProxyAddress, PublishedKeys, SourceKind } from './fetch/keys.ts'

@@ -1,5 +1,4 @@
 /** The page's script: what an application in a browser does. It is bundled by site.ts, as your own bundler would. */
-import { attestedKeys } from '../../sdk/attestation/index.ts'
 import { createPolarisFetch } from '../../sdk/index.ts'
 
 const baseURL = new URL(document.URL).searchParams.get('proxy')
@@ -9,7 +8,7 @@ const polarisFetch = createPolarisFetch({ baseURL: baseURL ?? '', fetch: watched
 const strictFetch = createPolarisFetch({
   baseURL: baseURL ?? '',
   fetch: watchedFetch,
-  keys: attestedKeys({ policy: { version: 1, platforms: { 'sev-snp': { measurements: ['00'.repeat(48)] } } } })
+  attestation: { version: 1, platforms: { 'sev-snp': { measurements: ['00'.repeat(48)] } } }
 })
 
 const actions = {

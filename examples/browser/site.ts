@@ -1,4 +1,4 @@
-/** Serves the page, and the SDK's file for browsers as the package has it, from an origin of their own. */
+/** Serves the page, bundled with the SDK, from an origin of its own. What verifies evidence is in a file that is loaded where it is needed. */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -14,14 +14,19 @@ export interface Site {
 
 export async function startSite (): Promise<Site> {
   const here = import.meta.dirname
-  const bundle = async (path: string) => {
-    const { outputFiles } = await build({ entryPoints: [join(here, path)], bundle: true, format: 'esm', platform: 'browser', target: 'es2022', external: ['@phala/dcap-qvl'], write: false })
-    return outputFiles[0]!.contents
-  }
+  const { outputFiles } = await build({
+    entryPoints: { page: join(here, 'page.js'), sdk: join(here, '../../sdk/index.ts') },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    outdir: '/',
+    write: false
+  })
   const files = new Map<string, { type: string, content: Uint8Array }>([
     ['/', { type: 'text/html; charset=utf-8', content: await readFile(join(here, 'index.html')) }],
-    ['/page.js', { type: 'text/javascript', content: await bundle('page.js') }],
-    ['/sdk.js', { type: 'text/javascript', content: await bundle('../../sdk/index.ts') }]
+    ...outputFiles.map(({ path, contents }) => [path, { type: 'text/javascript', content: contents }] as const)
   ])
   const server = createServer((request, response) => {
     const file = files.get(new URL(request.url ?? '/', 'http://localhost').pathname)

@@ -27,7 +27,7 @@ export interface AttestationServiceOptions {
   readonly renewal: number
   /** Milliseconds for which requests without a nonce share one document. */
   readonly cache: number
-  /** Most requests to the platform at once; more are turned away. */
+  /** Most nonces that the platform is asked to answer at once; more are turned away. */
   readonly concurrency?: number
   /**
    * Appraises the proxy's own evidence.
@@ -116,10 +116,10 @@ export function createAttestationService (options: AttestationServiceOptions): A
     return current !== undefined && Date.now() < current.issuedAt + cache && Date.now() < current.expiresAt && current.keys === identity(keys())
   }
 
-  /** Asks the platform. */
+  /** Asks the platform. However many clients ask, the proxy's own renewal has its turn. */
   async function issue (nonce: Uint8Array, cached: boolean): Promise<Issued> {
     const covered = keys()
-    if (covered.length === 0 || running >= concurrency || stopping.signal.aborted) throw unavailable()
+    if (covered.length === 0 || (!cached && running >= concurrency) || stopping.signal.aborted) throw unavailable()
     running++
     try {
       const preimage = await bindingPreimage(nonce, covered)
@@ -209,5 +209,5 @@ function identity (keys: readonly AttestedKey[]): string {
 function reasonOf (error: unknown): string {
   const cause = error instanceof AttestationUnavailableError ? error.cause : error
   if (cause instanceof AttesterError) return cause.message
-  return cause === undefined ? 'there are no keys yet, or too many requests' : 'unexpected error'
+  return cause === undefined ? 'there are no keys yet' : 'unexpected error'
 }

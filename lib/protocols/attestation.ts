@@ -68,9 +68,7 @@ export const MEDIA_TYPES = {
   /** One X.509 certificate, DER (RFC 2585). */
   certificate: 'application/pkix-cert',
   /** A COSE_Sign1 object: Azure's endorsement of the utility VM. */
-  cose: 'application/cose; cose-type="cose-sign1"',
-  /** Collateral for a TDX quote, as JSON. */
-  tdxCollateral: 'application/vnd.polaris.tdx-collateral+json'
+  cose: 'application/cose; cose-type="cose-sign1"'
 } as const
 
 /** The document as it travels: JSON. Octets are base64url without padding, times are RFC 3339 in UTC. */

@@ -24,7 +24,7 @@ export interface AttestedKeys {
 }
 
 /**
- * @throws {AttestationFetchError} the proxy cannot be asked, or has no answer now
+ * @throws {AttestationFetchError} the proxy or an issuer cannot be asked, or has no answer now
  * @throws {AttestationDocumentError} the answer is not an attestation document
  * @throws {AttestationPolicyError}
  */

@@ -15,8 +15,9 @@ export async function verifyAzureMaa (context: VerifierContext, policy: AzureMaa
   if (!read) return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
   const { token, claims } = read
   // The issuer claim only chooses among those that the policy pins; it never makes an address.
-  const issuer = policy.issuers.find(pinned => pinned === claims.iss) ?? policy.issuers[0]
-  if (issuer === undefined) return { checks: [check('issuer', false, 'The policy names no issuer')], presented: {} }
+  const issuer = policy.issuers.find(pinned => pinned === claims.iss)
+  const issued = check('issuer', issuer !== undefined, `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`)
+  if (issuer === undefined) return { checks: [issued, skipped('signature', 'Nobody is asked for an unknown issuer\'s keys')], presented: {} }
   const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
   if (signature.outcome === 'failed') return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
 
@@ -26,12 +27,13 @@ export async function verifyAzureMaa (context: VerifierContext, policy: AzureMaa
   return {
     checks: [
       signature,
-      check('issuer', claims.iss === issuer, `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`),
+      issued,
       ...timeChecks(context, claims),
       check('bound', claim(claims, 'x-ms-runtime', 'nonce') === encodeBase64url(context.binding), 'The runtime data holds the binding of nonce and keys'),
       check('attestation-type', claim(claims, 'x-ms-attestation-type') === 'sevsnpvm', `The attestation type is ${show(claim(claims, 'x-ms-attestation-type'))}`),
       check('compliance', claim(claims, 'x-ms-compliance-status') === 'azure-compliant-uvm', `The compliance status is ${show(claim(claims, 'x-ms-compliance-status'))}`),
       check('debug', snp('is-debuggable') === false || policy.allowDebug === true, `Debuggable is ${show(snp('is-debuggable'))}`),
+      check('migration', snp('migration-allowed') !== true, `The guest policy ${snp('migration-allowed') === true ? 'allows' : 'forbids'} a migration agent`),
       check('vmpl', snp('vmpl') === 0, `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`),
       oneOfCheck('host-data', 'The host data', policy.hostData, snp('hostdata')),
       oneOfCheck('measurement', 'The launch measurement', policy.measurements, snp('launchmeasurement')),

@@ -1,6 +1,7 @@
 /** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
 
-const TIMEOUT_MS = 10_000
+/** For each thing that is asked for, as a whole. */
+export const TIMEOUT_MS = 10_000
 
 /** The other side could not be asked, or answered with something unusable. */
 export class AttestationFetchError extends Error {
@@ -20,7 +21,8 @@ export class AttestationFetchError extends Error {
  * @throws {AttestationFetchError}
  */
 export async function fetchOctets (fetcher: typeof fetch, url: string | URL, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const { host } = new URL(url)
+  const { origin, pathname } = new URL(url)
+  const place = origin + pathname
   try {
     const response = await fetcher(url, {
       headers: { accept: 'application/json' },
@@ -31,12 +33,21 @@ export async function fetchOctets (fetcher: typeof fetch, url: string | URL, max
     })
     if (response.status !== 200) {
       await response.body?.cancel()
-      throw new AttestationFetchError(`${host} answered ${response.status}`, { status: response.status })
+      throw new AttestationFetchError(`${place} answered ${response.status}`, { status: response.status })
     }
     return await collect(response, maxBytes)
   } catch (cause) {
-    throw cause instanceof AttestationFetchError ? cause : new AttestationFetchError(`${host} cannot be asked`, { cause })
+    throw cause instanceof AttestationFetchError ? cause : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause)}`, { cause })
   }
+}
+
+/** Node says what was wrong with the connection; browsers keep it to themselves. */
+function reasonOf (error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error'
+  if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
+  const { cause } = error
+  if (!(cause instanceof Error)) return error.message
+  return 'code' in cause ? String(cause.code) : cause.message
 }
 
 /** With a reader, since not every browser can iterate a stream. */
@@ -48,7 +59,7 @@ async function collect (response: Response, maxBytes: number): Promise<Uint8Arra
   for (let part = await reader.read(); part.value; part = await reader.read()) {
     if (length + part.value.length > maxBytes) {
       await reader.cancel()
-      throw new AttestationFetchError(`The answer has more than ${maxBytes} octets`)
+      throw new AttestationFetchError(`${response.url} has more than ${maxBytes} octets`)
     }
     collected.set(part.value, length)
     length += part.value.length
@@ -62,6 +73,6 @@ export async function fetchJson (fetcher: typeof fetch, url: string | URL): Prom
   try {
     return JSON.parse(new TextDecoder().decode(body))
   } catch (cause) {
-    throw new AttestationFetchError(`${new URL(url).host} did not answer with JSON`, { cause })
+    throw new AttestationFetchError(`${url} did not answer with JSON`, { cause })
   }
 }

@@ -65,7 +65,6 @@ export interface TdxPolicy {
   readonly measurements?: readonly TdxMeasurement[]
   /** Left out: UpToDate alone. */
   readonly tcbStatuses?: readonly string[]
-  readonly allowDebug?: boolean
 }
 
 export interface SimulatedPolicy {
@@ -154,8 +153,7 @@ export function parseAttestationPolicy (policy: unknown): AttestationPolicy {
           rtmr2: matching(HASH_384),
           rtmr3: matching(HASH_384)
         })),
-        tcbStatuses: list(text),
-        allowDebug: flag
+        tcbStatuses: list(text)
       }),
       simulated: object({ roots: list(matching(/^[\w-]{43}$/)) })
     })),

@@ -32,6 +32,8 @@ const TCB_EXTENSIONS: Record<keyof SnpTcb, string> = {
   microcode: '1.3.6.1.4.1.3704.1.3.8',
   fmc: '1.3.6.1.4.1.3704.1.3.9'
 }
+/** By the number that reports have: the chip's own key, and the provider's. */
+const KEY_NAMES = ['SEV-VCEK', 'SEV-VLEK']
 const HARDWARE_ID = '1.3.6.1.4.1.3704.1.4'
 
 /** Where each part stands in the 8 octets of a TCB version. */
@@ -51,7 +53,8 @@ export async function verifySevSnp (context: VerifierContext, policy: SnpPolicy)
   } catch (error) {
     return { checks: [check('report', false, `The evidence cannot be read: ${error instanceof Error ? error.message : 'malformed'}`)], presented: {} }
   }
-  const leaf = certificates.find(certificate => !certificate.authority)
+  const leaves = certificates.filter(certificate => !certificate.authority)
+  const leaf = leaves.find(({ commonName }) => commonName === KEY_NAMES[report.signingKey]) ?? leaves[0]
   const intermediate = leaf && certificates.find(({ subject }) => sameOctets(subject, leaf.issuer))
   const root = intermediate && certificates.find(({ subject }) => sameOctets(subject, intermediate.issuer))
   if (!leaf || !intermediate || !root) {
@@ -128,7 +131,7 @@ async function signatureCheck (report: SnpReport, leaf: ParsedCertificate): Prom
 /** The key belongs to this chip in this state of its firmware: a key of an older, broken firmware cannot speak for a newer one. */
 function leafCheck (report: SnpReport, leaf: ParsedCertificate, product: SnpProduct): Check {
   const name = 'certificate-matches-report'
-  const kind = ['SEV-VCEK', 'SEV-VLEK'][report.signingKey]
+  const kind = KEY_NAMES[report.signingKey]
   if (kind === undefined || leaf.commonName !== kind) {
     return check(name, false, `The report names signing key ${report.signingKey}, the certificate is for ${show(leaf.commonName)}`)
   }
@@ -173,14 +176,18 @@ function contentChecks (context: VerifierContext, policy: SnpPolicy, report: Snp
   ]
 }
 
-function tcbOf (report: SnpReport, product: SnpProduct): SnpTcb {
-  return Object.fromEntries(TCB_LAYOUT[product].map(([part, at]) => [part, report.reportedTcb[at]]))
+/**
+ * Part by part, the lower of now and at launch: what firmware with a hole did to a guest at its launch stays done when
+ * the host mends the firmware below it.
+ */
+function tcbOf ({ reportedTcb, launchTcb }: SnpReport, product: SnpProduct): SnpTcb {
+  return Object.fromEntries(TCB_LAYOUT[product].map(([part, at]) => [part, Math.min(reportedTcb[at] ?? 0, launchTcb[at] ?? 0)]))
 }
 
 function tcbCheck (report: SnpReport, product: SnpProduct, minimum: SnpTcb | undefined): Check {
   const tcb = tcbOf(report, product)
   const text = Object.entries(tcb).map(([part, value]) => `${part} ${value}`).join(', ')
-  if (!minimum) return skipped('tcb', `The TCB version is ${text}; the policy accepts any`)
+  if (!minimum) return skipped('tcb', `The TCB version, now and at launch, is at least ${text}; the policy accepts any`)
   const low = (Object.keys(minimum) as Array<keyof SnpTcb>).filter(part => (tcb[part] ?? -1) < (minimum[part] ?? 0))
-  return check('tcb', low.length === 0, `The TCB version is ${text}${low.length > 0 ? `: too low in ${low.join(', ')}` : ''}`)
+  return check('tcb', low.length === 0, `The TCB version, now and at launch, is at least ${text}${low.length > 0 ? `: too low in ${low.join(', ')}` : ''}`)
 }

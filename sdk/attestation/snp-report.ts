@@ -30,6 +30,8 @@ export interface SnpReport {
   readonly hostData: Octets
   /** 8 octets: the TCB version that the signing key was derived for. Their order depends on the product. */
   readonly reportedTcb: Octets
+  /** 8 octets: the TCB version when the guest was launched, in the same order. */
+  readonly launchTcb: Octets
   /** 64 octets; zero where the host masks it. */
   readonly chipId: Octets
   readonly signed: Octets
@@ -55,6 +57,7 @@ export function parseSnpReport (report: Octets): SnpReport {
     measurement: report.subarray(0x90, 0xc0),
     hostData: report.subarray(0xc0, 0xe0),
     reportedTcb: report.subarray(0x180, 0x188),
+    launchTcb: report.subarray(0x1f0, 0x1f8),
     chipId: report.subarray(0x1a0, 0x1e0),
     signed: report.subarray(0, SIGNED_BYTES),
     signature: readSignature(report.subarray(SIGNED_BYTES))

@@ -1,7 +1,7 @@
 /**
  * Appraises a TDX quote, version 4 (Intel, "TDX DCAP Quoting Library API", appendix A.3). The quote's signature, its
  * chain to Intel's root and the TCB status are the work of the optional package @phala/dcap-qvl; what the quote says
- * is compared here.
+ * is compared here, and so is what that package leaves open: who may certify, and whose TDX module it is.
  */
 import { MEDIA_TYPES, reportData } from '../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../lib/protocols/base64url.ts'
@@ -9,8 +9,9 @@ import { check, oneOfCheck, show, skipped } from './checks.ts'
 import type { Check, Findings } from './checks.ts'
 import { hardwareFreshness } from './context.ts'
 import type { VerifierContext } from './context.ts'
+import { TIMEOUT_MS } from './http.ts'
 import type { TdxMeasurement, TdxPolicy } from './policy.ts'
-import { sameOctets, toHex } from './x509.ts'
+import { parseCertificate, sameOctets, toHex } from './x509.ts'
 
 type Octets = Uint8Array<ArrayBuffer>
 
@@ -18,6 +19,10 @@ type Octets = Uint8Array<ArrayBuffer>
 export interface TdxVerifier {
   /** @throws where the quote is not genuine or the collateral is out of date */
   verify (quote: Uint8Array, collateral: never, nowSeconds: number): { readonly status: unknown }
+  /**
+   * From Intel, or from somebody who is trusted as Intel is, but never from the proxy: the library believes revocation
+   * lists without a look at their signatures.
+   */
   getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
 }
 
@@ -26,6 +31,7 @@ const TEE_TYPE_TDX = 0x81
 const BODY_BYTES = 632
 
 interface TdxQuote extends Required<TdxMeasurement> {
+  readonly intelModule: boolean
   readonly debug: boolean
   readonly reportData: Octets
 }
@@ -40,12 +46,13 @@ export async function verifyTdx (context: VerifierContext, policy: TdxPolicy): P
   return {
     checks: [
       ...await quoteChecks(context, policy, octets),
+      check('module', quote.intelModule, `The TDX module is ${quote.intelModule ? 'one of Intel\'s for production' : 'not one of Intel\'s for production'}`),
       check('bound', sameOctets(quote.reportData, reportData(context.binding)), 'The report data is the binding of nonce and keys'),
       hardwareFreshness(context),
-      check('debug', !quote.debug || policy.allowDebug === true, `The trust domain ${quote.debug ? 'can' : 'cannot'} be debugged`),
+      check('debug', !quote.debug, `The trust domain ${quote.debug ? 'can' : 'cannot'} be debugged`),
       measurementCheck(measurement, policy.measurements)
     ],
-    presented: { tdx: { measurements: [measurement], ...quote.debug && { allowDebug: true } } }
+    presented: { tdx: { measurements: [measurement] } }
   }
 }
 
@@ -56,6 +63,8 @@ export function parseTdxQuote (quote: Octets): TdxQuote | undefined {
   if (view.getUint16(0, true) !== 4 || view.getUint32(4, true) !== TEE_TYPE_TDX) return undefined
   const register = (at: number) => toHex(quote.subarray(at, at + 48))
   return {
+    // MRSIGNERSEAM and SEAMATTRIBUTES: both are zero for what Intel signed, but for modules that can be debugged.
+    intelModule: quote.subarray(112, 168).every(octet => octet === 0),
     // TDATTRIBUTES.TUD: any of its eight bits makes the domain untrusted; the lowest is DEBUG.
     debug: quote[168] !== 0,
     mrtd: register(184),
@@ -73,30 +82,53 @@ async function quoteChecks (context: VerifierContext, policy: TdxPolicy, quote: 
   try {
     verifier = context.options.tdxVerifier ?? await optionalVerifier()
   } catch {
-    return [check('quote', false, 'TDX quotes need the package @phala/dcap-qvl, which is not installed'), unknownTcb]
+    return [check('quote', false, 'TDX quotes need the package @phala/dcap-qvl, which is not installed beside the SDK'), unknownTcb]
   }
+  if (!isCertifiedByAuthorities(quote)) return [check('quote', false, 'The quote is certified by a key that may not certify others'), unknownTcb]
   try {
-    const collateral = await collateralFor(context, verifier, quote)
+    const collateral = await inTime(verifier.getCollateralFromPcs(quote))
     const { status } = verifier.verify(quote, collateral as never, Math.floor(context.now.getTime() / 1000))
     return [
       check('quote', true, 'The quote is signed by a key that Intel certifies'),
       oneOfCheck('tcb', 'The TCB status', policy.tcbStatuses ?? ['UpToDate'], statusText(status))
     ]
   } catch (error) {
-    return [check('quote', false, `The quote is not genuine or its collateral is missing: ${show(error instanceof Error ? error.message : 'unknown')}`), unknownTcb]
+    return [check('quote', false, `The quote is not genuine, or its collateral cannot be had: ${show(error instanceof Error ? error.message : 'unknown')}`), unknownTcb]
   }
 }
 
-/** Collateral is signed by Intel and carries its own dates, so it may come from the other side as well. */
-async function collateralFor ({ document }: VerifierContext, verifier: TdxVerifier, quote: Octets): Promise<unknown> {
-  const presented = document.endorsements.find(([type]) => type === MEDIA_TYPES.tdxCollateral)
-  return presented ? JSON.parse(presented[1]) : verifier.getCollateralFromPcs(quote)
+/**
+ * The quote holds the certificate of the platform's key and those of its issuers, in PEM. The library follows the
+ * signatures from one to the next and does not ask whether their keys may certify: without this check, whoever got one
+ * platform's key out, however old that platform, could certify any other.
+ */
+function isCertifiedByAuthorities (quote: Octets): boolean {
+  const text = Array.from(quote, octet => String.fromCharCode(octet)).join('')
+  const [, ...issuers] = [...text.matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----/g)]
+  try {
+    return issuers.every(([, base64 = '']) => parseCertificate(Uint8Array.from(atob(base64), character => character.charCodeAt(0))).authority)
+  } catch {
+    // What cannot be read certifies nobody.
+    return false
+  }
 }
 
-/** Its types pull in those of Node, which browsers do not have; so it is imported without them. */
+/** The library waits for ever. */
+async function inTime<T> (answer: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), TIMEOUT_MS)
+  })
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+}
+
+/**
+ * Its types pull in those of Node, which browsers do not have; so it is imported without them. Bundlers are not to look
+ * for what is optional: they would fail where it is absent.
+ */
 async function optionalVerifier (): Promise<TdxVerifier> {
-  const name: string = '@phala/dcap-qvl'
-  const module: { default: TdxVerifier } = await import(name)
+  const name = ['@phala', 'dcap-qvl'].join('/')
+  const module: { default: TdxVerifier } = await import(/* webpackIgnore: true */ /* @vite-ignore */ name)
   return module.default
 }
 

@@ -7,7 +7,7 @@ import type { JWTPayload } from 'jose'
 import { check, show, skipped } from './checks.ts'
 import type { Check } from './checks.ts'
 import type { VerifierContext } from './context.ts'
-import { fetchJson } from './http.ts'
+import { AttestationFetchError, fetchJson } from './http.ts'
 
 const ALGORITHM = 'RS256'
 
@@ -28,6 +28,7 @@ export function readToken (context: VerifierContext, mediaType: string): { token
  *
  * @param issuer from the policy
  * @param keySetUrl asked for where the options bring no key set of this issuer
+ * @throws {AttestationFetchError} the issuer cannot be asked, which says nothing about the token
  */
 export async function signatureCheck (context: VerifierContext, token: string, issuer: string, keySetUrl: () => Promise<string>): Promise<Check> {
   const name = 'signature'
@@ -40,6 +41,7 @@ export async function signatureCheck (context: VerifierContext, token: string, i
     await compactVerify(token, key, { algorithms: [ALGORITHM] })
     return check(name, true, `Signed by ${issuer}, key ${show(kid)}`)
   } catch (error) {
+    if (error instanceof AttestationFetchError) throw error
     return check(name, false, `Not signed by ${issuer}: ${error instanceof Error ? error.message : 'unknown error'}`)
   }
 }

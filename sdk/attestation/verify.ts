@@ -18,6 +18,7 @@ import { sameOctets } from './x509.ts'
  *
  * @param document as received: JSON text, or its UTF-8 octets
  * @throws {AttestationDocumentError} it is not an attestation document
+ * @throws {AttestationFetchError} an issuer's keys are needed and cannot be had now: there is no verdict
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
 export async function verifyAttestation (document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}): Promise<Verdict> {

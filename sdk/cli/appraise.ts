@@ -24,10 +24,18 @@ export interface AppraiseOptions {
  * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
  */
 export async function appraise (url: string, { policy, development = false }: AppraiseOptions): Promise<Verdict> {
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) throw new UsageError(`not an http or https URL: ${url}`)
+  const { username, password } = parseUrl(url)
+  if (username !== '' || password !== '') throw new UsageError('a URL with credentials cannot be asked: take them out')
   const given = policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))
   const { document, nonce } = await fetchAttestation(url)
   return verifyAttestation(document, given ?? openPolicy(document, development), { nonce })
+}
+
+/** @throws {UsageError} */
+export function parseUrl (text: string): URL {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`not an http or https URL: ${text}`)
+  return url
 }
 
 /** @throws {UsageError} */

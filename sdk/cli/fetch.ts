@@ -2,10 +2,9 @@
 import { Command, Option } from 'commander'
 import { parseAttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
-import { attestedKeys } from '../fetch/attested-keys.ts'
 import { createPolarisFetch } from '../fetch/index.ts'
 import { PolarisFetchError } from '../fetch/errors.ts'
-import { readPolicy } from './appraise.ts'
+import { parseUrl, readPolicy } from './appraise.ts'
 import { isBrokenPipe, writeResponse } from './output.ts'
 import { COULD_NOT_ASK, HTTP_ERROR, REFUSED, UsageError, VERIFIED } from './status.ts'
 import { openUpload } from './upload.ts'
@@ -79,25 +78,24 @@ async function run (url: string, options: FetchOptions): Promise<void> {
 
 /** Everything that can be wrong with how the command was called, before anything is sent. */
 async function prepare (url: string, options: FetchOptions) {
-  const { origin, protocol } = URL.parse(url) ?? {}
-  if (origin === undefined || !/^https?:$/.test(protocol ?? '')) throw new UsageError(`not an http or https URL: ${url}`)
+  const { origin } = parseUrl(url)
   const baseURL = options.base ?? origin
-  if (!/^https?:$/.test(URL.parse(baseURL)?.protocol ?? '')) throw new UsageError(`not an http or https URL: ${baseURL}`)
+  parseUrl(baseURL)
 
   const { request: method = options.data === undefined ? 'GET' : 'POST' } = options
   if (!METHOD.test(method) || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) throw new UsageError(`not a method that can be sent: ${method}`)
   if (options.data !== undefined && /^(?:GET|HEAD)$/i.test(method)) throw new UsageError(`a ${method} request has no body`)
 
-  const fetchOptions = { baseURL, ...await keysFor(options) }
+  const fetchOptions = { baseURL, ...await proofFor(options) }
   const headers = parseHeaders(options.header)
   const redirect = options.location === true ? 'follow' as const : 'manual' as const
   const upload = options.data === undefined ? {} : await openUpload(options.data, headers, process.stderr)
   return { fetchOptions, request: { method, headers, redirect, ...upload } }
 }
 
-async function keysFor ({ policy, insecure }: FetchOptions) {
+async function proofFor ({ policy, insecure }: FetchOptions) {
   if (policy !== undefined && insecure) throw new UsageError('--policy and --insecure exclude each other')
-  if (policy !== undefined) return { keys: attestedKeys({ policy: parseAttestationPolicy(await readPolicy(policy)) }) }
+  if (policy !== undefined) return { attestation: parseAttestationPolicy(await readPolicy(policy)) }
   if (!insecure) throw new UsageError('give a --policy (see polaris policy init), or say --insecure: whoever is in the middle can then read everything')
   process.stderr.write('polaris: insecure: the proxy did not prove its keys\n')
   return {}

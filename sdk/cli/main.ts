@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The `polaris` command. Exit status: 0 verified, 1 refused, 2 could not ask. */
 import { Command, CommanderError } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
 import { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
 import { AttestationError } from '../attestation/attest-keys.ts'
 import { AttestationFetchError } from '../attestation/http.ts'
 import { AttestationPolicyError } from '../attestation/policy.ts'
 import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
+import { isBrokenPipe } from './output.ts'
 import { policyCommand } from './policy.ts'
 import { renderVerdict } from './render.ts'
 import { COULD_NOT_ASK, REFUSED, VERIFIED, UsageError } from './status.ts'
@@ -14,6 +16,7 @@ import { verifyCommand } from './verify.ts'
 
 const program = new Command('polaris')
   .description('Verifies what runs behind a Polaris Secure Proxy, and makes encrypted requests to it.')
+  .version(manifest.version, '--version', 'print the version')
   .addCommand(fetchCommand())
   .addCommand(verifyCommand())
   .addCommand(keysCommand())
@@ -35,6 +38,11 @@ function overrideExit (command: Command): void {
   command.exitOverride()
   command.commands.forEach(overrideExit)
 }
+
+// Whoever reads has had enough. What the exit status says holds all the same.
+process.stdout.on('error', (error: Error) => {
+  if (!isBrokenPipe(error)) throw error
+})
 
 try {
   overrideExit(program)

@@ -1,5 +1,5 @@
 /** Writes a response to standard output or to a file, as it arrives. */
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, rmSync } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { UsageError } from './status.ts'
@@ -12,6 +12,8 @@ export interface OutputOptions {
   readonly body: boolean
 }
 
+const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** @throws what the body errors with; the file is as it was then */
 export async function writeResponse (response: Response, { file, head, body }: OutputOptions): Promise<void> {
   const pieces = read(response, head, body)
@@ -19,12 +21,19 @@ export async function writeResponse (response: Response, { file, head, body }: O
   if (!await isRegular(file)) return toFile(pieces, file)
   // What is not complete must not be taken for the whole.
   const part = `${file}.part`
+  const interrupt = (signal: NodeJS.Signals) => {
+    rmSync(part, { force: true })
+    process.kill(process.pid, signal)
+  }
+  for (const signal of INTERRUPTIONS) process.once(signal, interrupt)
   try {
     await toFile(pieces, part)
     await rename(part, file)
   } catch (error) {
     await rm(part, { force: true })
     throw error
+  } finally {
+    for (const signal of INTERRUPTIONS) process.off(signal, interrupt)
   }
 }
 

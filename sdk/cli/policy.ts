@@ -25,6 +25,10 @@ Examples:
   $ polaris policy init http://localhost:3000 --development
 `)
       .action(init))
+    .addHelpText('after', `
+Examples:
+  $ polaris policy init https://proxy.example.com --output policy.json
+`)
 }
 
 async function init (url: string, { development = false, output }: InitOptions): Promise<void> {
@@ -37,7 +41,9 @@ async function init (url: string, { development = false, output }: InitOptions):
   const policy: AttestationPolicy = { version: 1, ...development && { development }, platforms: verdict.presented }
   if (output === undefined) process.stdout.write(json(policy))
   else await create(output, json(policy))
-  process.stderr.write('polaris: the evidence is genuine, the pins are what it presented: review them before you trust them\n')
+  process.stderr.write(verdict.tee === 'simulated'
+    ? 'polaris: simulated evidence proves nothing: this policy is for development\n'
+    : 'polaris: the evidence is genuine, the pins are what it presented: review them before you trust them\n')
   process.exitCode = VERIFIED
 }
 

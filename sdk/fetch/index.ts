@@ -1,6 +1,9 @@
 /** A drop-in fetch: everything it sends is encrypted to the proxy, and everything it gives back was opened here. */
+import type { AttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
 import type { KeyHandler } from '../key-handler.ts'
+import { attestedKeys } from './attested-keys.ts'
+import type { AttestationOptions } from './attested-keys.ts'
 import { canStreamTo, readRequest } from './body.ts'
 import { cached, chooseKey, fetchKeys } from './keys.ts'
 import type { KeySource, PostQuantum } from './keys.ts'
@@ -20,7 +23,9 @@ export interface PolarisFetchOptions {
   readonly fetch?: typeof globalThis.fetch
   /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
   readonly protocol?: 'ohttp' | 'polaris-v1'
-  /** Where the proxy's keys come from. Default: the proxy, whom nothing but TLS authenticates. See `attestedKeys`. */
+  /** What the proxy has to prove about the keys before anything is encrypted to them. Default: nothing but what TLS does. */
+  readonly attestation?: AttestationPolicy | AttestationOptions
+  /** Where the proxy's keys come from, if neither from itself nor from its attestation. */
   readonly keys?: KeySource
   /** Default: `prefer`. */
   readonly postQuantum?: PostQuantum
@@ -38,9 +43,11 @@ export interface PolarisFetchOptions {
  * It takes what fetch takes, and gives what fetch gives. URLs have to be below baseURL; relative ones are relative to
  * it. Of a request's options, those that concern a browser's own cache, cookies, referrer and CORS have no effect.
  *
- * The fetch throws PolarisFetchError, UnsupportedRequestError, what `keys` throws, or the reason of the signal.
+ * The fetch throws PolarisFetchError, UnsupportedRequestError, what `attestation` or `keys` throws, or the reason of the
+ * signal.
  *
  * @throws {TypeError} an option is wrong
+ * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
 export function createPolarisFetch (options: PolarisFetchOptions): typeof globalThis.fetch {
   const base = parseBase(options.baseURL)
@@ -48,6 +55,7 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
   check('protocol', protocol, ['ohttp', 'polaris-v1'])
   check('postQuantum', options.postQuantum ?? 'prefer', ['prefer', 'require', 'never'])
   if (protocol === 'polaris-v1' && options.postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum')
+  if (options.attestation !== undefined && options.keys !== undefined) throw new TypeError('attestation and keys exclude each other')
   if (!gatewayPath.startsWith('/')) throw new TypeError('gatewayPath must start with a slash')
   const baseURL = base.origin + base.prefix
   const gatewayURL = baseURL + gatewayPath
@@ -71,7 +79,8 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
   }
 }
 
-function createTransport ({ protocol, keys: source, postQuantum = 'prefer', keyHandler }: PolarisFetchOptions, proxy: Parameters<KeySource>[0]): Transport {
+function createTransport ({ protocol, attestation, keys, postQuantum = 'prefer', keyHandler }: PolarisFetchOptions, proxy: Parameters<KeySource>[0]): Transport {
+  const source = attestation === undefined ? keys : attestedKeys(attestation)
   if (protocol === 'polaris-v1') return createV1Transport({ proxy, source, keyHandler })
   const load = source ?? fetchKeys
   return createOhttpTransport({

@@ -108,6 +108,19 @@ t.test('a deployment outside its operator\'s policy serves nothing', async t => 
   await t.rejects(startProxy(t, { workloadBaseUrl: workload.url, attestationPolicyFile: `${folder}/empty.json` }, { attester }), { code: 'ERR_ATTESTATION_POLICY' })
 })
 
+t.test('an issuer that cannot be asked is no verdict about the deployment', async t => {
+  const token = ['{"alg":"RS256","kid":"one"}', '{"exp":4102444800}', 'x'].map(part => Buffer.from(part).toString('base64url')).join('.')
+  const attester: Attester = {
+    type: 'azure-maa',
+    evidence: async () => ({ tee: 'azure-maa', evidence: [['application/jwt', token]], endorsements: [] })
+  }
+  const folder = t.testdir({ 'policy.json': JSON.stringify({ version: 1, platforms: { 'azure-maa': { issuers: ['https://127.0.0.1:9'], hostData: ['00'.repeat(32)] } } }) })
+  const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationPolicyFile: `${folder}/policy.json` }, { attester })
+  const reasons = async () => (await fetch(`${proxy.url}/polaris-container/readyz`)).text()
+  await until(async () => (await reasons()).includes('The evidence cannot be appraised: https://127.0.0.1:9/certs cannot be asked'))
+  t.notMatch(await reasons(), 'refuses')
+})
+
 t.test('attestation cannot be required where there is nothing to attest with', async t => {
   await t.rejects(startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationType: 'none', attestationRequired: true }), { message: /nothing to attest with/ })
 })

@@ -18,14 +18,22 @@ const WEB_GLOBALS = [
 const root = join(import.meta.dirname, '../..')
 const consumer = t.testdir({ node_modules: { '@polaris-secure-proxy': {} } })
 const dist = join(consumer, 'node_modules/@polaris-secure-proxy/sdk')
-const { minified, gzipped } = await build(dist)
+const sizes = await build(dist)
 
-t.test('the browser\'s file stands alone', async t => {
-  const code = await readFile(join(dist, 'browser.js'), 'utf8')
-  t.equal(code.length > 0 && Buffer.byteLength(code), minified)
-  const kilobytes = (octets: number) => Math.round(octets / 1000)
-  t.match(await readFile(join(dist, 'README.md'), 'utf8'), `one file of ${kilobytes(minified)} KB, ${kilobytes(gzipped)} KB with gzip`, 'the README tells its size')
-  t.notMatch(code, /\bBuffer\b|\bprocess\b|\brequire\(|\bnode:|\bimport\b/, 'nothing of Node, nothing imported')
+t.test('the browser\'s files stand alone', async t => {
+  for (const [name, file, imported] of [['browser', 'browser.js', ['import("./browser-attestation.js")']], ['attestation', 'browser-attestation.js', []]] as const) {
+    const code = await readFile(join(dist, file), 'utf8')
+    t.equal(code.length > 0 && Buffer.byteLength(code), sizes[name].minified)
+    t.ok(sizes[name].gzipped < sizes[name].minified)
+    t.notMatch(code, /\bprocess\.|\brequire\(|"node:|\bfrom"/, 'nothing of Node, nothing imported before it runs')
+    t.same(code.match(/\bimport\("[^"]*"\)/g) ?? [], imported)
+  }
+  const readme = (await readFile(join(dist, 'README.md'), 'utf8')).replaceAll('\n', ' ')
+  const told = [...readme.matchAll(/ of (\d+) KB, (\d+) KB with gzip/g)].flatMap(([, minified, gzipped]) => [Number(minified), Number(gzipped)])
+  const found = [sizes.browser, sizes.attestation].flatMap(({ minified, gzipped }) => [minified / 1000, gzipped / 1000])
+  t.equal(told.length, found.length)
+  for (const [i, size] of found.entries()) t.ok(Math.abs(told[i]! - size) < 0.05 * size, `the README tells ${told[i]} KB of ${size}`)
+  t.notMatch(await readFile(join(dist, 'browser.js'), 'utf8'), /\bBuffer\b|sevsnpvm|SEV-VCEK/, 'what verifies evidence is not in the first')
 })
 
 t.test('it runs with only what the web gives, and seals and opens', async t => {
@@ -48,14 +56,20 @@ t.test('it runs with only what the web gives, and seals and opens', async t => {
 t.test('the package holds what it points to, and no sources', async t => {
   const manifest = JSON.parse(await readFile(join(dist, 'package.json'), 'utf8'))
   t.match(manifest, { name: '@polaris-secure-proxy/sdk', type: 'module', license: 'AGPL-3.0-only', scripts: undefined })
-  for (const path of [...Object.values<string>(manifest.exports['.']), 'README.md', 'LICENSE']) t.ok(existsSync(join(dist, path)), path)
+  const exported = ['.', './attestation'].flatMap(name => Object.values<string>(manifest.exports[name]))
+  for (const path of [...exported, manifest.bin.polaris, 'README.md', 'LICENSE']) t.ok(existsSync(join(dist, path)), path)
   const files = (await readdir(dist, { recursive: true })).filter(name => /(?<!\.d)\.ts$/.test(name))
   t.same(files, [])
   for (const name of await readdir(dist, { recursive: true })) {
     if (name.endsWith('.d.ts')) t.notMatch(await readFile(join(dist, name), 'utf8'), /\.ts['"]/, name)
   }
-  const { PolarisSDK } = await import(pathToFileURL(join(dist, 'index.js')).href)
+  const { PolarisSDK, createPolarisFetch } = await import(pathToFileURL(join(dist, 'index.js')).href)
   t.type(PolarisSDK, 'function', 'Node loads it')
+  const { AttestationFetchError, AttestationPolicyError } = await import(pathToFileURL(join(dist, 'attestation.js')).href)
+  const attestation = (policy: object) => createPolarisFetch({ baseURL: 'http://127.0.0.1:9', attestation: policy })
+  t.throws(() => attestation({}), AttestationPolicyError)
+  const error = await attestation({ version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } })('/').catch((error: unknown) => error)
+  t.type(error, AttestationFetchError, 'and what verifies evidence with it, which has the same classes')
 })
 
 t.test('its types serve those who use them, with the types of Node and with those of browsers', async t => {
@@ -65,14 +79,16 @@ t.test('its types serve those who use them, with the types of Node and with thos
   await writeFile(join(consumer, 'app.ts'), `
     import axios from 'axios'
     import { createAxiosRequestInterceptor, createAxiosResponseInterceptor, createPolarisFetch, EphemeralKeyHandler, PolarisSDK } from '@polaris-secure-proxy/sdk'
-    import type { KeyHandler } from '@polaris-secure-proxy/sdk'
-    import { attestedKeys } from '@polaris-secure-proxy/sdk/attestation'
+    import type { AttestationPolicy, KeyHandler } from '@polaris-secure-proxy/sdk'
+    import { AttestationError } from '@polaris-secure-proxy/sdk/attestation'
     const handler: KeyHandler = new EphemeralKeyHandler()
     const polarisSDK = new PolarisSDK(handler)
     axios.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK, fetch }))
     axios.create().interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
-    const policy = { version: 1, platforms: { 'sev-snp': { measurements: ['00'] } } } as const
-    export const drop: typeof fetch = createPolarisFetch({ baseURL: 'https://proxy.example', keys: attestedKeys({ policy }) })
+    const policy: AttestationPolicy = { version: 1, platforms: { 'sev-snp': { measurements: ['00'] } } }
+    const failedChecks = (error: unknown): string[] => error instanceof AttestationError ? error.verdict.checks.map(({ name }) => name) : []
+    const fetches = [policy, { policy, maxAge: 60, keySets: {} }].map(attestation => createPolarisFetch({ baseURL: 'https://proxy.example', attestation }))
+    export const names: Promise<string[]> = fetches[0]!('/').then(() => [], failedChecks)
     export const octets: Promise<Uint8Array<ArrayBuffer>> = polarisSDK.encrypt('x', await polarisSDK.getPublicKey())
   `)
   await writeFile(join(consumer, 'package.json'), '{ "type": "module" }')

@@ -171,6 +171,20 @@ t.test('no more requests than the platform is to bear are made at once', async t
   await t.resolves(service.document(nonce))
 })
 
+t.test('clients that keep the platform busy do not keep the proxy from renewing', async t => {
+  const { service, platform, requests } = scene(t, { concurrency: 2 })
+  await started(service)
+  let release = () => {}
+  platform.held = new Promise(resolve => { release = resolve })
+  const answers = [service.document(nonce), service.document(nonce)]
+  await until(() => requests.length === 3)
+  platform.held = undefined
+  await service.refresh()
+  t.match(service.status(), { state: 'fresh', renewals: 1, failures: 0 })
+  release()
+  await Promise.all(answers)
+})
+
 t.test('own evidence outside the operator\'s policy closes the gate at once', async t => {
   const refusals: string[] = ['image', 'debug']
   const { service } = scene(t, { appraise: async () => refusals })
@@ -179,6 +193,22 @@ t.test('own evidence outside the operator\'s policy closes the gate at once', as
   await t.rejects(service.document(), { code: 'ERR_ATTESTATION_UNAVAILABLE' })
   refusals.length = 0
   await pass(10_000)
+  t.match(service.status(), { state: 'fresh', open: true })
+})
+
+t.test('own evidence that cannot be appraised now is none that was refused: what was there before counts for its time', async t => {
+  let answer: () => Promise<string[]> = async () => []
+  const { service } = scene(t, { appraise: () => answer() })
+  await started(service)
+  answer = async () => { throw new AttesterError('The issuer is away', { transient: true }) }
+  await service.refresh()
+  t.match(service.status(), { state: 'fresh', open: true, failures: 1 })
+  await pass(21 * MINUTE)
+  t.match(service.status(), { state: 'grace', open: true, reason: 'The issuer is away' })
+  await pass(5 * MINUTE)
+  t.match(service.status(), { state: 'failed', open: false })
+  answer = async () => []
+  await pass(MINUTE)
   t.match(service.status(), { state: 'fresh', open: true })
 })
 

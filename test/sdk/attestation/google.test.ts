@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto'
 import t from 'tap'
 import { attestationDocument, bindingDigest } from '../../../lib/protocols/attestation.ts'
-import type { TypedValue } from '../../../lib/protocols/attestation.ts'
+import type { AttestedKey, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, GooglePolicy, VerifyOptions } from '../../../sdk/attestation/index.ts'
@@ -54,6 +54,7 @@ function genuine (): Record<string, unknown> {
 }
 
 interface Scene {
+  keys?: AttestedKey[]
   claims?: Record<string, unknown>
   container?: Record<string, unknown>
   token?: string | (() => Promise<string>)
@@ -72,7 +73,7 @@ async function appraise (scene: Scene) {
     tee: 'google-confidential-space',
     nonce,
     cached: false,
-    keys,
+    keys: scene.keys ?? keys,
     evidence: scene.evidence ?? [['application/eat+jwt', token]],
     endorsements: [],
     issuedAt: now
@@ -117,6 +118,7 @@ const debugSpace = { confidential_space: {}, container: { image_digest: IMAGE, e
 const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
   ['no nonce', 'nonce', { options: { nonce: undefined as never } }],
+  ['a swapped key', 'bound', { keys: [{ kind: 'polaris-v1-spki', value: Uint8Array.of(9) }] }],
   ['a token about other keys', 'bound', { claims: { eat_nonce: encodeBase64url(new Uint8Array(32)) } }],
   ['a token with a second nonce', 'bound', { claims: { eat_nonce: [binding, 'somebody-elses'] } }],
   ['a token without nonce', 'bound', { claims: { eat_nonce: undefined } }],
@@ -156,9 +158,6 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a key set without keys', 'signature', { keySet: {} }],
   ['a key that is not RSA', 'signature', { keySet: { keys: [{ kid: 'one', kty: 'oct', k: 'AAAA' }] } }],
   ['a changed token', 'signature', { token: async () => (await key.sign(genuine())).replace(/\..{4}/, '.eyJh') }],
-  ['an issuer that cannot be asked', 'signature', { options: { fetch: async () => new Response(null, { status: 500 }) } }],
-  ['a discovery document without key set', 'signature', { options: { fetch: async () => Response.json({}) } }],
-  ['a key set over plain http', 'signature', { options: { fetch: async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }) } }],
   ['no evidence', 'evidence', { evidence: [] }],
   ['two tokens', 'evidence', { evidence: [['application/eat+jwt', none], ['application/eat+jwt', none]] }],
   ['evidence that is no token', 'evidence', { token: 'x' }],
@@ -171,6 +170,20 @@ for (const [name, check, scene] of cases) {
     t.notOk(verdict.verified)
     t.ok(asked.every(url => url === DISCOVERY || url === KEYS), 'nobody but the pinned issuer is asked')
     t.notOk(JSON.stringify(verdict.checks).includes('eyJ'), 'no detail holds a token')
+  })
+}
+
+const unanswered: Array<[name: string, fetch: typeof fetch, message: RegExp]> = [
+  ['an issuer that is down', async () => new Response(null, { status: 500 }), /openid-configuration answered 500$/],
+  ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration cannot be asked: ENOTFOUND$/],
+  ['an issuer that does not answer with JSON', async () => new Response('<html>'), /did not answer with JSON$/],
+  ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 octets$/],
+  ['a discovery document without key set', async () => Response.json({}), /names no key set$/],
+  ['a key set over plain http', async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }), /names no key set$/]
+]
+for (const [name, fetch, message] of unanswered) {
+  t.test(`${name}: there is no verdict`, async t => {
+    await t.rejects(appraise({ options: { fetch } }), { code: 'ERR_ATTESTATION_FETCH', message })
   })
 }
 

@@ -3,7 +3,7 @@
 import type { webcrypto } from 'node:crypto'
 import t from 'tap'
 import { attestationDocument, bindingDigest, reportData } from '../../../lib/protocols/attestation.ts'
-import type { TypedValue } from '../../../lib/protocols/attestation.ts'
+import type { AttestedKey, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, SnpPolicy, SnpProduct, VerifyOptions } from '../../../sdk/attestation/index.ts'
@@ -26,7 +26,11 @@ const pins: SnpPolicy = {
   products: ['Milan']
 }
 
+/** Of the group of P-384, little-endian as in a report. */
+const ORDER = Buffer.from('ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973', 'hex').reverse()
+
 interface Scene {
+  keys?: AttestedKey[]
   report?: Partial<ReportShape>
   reportOctets?: (report: Uint8Array<ArrayBuffer>) => void
   leaf?: LeafShape
@@ -47,7 +51,7 @@ async function verdictOf (scene: Scene) {
     tee: 'sev-snp',
     nonce,
     cached: false,
-    keys,
+    keys: scene.keys ?? keys,
     evidence: scene.evidence ?? [['application/vnd.polaris.sev-snp-report', encodeBase64url(report)]],
     endorsements: certificates.map(der => ['application/pkix-cert', encodeBase64url(der)] as const),
     issuedAt: now
@@ -72,8 +76,18 @@ t.test('the policy made of what was presented accepts it again, and nothing else
   t.same(failed(await verdictOf({ policy: presented['sev-snp']!, report: { patches: [[0x90, [0]]] } })), ['measurement'])
 })
 
+/** A report that the provider's key signed, from a host that masks its chip. */
+const provided: Scene = { leaf: { subject: 'SEV-VLEK', chipId: undefined }, report: { patches: [[0x48, [1 << 2]], [0x1a0, new Uint8Array(64)]] } }
+
 t.test('a provider\'s key (VLEK) verifies too', async t => {
-  t.same(failed(await verdictOf({ leaf: { subject: 'SEV-VLEK', chipId: undefined }, report: { patches: [[0x48, [1 << 2]], [0x1a0, new Uint8Array(64)]] } })), [])
+  t.same(failed(await verdictOf(provided)), [])
+})
+
+t.test('where the host gives certificates of both kinds of key, the one that the report names counts', async t => {
+  const vcek = await leafCertificate(chain, { publicKey: other.leafKeys.publicKey })
+  const vlek = await leafCertificate(chain, { publicKey: other.leafKeys.publicKey, subject: 'SEV-VLEK', chipId: undefined })
+  t.same(failed(await verdictOf({ ...provided, certificates: rest => [vcek, ...rest] })), [])
+  t.same(failed(await verdictOf({ certificates: rest => [vlek, ...rest] })), [])
 })
 
 t.test('Turin has its own TCB layout and a chip id of 8 octets', async t => {
@@ -82,7 +96,7 @@ t.test('Turin has its own TCB layout and a chip id of 8 octets', async t => {
     product: 'Turin',
     policy: { products: ['Turin'], minimumTcb: { fmc: 1, bootloader: 2, tee: 3, snp: 4, microcode: 5 } },
     leaf: { tcb: { 9: 1, 1: 2, 2: 3, 3: 4, 8: 5 }, chipId },
-    report: { patches: [[0x180, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1a0, [...chipId, ...new Uint8Array(56)]]] }
+    report: { patches: [[0x180, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1f0, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1a0, [...chipId, ...new Uint8Array(56)]]] }
   }
   t.same(failed(await verdictOf(turin)), [])
   t.same(failed(await verdictOf({ ...turin, product: 'Milan', policy: { products: ['Milan'], minimumTcb: {} } })), ['certificate-matches-report'])
@@ -90,6 +104,7 @@ t.test('Turin has its own TCB layout and a chip id of 8 octets', async t => {
 
 const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
+  ['a swapped key', 'bound', { keys: [{ kind: 'polaris-v1-spki', value: Uint8Array.of(9) }] }],
   ['a report about other keys', 'bound', { report: { reportData: reportData(new Uint8Array(32)) } }],
   ['report data with something after the binding', 'bound', { report: { reportData: Uint8Array.from([...binding, ...new Uint8Array(31), 1]) } }],
   ['another image', 'measurement', { report: { patches: [[0xbf, [0]]] } }],
@@ -98,13 +113,21 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a migration agent allowed', 'migration', { report: { patches: [[0x0a, [3 | 4]]] } }],
   ['a less privileged level', 'vmpl', { report: { patches: [[0x30, [1]]] } }],
   ['an old guest', 'guest-svn', { report: { patches: [[0x04, [4]]] } }],
-  ['old firmware', 'tcb', { policy: { minimumTcb: { microcode: 211 } } }],
+  ...Object.entries({ bootloader: 4, tee: 2, snp: 9, microcode: 211 }).map(([part, least]): [string, string, Scene] =>
+    [`firmware that is old in ${part} alone`, 'tcb', { policy: { minimumTcb: { bootloader: 0, tee: 0, snp: 0, microcode: 0, [part]: least } } }]),
+  ['firmware that was old when the guest was launched', 'tcb', { report: { patches: [[0x1f0, [3, 1, 0, 0, 0, 0, 8, 209]]] } }],
   ['a TCB part that the product does not have', 'tcb', { policy: { minimumTcb: { fmc: 1 } } }],
   ['another product', 'product', { product: 'Genoa' }],
   ['another signature algorithm', 'report', { report: { patches: [[0x34, [2]]] } }],
   ['another signer', 'report-signature', { signer: other.leafKeys.privateKey }],
   ['R of zero', 'report-signature', { reportOctets: report => report.fill(0, 0x2a0, 0x2a0 + 48) }],
   ['S beyond the group order', 'report-signature', { reportOctets: report => report.fill(0xff, 0x2e8, 0x2e8 + 48) }],
+  ['R beyond the group order', 'report-signature', { reportOctets: report => report.fill(0xff, 0x2a0, 0x2a0 + 48) }],
+  ['R of the group order', 'report-signature', { reportOctets: report => report.set(ORDER, 0x2a0) }],
+  ['S of zero', 'report-signature', { reportOctets: report => report.fill(0, 0x2e8, 0x2e8 + 48) }],
+  ['S of the group order', 'report-signature', { reportOctets: report => report.set(ORDER, 0x2e8) }],
+  ['S that overflows into its slot', 'report-signature', { reportOctets: report => { report[0x2e8 + 48] = 1 } }],
+  ['a flipped bit in what nothing else reads', 'report-signature', { reportOctets: report => { report[0x2f]! ^= 1 } }],
   ['R that overflows into its slot', 'report-signature', { reportOctets: report => { report[0x2a0 + 48] = 1 } }],
   ['octets after S', 'report-signature', { reportOctets: report => { report[1183] = 1 } }],
   ['a chain to another root', 'root', { options: { amdRoots: { [other.rootHash]: 'Milan' } } }],

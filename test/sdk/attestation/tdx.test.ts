@@ -1,10 +1,11 @@
 // TDX quotes: the comparison of what a quote says, with the library stood in for, and the library itself refusing.
 import t from 'tap'
 import { attestationDocument, bindingDigest, reportData } from '../../../lib/protocols/attestation.ts'
-import type { TypedValue } from '../../../lib/protocols/attestation.ts'
+import type { AttestedKey, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { TdxPolicy, TdxVerifier, VerifyOptions } from '../../../sdk/attestation/index.ts'
+import { createAuthority } from '../../fixtures/certificates.ts'
 import { failed, outcomeOf } from '../../fixtures/verdict.ts'
 
 const nonce = new Uint8Array(32).fill(9)
@@ -29,7 +30,14 @@ function quote (): Uint8Array<ArrayBuffer> {
   return quote
 }
 
+/** Who certifies quotes: only their form counts here. */
+const root = createAuthority()
+const leaf = root.issue(['platform'])
+
 interface Scene {
+  keys?: AttestedKey[]
+  /** PEM, put after the quote. */
+  chain?: string[]
   patch?: (quote: Uint8Array) => void
   evidence?: TypedValue[]
   endorsements?: TypedValue[]
@@ -40,13 +48,13 @@ interface Scene {
 }
 
 async function appraise (scene: Scene = {}) {
-  const octets = quote()
+  const octets = Uint8Array.from([...quote(), ...Buffer.from((scene.chain ?? [leaf.certPem, root.certPem]).join(''))])
   scene.patch?.(octets)
   const document = await attestationDocument({
     tee: 'tdx',
     nonce,
     cached: false,
-    keys,
+    keys: scene.keys ?? keys,
     evidence: scene.evidence ?? [['application/vnd.polaris.tdx-quote', encodeBase64url(octets)]],
     endorsements: scene.endorsements ?? [],
     issuedAt: now
@@ -65,16 +73,17 @@ t.test('a quote that fits is verified at the given time, with collateral from In
   const { verdict, asked } = await appraise()
   t.same(failed(verdict), [])
   t.ok(verdict.verified)
-  t.same(asked, [[quote(), 'collateral of Intel', now.getTime() / 1000]])
+  t.same(asked.map(([, ...given]) => given), [['collateral of Intel', now.getTime() / 1000]])
   t.same(verdict.presented, { tdx: { measurements: [pins.measurements?.[1]] } })
 })
 
-t.test('collateral that comes with the document is used instead', async t => {
-  const { asked } = await appraise({ endorsements: [['application/vnd.polaris.tdx-collateral+json', '{"tcb_info":"x"}']] })
-  t.same(asked[0]?.[1], { tcb_info: 'x' })
+t.test('collateral that comes with the document is passed over: its revocation lists could be anybody\'s', async t => {
+  const { asked } = await appraise({ endorsements: [['application/vnd.polaris.tdx-collateral+json', '{"root_ca_crl":"","pck_crl":""}']] })
+  t.equal(asked[0]?.[1], 'collateral of Intel')
 })
 
 const cases: Array<[name: string, check: string, scene: Scene]> = [
+  ['a swapped key', 'bound', { keys: [{ kind: 'tls-spki', value: Uint8Array.of(9) }] }],
   ['a quote about other keys', 'bound', { patch: quote => quote.fill(0, 568, 600) }],
   ['report data with something after the binding', 'bound', { patch: quote => { quote[631] = 1 } }],
   ['debugging on', 'debug', { patch: quote => { quote[168] = 1 } }],
@@ -86,7 +95,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['firmware that is out of date, in the library\'s own type', 'tcb', { status: { status: 'OutOfDate' } }],
   ['a signature that does not hold', 'quote', { verifier: { verify: () => { throw new Error('signature') } } }],
   ['collateral that cannot be had', 'quote', { verifier: { getCollateralFromPcs: async () => { throw new Error('network') } } }],
-  ['collateral that is not JSON', 'quote', { endorsements: [['application/vnd.polaris.tdx-collateral+json', '{']] }],
+  ['a certificate below the one that signs quotes', 'quote', { chain: [root.intermediate('below', false).certPem, leaf.certPem, root.certPem] }],
+  ['an issuer that cannot be read', 'quote', { chain: [leaf.certPem, root.certPem.replace(/\n[^]{9}/, '\n!')] }],
+  ['a module that Intel did not sign', 'module', { patch: quote => { quote[112] = 1 } }],
+  ['a module that can be debugged', 'module', { patch: quote => { quote[160] = 1 } }],
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
   ['a quote of version 5', 'evidence', { patch: quote => { quote[0] = 5 } }],
   ['a quote of SGX', 'evidence', { patch: quote => { quote[4] = 0 } }],
@@ -108,7 +120,7 @@ t.test('a policy may accept other states of firmware', async t => {
 
 t.test('the library itself refuses a quote that nobody signed', async t => {
   const document = await attestationDocument({
-    tee: 'tdx', nonce, cached: false, keys, evidence: [['application/vnd.polaris.tdx-quote', encodeBase64url(quote())]], endorsements: [['application/vnd.polaris.tdx-collateral+json', '{}']], issuedAt: now
+    tee: 'tdx', nonce, cached: false, keys, evidence: [['application/vnd.polaris.tdx-quote', encodeBase64url(quote())]], endorsements: [], issuedAt: now
   })
   const verdict = await verifyAttestation(JSON.stringify(document), { version: 1, platforms: { tdx: pins } }, { nonce, now })
   t.same(failed(verdict), ['quote'])

@@ -1,5 +1,6 @@
 // What holds for every platform: nonce, keys, binding, and that simulated evidence is for development alone.
-import { SignJWT, exportJWK, generateKeyPair } from 'jose'
+import { createHmac } from 'node:crypto'
+import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
 import { simulated } from '../../../lib/attestation/simulated.ts'
 import { attestationDocument, bindingPreimage, sha256 } from '../../../lib/protocols/attestation.ts'
@@ -33,14 +34,26 @@ const swapped = { ...second!, value: encodeBase64url(Uint8Array.of(9)), sha256: 
 /** What somebody in the middle would send: consistent in itself, about a key of its own. */
 const forged = await attestationDocument({ ...evidence, nonce, cached: false, keys: [{ kind: 'polaris-v1-spki', value: Uint8Array.of(9) }], issuedAt: new Date() })
 
-/** Simulated evidence with other contents, by another root. */
+/** Another root. */
+const { publicKey, privateKey } = await generateKeyPair('ES256')
+const jwk = await exportJWK(publicKey)
+const seconds = Math.floor(Date.now() / 1000)
+const claimed = { eat_nonce: encodeBase64url(binding), iat: seconds, exp: seconds + 60 }
+const trusting: AttestationPolicy = { version: 1, development: true, platforms: { simulated: { roots: [await calculateJwkThumbprint(jwk)] } } }
+
+/** Simulated evidence with other contents, by that root. */
 async function otherToken (claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<Partial<AttestationDocument>> {
-  const { publicKey, privateKey } = await generateKeyPair('ES256')
-  const seconds = Math.floor(Date.now() / 1000)
-  const token = await new SignJWT({ eat_nonce: encodeBase64url(binding), iat: seconds, exp: seconds + 60, ...claims })
-    .setProtectedHeader({ alg: 'ES256', jwk: await exportJWK(publicKey), ...header })
-    .sign(privateKey)
+  return tokenOf(await new SignJWT({ ...claimed, ...claims }).setProtectedHeader({ alg: 'ES256', jwk, ...header }).sign(privateKey))
+}
+
+function tokenOf (token: string): Partial<AttestationDocument> {
   return { evidence: [['application/vnd.polaris.simulated-evidence+jwt', token]] }
+}
+
+/** HS256 with the root's public key as the secret, or no signature at all. */
+function unsigned (alg: 'HS256' | 'none'): Partial<AttestationDocument> {
+  const signed = [{ alg, jwk }, claimed].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  return tokenOf(`${signed}.${alg === 'none' ? '' : createHmac('sha256', JSON.stringify(jwk)).update(signed).digest('base64url')}`)
 }
 
 const cases: Array<[name: string, check: string[], change: Partial<AttestationDocument>, options?: VerifyOptions, policy?: AttestationPolicy]> = [
@@ -53,7 +66,14 @@ const cases: Array<[name: string, check: string[], change: Partial<AttestationDo
   ['a pre-image that is not the one of nonce and keys', ['binding'], { binding: { ...document.binding, preimage: 'AAAA' } }],
   ['a binding that is not the hash of its pre-image', ['binding'], { binding: { ...document.binding, sha256: first!.sha256 } }],
   ['another root', ['root'], await otherToken({})],
-  ['a signature by another key than the one in the header', ['signature', 'root'], await otherToken({}, { jwk: { kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43) } })],
+  ['a signature by another key than the one in the header', ['signature'], await otherToken({}, { jwk: { kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43) } })],
+  ['alg none', ['signature'], unsigned('none'), {}, trusting],
+  ['the public key taken for a shared secret', ['signature'], unsigned('HS256'), {}, trusting],
+  ['a key that is not one of P-256', ['signature'], await otherToken({}, { jwk: { kty: 'oct', k: 'AAAA' } }), {}, trusting],
+  ['a token that has just expired', ['validity'], await otherToken({ exp: seconds - 61 }), {}, trusting],
+  ['a token that is not yet valid', ['validity'], await otherToken({ nbf: seconds + 600 }), {}, trusting],
+  ['a token from the future', ['freshness'], await otherToken({ iat: seconds + 600, nbf: seconds }), {}, trusting],
+  ['a token for another binding', ['bound'], await otherToken({ eat_nonce: encodeBase64url(new Uint8Array(32)) }), {}, trusting],
   ['no trusted execution environment', ['platform'], { tee: 'none', evidence: [] }],
   ['evidence of another kind than the document says', ['evidence'], { evidence: [['application/eat+jwt', 'x']] }],
   ['simulated evidence under a production policy', ['platform'], {}, {}, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } }],

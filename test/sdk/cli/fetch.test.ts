@@ -122,6 +122,21 @@ t.test('a response that is cut off: 1, and the file is as it was', async t => {
   t.same(readdirSync(folder).filter(name => name.endsWith('.part')), [])
 })
 
+t.test('interrupted: nothing stays behind, and the file is as it was', async t => {
+  const endless = await startWorkload(t, (_request, response) => { response.write('half') })
+  const proxy = await startProxy(t, { ...config, workloadBaseUrl: endless.url }, { attester })
+  const before = readFileSync(file('out'), 'utf8')
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const child = spawn(process.execPath, ['--no-warnings', CLI, 'fetch', proxy.url, ...policy, '-o', file('out')])
+    t.teardown(() => child.kill('SIGKILL'))
+    while (!existsSync(file('out.part'))) await new Promise(resolve => setTimeout(resolve, 20))
+    child.kill(signal)
+    t.same(await once(child, 'close'), [null, signal])
+    t.notOk(existsSync(file('out.part')))
+  }
+  t.equal(readFileSync(file('out'), 'utf8'), before)
+})
+
 t.test('a reader that has had enough is no error', async t => {
   const child = spawn('sh', ['-c', '"$0" "$@" | head -c 1', process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d', `@${file('large')}`])
   let stderr = ''
@@ -144,7 +159,8 @@ const mistakes: [name: string, args: string[], stderr: RegExp][] = [
   ['a missing file', [url, ...policy, '-d', `@${file('missing')}`], /cannot read .*missing: ENOENT/],
   ['a folder', [url, ...policy, '-d', `@${folder}`], /cannot read .*: EISDIR/],
   ['a folder to write to', [url, ...policy, '-o', file('missing/out')], /cannot write .*: ENOENT/],
-  ['nobody at the URL', ['http://127.0.0.1:9', '--insecure'], /^polaris: (?:insecure.*\npolaris: )?\S/]
+  ['nobody at the URL', ['http://127.0.0.1:9', '--insecure'], /^polaris: insecure.*\npolaris: No keys: http:\/\/127\.0\.0\.1:9\/.* cannot be reached/],
+  ['nobody to prove the keys', ['http://127.0.0.1:9', ...policy], /^polaris: http:\/\/127\.0\.0\.1:9\/polaris-container\/attestation cannot be asked: bad port\n$/]
 ]
 t.test('mistakes: 2, and one says why, without secrets', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {

@@ -1,7 +1,10 @@
 // The polaris command, run as a process: what is not a verdict is exit status 2, or help.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { attestingServer, polaris } from '../../fixtures/polaris-cli.ts'
+import { CLI, attestingServer, polaris } from '../../fixtures/polaris-cli.ts'
 import type { AttestingServer } from '../../fixtures/polaris-cli.ts'
 
 t.setTimeout(120_000)
@@ -14,9 +17,9 @@ const folder = t.testdir({
 const file = (name: string) => join(folder, name)
 
 const unanswered: Array<[name: string, answer: AttestingServer['instead'], stderr: RegExp]> = [
-  ['503', { status: 503, body: '' }, /^polaris: 127\.0\.0\.1:\d+ answered 503\n$/],
+  ['503', { status: 503, body: '' }, /^polaris: http:\/\/127\.0\.0\.1:\d+\/polaris-container\/attestation answered 503\n$/],
   ['something else', { status: 200, body: '<html>' }, /^polaris: Not an attestation document: JSON is expected\n$/],
-  ['a redirect', { status: 302, body: '' }, /^polaris: 127\.0\.0\.1:\d+ /]
+  ['a redirect', { status: 302, body: '' }, /^polaris: http:\/\/127\.0\.0\.1:\d+\/polaris-container\/attestation /]
 ]
 for (const [name, answer, stderr] of unanswered) {
   t.test(`a server that answers with ${name}: 2`, async t => {
@@ -36,7 +39,8 @@ const mistakes: Array<[name: string, args: string[], stderr: RegExp]> = [
   ['a missing policy', ['verify', url, '--policy', file('missing.json')], /cannot read the policy .*ENOENT/],
   ['a broken policy', ['verify', url, '--policy', file('broken.json')], /The policy is not JSON/],
   ['a policy that pins nothing', ['verify', url, '--policy', file('pinless.json')], /pins no software/],
-  ['nobody at the URL', ['verify', 'http://127.0.0.1:9'], /127\.0\.0\.1:9 cannot be asked/]
+  ['nobody at the URL', ['verify', 'http://127.0.0.1:9'], /127\.0\.0\.1:9\/polaris-container\/attestation cannot be asked: bad port\n$/],
+  ['credentials in the URL', ['verify', url.replace('//', '//user:secret@')], /^polaris: a URL with credentials cannot be asked: take them out\n$/]
 ]
 t.test('mistakes: 2, and one says why', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {
@@ -45,9 +49,26 @@ t.test('mistakes: 2, and one says why', async t => {
 })
 
 t.test('help has examples, for each command, and is no mistake', async t => {
-  await Promise.all([['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', 'init', '--help'], ['fetch', '--help'], ['help', 'verify']].map(async args => {
+  await Promise.all([['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', '--help'], ['policy', 'init', '--help'], ['fetch', '--help'], ['help', 'verify']].map(async args => {
     const { status, stdout } = await polaris(args)
     t.equal(status, 0, args.join(' '))
     t.match(stdout, /Examples:\n {2}\$ polaris /)
   }))
+})
+
+t.test('--version is the package\'s', async t => {
+  const { version } = JSON.parse(await readFile(new URL('../../../sdk/package.json', import.meta.url), 'utf8'))
+  t.strictSame(await polaris(['--version']), { status: 0, stdout: `${version}\n`, stderr: '' })
+})
+
+t.test('a reader that has had enough of help or a verdict is no error', async t => {
+  for (const args of [['fetch', '--help'], ['verify', url, '--development', '--json']]) {
+    const child = spawn(process.execPath, ['--no-warnings', CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    let stderr = ''
+    child.stderr.on('data', (piece: Buffer) => { stderr += piece.toString() })
+    const [status] = await once(child, 'close') as [number]
+    t.equal(status, 0)
+    t.notMatch(stderr, /EPIPE|at /)
+  }
 })

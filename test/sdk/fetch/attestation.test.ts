@@ -1,10 +1,9 @@
-/** With attested keys, nothing is encrypted to a key that the proxy has not proven. */
+/** With attestation, nothing is encrypted to a key that the proxy has not proven. */
 import { decodeProtectedHeader, calculateJwkThumbprint } from 'jose'
 import t from 'tap'
 import type { Test } from 'tap'
-import { attestedKeys } from '../../../sdk/attestation/index.ts'
-import type { AttestationPolicy } from '../../../sdk/attestation/index.ts'
 import { createPolarisFetch } from '../../../sdk/index.ts'
+import type { AttestationPolicy } from '../../../sdk/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { NodeKeyHandler } from '../../fixtures/sdk-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -32,7 +31,7 @@ t.test('keys that are proven are used, with either protocol', async t => {
       asked.push(new URL(String(input)).pathname)
       return fetch(input, init)
     }
-    const polarisFetch = createPolarisFetch({ baseURL: url, keys: attestedKeys({ policy }), fetch: underlying, ...options })
+    const polarisFetch = createPolarisFetch({ baseURL: url, attestation: policy, fetch: underlying, ...options })
     for (let i = 0; i < 2; i++) t.equal((await polarisFetch('/', { method: 'POST', body: 'x' })).status, 200)
     t.equal(asked.filter(path => path === '/polaris-container/attestation').length, 1, 'one proof counts for a while')
     t.equal(asked.length, 3, 'and nothing is asked that nobody vouches for')
@@ -49,17 +48,25 @@ t.test('what is not proven gets nothing', async t => {
     return fetch(input, init)
   }
   for (const [baseURL, accepted, expected] of [
-    [other.url, policy, { name: 'AttestationError', code: 'ERR_ATTESTATION', message: /root/ }],
+    [other.url, policy, { name: 'AttestationError', code: 'ERR_ATTESTATION', message: /^Attestation failed: root \(/ }],
     [unattested, policy, { code: 'ERR_ATTESTATION' }],
     [workload.url, policy, { code: 'ERR_ATTESTATION_DOCUMENT' }],
     ['http://127.0.0.1:9', policy, { code: 'ERR_ATTESTATION_FETCH' }],
     [url, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } } satisfies AttestationPolicy, { code: 'ERR_ATTESTATION' }]
   ] as const) {
-    const polarisFetch = createPolarisFetch({ baseURL, keys: attestedKeys({ policy: accepted }), fetch: underlying })
+    const polarisFetch = createPolarisFetch({ baseURL, attestation: accepted, fetch: underlying })
     for (let i = 0; i < 2; i++) await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), expected)
   }
   t.strictSame(posts, [])
-  t.throws(() => attestedKeys({ policy: { version: 1, platforms: { 'sev-snp': {} } } }), { code: 'ERR_ATTESTATION_POLICY' }, 'a policy that pins nothing is refused at once')
+})
+
+t.test('a policy that pins nothing, and keys of two sources, are refused at once', async t => {
+  const baseURL = 'http://proxy.example'
+  const pinless: AttestationPolicy = { version: 1, platforms: { 'sev-snp': {} } }
+  for (const attestation of [pinless, { policy: pinless }]) t.throws(() => createPolarisFetch({ baseURL, attestation }), { code: 'ERR_ATTESTATION_POLICY', message: /pins no software/ })
+  t.throws(() => createPolarisFetch({ baseURL, attestation: { version: 1, plattforms: {} } as never }), { code: 'ERR_ATTESTATION_POLICY', message: /plattforms is not known/ })
+  const attestation: AttestationPolicy = { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } }
+  t.throws(() => createPolarisFetch({ baseURL, attestation, keys: async () => { throw new Error('never asked') } }), { name: 'TypeError', message: /exclude each other/ })
 })
 
 t.test('a proof is asked for anew after its time, and when the keys change', async t => {
@@ -71,11 +78,11 @@ t.test('a proof is asked for anew after its time, and when the keys change', asy
     if (String(input).includes('/attestation')) proofs++
     return fetch(String(input).replace('http://proxy.example', current), init)
   }
-  const always = createPolarisFetch({ baseURL: 'http://proxy.example', keys: attestedKeys({ policy, maxAge: 0 }), fetch: underlying })
+  const always = createPolarisFetch({ baseURL: 'http://proxy.example', attestation: { policy, maxAge: 0 }, fetch: underlying })
   for (let i = 0; i < 3; i++) await always('/')
   t.equal(proofs, 3)
 
-  const longer = createPolarisFetch({ baseURL: 'http://proxy.example', keys: attestedKeys({ policy }), fetch: underlying })
+  const longer = createPolarisFetch({ baseURL: 'http://proxy.example', attestation: { policy }, fetch: underlying })
   await longer('/')
   current = impostor.url
   const received = workload.received.length
