@@ -140,7 +140,8 @@ export function parseAttestationPolicy (policy: unknown): AttestationPolicy {
         hostData: list(matching(HASH_256)),
         minimumTcb: object({ fmc: count, bootloader: count, tee: count, snp: count, microcode: count }),
         minimumGuestSvn: count,
-        maximumVmpl: count,
+        // Reports that the host asked for itself say 2^32 - 1.
+        maximumVmpl: must(value => [0, 1, 2, 3].some(level => level === value), 'must be from 0 to 3'),
         products: list(matching(/^(?:Milan|Genoa|Turin)$/)),
         allowDebug: flag,
         allowMigration: flag

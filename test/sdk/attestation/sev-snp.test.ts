@@ -112,6 +112,7 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['debugging allowed', 'debug', { report: { patches: [[0x0a, [3 | 8]]] } }],
   ['a migration agent allowed', 'migration', { report: { patches: [[0x0a, [3 | 4]]] } }],
   ['a less privileged level', 'vmpl', { report: { patches: [[0x30, [1]]] } }],
+  ['a report that the host asked for', 'vmpl', { policy: { maximumVmpl: 3 }, report: { patches: [[0x30, [0xff, 0xff, 0xff, 0xff]]] } }],
   ['an old guest', 'guest-svn', { report: { patches: [[0x04, [4]]] } }],
   ...Object.entries({ bootloader: 4, tee: 2, snp: 9, microcode: 211 }).map(([part, least]): [string, string, Scene] =>
     [`firmware that is old in ${part} alone`, 'tcb', { policy: { minimumTcb: { bootloader: 0, tee: 0, snp: 0, microcode: 0, [part]: least } } }]),

@@ -1,0 +1,32 @@
+// The image holds some of the sources. Once the verifier's entry reached for a module that is not among them, and a
+// proxy with a policy file of its own ended at its start, in the image only.
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import t from 'tap'
+import { root } from '../fixtures/script.ts'
+
+/** What the Dockerfile copies to where it was. */
+const copied = [...readFileSync(join(root, 'docker/Dockerfile'), 'utf8').matchAll(/^COPY (?!--)(.+) \S+$/gm)]
+  .flatMap(([, paths = '']) => paths.split(' '))
+const sources = copied.filter(path => existsSync(join(root, path)))
+  .flatMap(path => statSync(join(root, path)).isDirectory()
+    ? readdirSync(join(root, path), { recursive: true, encoding: 'utf8' }).map(name => join(path, name))
+    : [path])
+  .filter(path => path.endsWith('.ts'))
+const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** Statically, or when it is needed; not for types alone. */
+function importsOf (path: string): string[] {
+  const code = readFileSync(join(root, path), 'utf8').replace(/^(?:import|export) type [^]*?from '[^']*'$/gm, '')
+  return [...code.matchAll(/(?:\bfrom |^import |\bimport\()'([^']+)'/gm)].map(([, specifier = '']) => specifier)
+}
+
+t.test('whatever the image\'s sources import is in the image', async t => {
+  t.ok(sources.includes('server.ts') && sources.includes('sdk/attestation/index.ts'))
+  for (const path of sources) {
+    for (const specifier of importsOf(path).filter(specifier => !specifier.startsWith('node:'))) {
+      if (specifier.startsWith('.')) t.ok(sources.includes(relative(root, join(root, dirname(path), specifier))), `${path} imports ${specifier}`)
+      else t.ok(Object.hasOwn(dependencies, /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''), `${path} imports ${specifier}`)
+    }
+  }
+})
