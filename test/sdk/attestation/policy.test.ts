@@ -1,4 +1,5 @@
 // Policies: what is well-formed, and that one which pins nothing is refused unless it says so by name.
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { AttestationPolicyError, parseAttestationPolicy } from '../../../sdk/attestation/index.ts'
@@ -25,7 +26,7 @@ const complete = {
       allowDebug: false
     },
     'azure-maa': { issuers: ['https://sharedneu.neu.attest.azure.net'], hostData: [HASH_256], measurements: [HASH_384], minimumGuestSvn: 1, allowDebug: false },
-    'sev-snp': { measurements: [HASH_384], hostData: [HASH_256], minimumTcb: { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 4 }, maximumVmpl: 3, products: ['Turin'], allowMigration: true },
+    'sev-snp': { measurements: [HASH_384], hostData: [HASH_256], minimumTcb: { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 4 }, minimumGuestSvn: 1, maximumVmpl: 3, products: ['Turin'], allowDebug: false, allowMigration: true },
     tdx: { measurements: [{ mrtd: HASH_384, rtmr0: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384, rtmr3: HASH_384 }], tcbStatuses: ['UpToDate', 'SWHardeningNeeded'] },
     simulated: { roots: ['A'.repeat(43)] }
   }
@@ -34,6 +35,16 @@ const complete = {
 t.test('a policy with every member is read, from text and from an object', async t => {
   t.same(parseAttestationPolicy(JSON.stringify(complete)), complete)
   t.same(parseAttestationPolicy(complete), complete)
+})
+
+t.test('docs/attestation.md explains every member', async t => {
+  const [, chapter = ''] = readFileSync(new URL('../../../docs/attestation.md', import.meta.url), 'utf8').split('### All members')
+  const freelyNamed = new Set(['A'])
+  const members = (value: unknown): string[] => {
+    if (Array.isArray(value)) return value.flatMap(members)
+    return typeof value === 'object' && value !== null ? Object.entries(value).flatMap(([name, inner]) => [name, ...members(inner)]) : []
+  }
+  for (const name of members(complete).filter(name => !freelyNamed.has(name) && !/^rtmr[12]$/.test(name))) t.ok(chapter.includes(`\`${name}\``), name)
 })
 
 const pinless: Array<[name: string, platforms: Record<string, unknown>]> = [
