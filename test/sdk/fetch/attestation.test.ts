@@ -2,6 +2,7 @@
 import { decodeProtectedHeader, calculateJwkThumbprint } from 'jose'
 import t from 'tap'
 import type { Test } from 'tap'
+import { simulated } from '../../../lib/attestation/simulated.ts'
 import { createPolarisFetch } from '../../../sdk/index.ts'
 import type { AttestationPolicy } from '../../../sdk/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
@@ -67,6 +68,25 @@ t.test('a policy that pins nothing, and keys of two sources, are refused at once
   t.throws(() => createPolarisFetch({ baseURL, attestation: { version: 1, plattforms: {} } as never }), { code: 'ERR_ATTESTATION_POLICY', message: /plattforms is not known/ })
   const attestation: AttestationPolicy = { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } }
   t.throws(() => createPolarisFetch({ baseURL, attestation, keys: async () => { throw new Error('never asked') } }), { name: 'TypeError', message: /exclude each other/ })
+})
+
+t.test('where a TEE starts again with new keys, they are proven and used, and the request is sent once more', async t => {
+  const attester = await simulated()
+  const policy: AttestationPolicy = { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }
+  const [before, after] = [await startProxy(t, attesting, { attester }), await startProxy(t, attesting, { attester })]
+  let current = before.url
+  let proofs = 0
+  const underlying: typeof fetch = (input, init) => {
+    if (String(input).includes('/attestation')) proofs++
+    return fetch(String(input).replace('http://proxy.example', current), init)
+  }
+  const polarisFetch = createPolarisFetch({ baseURL: 'http://proxy.example', attestation: policy, fetch: underlying })
+  await polarisFetch('/')
+  current = after.url
+  const received = workload.received.length
+  t.equal((await polarisFetch('/', { method: 'POST', body: 'x' })).status, 200)
+  t.equal(proofs, 2)
+  t.equal(workload.received.length, received + 1)
 })
 
 t.test('a proof is asked for anew after its time, and when the keys change', async t => {
