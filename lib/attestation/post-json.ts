@@ -24,15 +24,12 @@ export async function postJson (service: LocalService, body: unknown, signal?: A
   const deadline = AbortSignal.timeout(service.timeoutMs)
   const payload = JSON.stringify(body)
   try {
-    const response = await send({
+    const response = await send(service.url, {
       method: 'POST',
-      path: service.url.pathname,
       agent: false,
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-      ...service.socketPath === undefined
-        ? { host: service.url.hostname, port: service.url.port || 80 }
-        : { socketPath: service.socketPath }
+      ...service.socketPath !== undefined && { socketPath: service.socketPath }
     }, payload)
     return { status: response.statusCode ?? 0, text: await collect(response) }
   } catch (cause) {
@@ -41,9 +38,9 @@ export async function postJson (service: LocalService, body: unknown, signal?: A
   }
 }
 
-function send (options: RequestOptions, payload: string): Promise<IncomingMessage> {
+function send (url: URL, options: RequestOptions, payload: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    request(options, resolve).on('error', reject).end(payload)
+    request(url, options, resolve).on('error', reject).end(payload)
   })
 }
 
