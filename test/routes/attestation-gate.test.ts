@@ -109,7 +109,7 @@ t.test('a deployment outside its operator\'s policy serves nothing', async t => 
 })
 
 t.test('an issuer that cannot be asked is no verdict about the deployment', async t => {
-  const token = ['{"alg":"RS256","kid":"one"}', '{"exp":4102444800}', 'x'].map(part => Buffer.from(part).toString('base64url')).join('.')
+  const token = ['{"alg":"RS256","kid":"one"}', '{"iss":"https://127.0.0.1:9","exp":4102444800}', 'x'].map(part => Buffer.from(part).toString('base64url')).join('.')
   const attester: Attester = {
     type: 'azure-maa',
     evidence: async () => ({ tee: 'azure-maa', evidence: [['application/jwt', token]], endorsements: [] })
