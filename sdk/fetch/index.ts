@@ -62,10 +62,9 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
   const transport = createTransport(options, { baseURL, gatewayURL, fetch })
 
   return async (input, init) => {
-    const from = input instanceof Request ? input.url : String(input)
-    const target = locate(base, from)
+    const target = locate(base, isRequest(input) ? input.url : String(input))
     const stream = protocol === 'ohttp' && (streamRequests ?? canStreamTo(gatewayURL))
-    const { request, body } = readRequest(input instanceof Request ? input : target.url, init, stream)
+    const { request, body } = readRequest(isRequest(input) ? input : target.url, init, stream)
     const { method, headers, signal, redirect, integrity } = request
     if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
     const content = await body()
@@ -77,6 +76,11 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
       throw error
     }
   }
+}
+
+/** Another frame's Request is one, too. So is another library's, which the platform then refuses as its own fetch does. */
+function isRequest (input: unknown): input is Request {
+  return Object.prototype.toString.call(input) === '[object Request]'
 }
 
 function createTransport ({ protocol, attestation, keys, postQuantum = 'prefer', keyHandler }: PolarisFetchOptions, proxy: Parameters<KeySource>[0]): Transport {

@@ -52,7 +52,9 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     const { signal } = request
     const sentAt = new Date()
     const upload = new AbortController()
-    const encapsulation = await startChunkedExchange(key)
+    const encapsulation = await startChunkedExchange(key).catch((cause: unknown) => {
+      throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The gateway publishes a key that nothing can be encrypted to: it, or something in front of it, is broken. Nothing was sent', { cause })
+    })
     const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]))
     const response = await post(message, sentAt, signal).catch((error: unknown) => {
       upload.abort(error)

@@ -1,5 +1,6 @@
 /** What reaches the workload is the request that was made: method, path, headers. And only what belongs to the proxy. */
 import t from 'tap'
+import { Request as ForeignRequest } from 'undici'
 import { createPolarisFetch } from '../../../sdk/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -48,6 +49,13 @@ t.test('nothing is sent elsewhere', async t => {
   }
   await t.rejects(polarisFetch('https://user:secret@proxy.example/base/'), { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST', message: /Authorization/ })
   await t.rejects(polarisFetch('/', { integrity: 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' }), { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST' })
+  t.strictSame(calls, [])
+})
+
+t.test('another library\'s Request is refused, as the platform\'s fetch refuses it', async t => {
+  const calls: unknown[] = []
+  const polarisFetch = createPolarisFetch({ baseURL: 'https://proxy.example', fetch: async url => { calls.push(url); return new Response() } })
+  await t.rejects(polarisFetch(new ForeignRequest('https://proxy.example/x') as unknown as Request), TypeError)
   t.strictSame(calls, [])
 })
 
