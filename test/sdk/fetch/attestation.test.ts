@@ -76,8 +76,8 @@ t.test('a proxy that only speaks the legacy protocol is not spoken to in it, unl
     if (init?.method === 'POST') posts.push(input)
     return fetch(input, init)
   }
-  for (const [keys, code] of [[attestedKeys({ policy: await policyFor(url) }), 'ERR_POLARIS_NO_USABLE_KEY'], [undefined, 'ERR_POLARIS_NOT_A_GATEWAY']] as const) {
-    const polarisFetch = createPolarisFetch({ baseURL: url, fetch: underlying, ...keys && { keys } })
+  for (const [attestation, code] of [[await policyFor(url), 'ERR_POLARIS_NO_USABLE_KEY'], [undefined, 'ERR_POLARIS_NOT_A_GATEWAY']] as const) {
+    const polarisFetch = createPolarisFetch({ baseURL: url, fetch: underlying, ...attestation && { attestation } })
     await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), { code })
   }
   t.strictSame(posts, [])

@@ -49,7 +49,6 @@ for (const origins of ['one origin', 'two origins'] as const) {
     await page.evaluate(async baseURL => {
       const { createPolarisFetch } = await import('/sdk.js' as string) as Sdk
       const polarisFetch = createPolarisFetch({ baseURL })
-      await polarisFetch('/')
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
       const writer = writable.getWriter()
       const response = polarisFetch('/upload', { method: 'POST', body: readable, duplex: 'half' } as RequestInit).then(answer => answer.json())
