@@ -29,6 +29,8 @@ export function createRedisReplayStore ({ url, remember, onState }: RedisReplayO
     commandTimeout: COMMAND_TIMEOUT_MS,
     socketTimeout: SILENCE_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    // After a failover the old primary answers, but takes nothing: who connects anew gets the new one.
+    reconnectOnError: error => error.message.startsWith('READONLY'),
     retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2)
   })
   let problem: string | undefined = 'connecting'

@@ -16,12 +16,14 @@ export type RequestBody =
 /** Smaller ones are held in memory rather than streamed: a request of known length passes every proxy. */
 const STREAM_FROM_BYTES = 1024 * 1024
 
-/**
- * A Request as the platform makes it, so that it means what it means to fetch, and its body.
- *
- * @param stream whether this runtime can stream request bodies to the gateway; otherwise they are held in memory
- */
-export function readRequest (input: string | Request, init: RequestInit | undefined, stream: boolean): { request: Request, body (): Promise<RequestBody | undefined> } {
+export interface ReadRequest {
+  /** As the platform makes it, so that it means what it means to fetch. */
+  readonly request: Request
+  /** @param stream whether request bodies can be streamed to the gateway; otherwise they are held in memory */
+  body (stream: boolean): Promise<RequestBody | undefined>
+}
+
+export function readRequest (input: string | Request, init: RequestInit | undefined): ReadRequest {
   const given = init?.body
   const source = given instanceof FormData ? formDataBlob(given) : given
   if (source instanceof ReadableStream && !canStreamRequests()) {
@@ -32,7 +34,7 @@ export function readRequest (input: string | Request, init: RequestInit | undefi
     return { request, body: async () => held(await collect(checked(source, request.signal))) }
   }
   const request = new Request(input, source === given ? init : { ...init, body: source ?? null })
-  return { request, body: () => bodyOf(request, source, stream) }
+  return { request, body: stream => bodyOf(request, source, stream) }
 }
 
 async function bodyOf (request: Request, source: unknown, stream: boolean): Promise<RequestBody | undefined> {
@@ -58,6 +60,12 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
     open: signal => checked(rest, signal),
     async discard (reason) { if (!rest.locked) await rest.cancel(reason) }
   }
+}
+
+/** Tells the source of a body that nobody read, and nobody will, so that it can let go of what it holds. */
+export async function discard ({ body }: Request, content: RequestBody | undefined, reason: unknown): Promise<void> {
+  if (content !== undefined) await ('discard' in content ? content.discard?.(reason) : undefined)
+  else if (body?.locked === false) await body.cancel(reason)
 }
 
 function held (bytes: Bytes | undefined): RequestBody | undefined {
@@ -96,11 +104,14 @@ function canStreamRequests (): boolean {
 
 /**
  * Whether request bodies can be streamed to this URL. Browsers do so over HTTP/2 and later only, and their fetch fails
- * over HTTP/1.1; which one it is can be told from the resource timing of an earlier request, such as the one for keys.
+ * over HTTP/1.1; which one it is can be told from the resource timing of an earlier request.
+ *
+ * @param ask makes a request to that URL, such as the one for keys; called where there was none
  */
-export function canStreamTo (url: string): boolean {
+export async function canStreamTo (url: string, ask: () => Promise<unknown>): Promise<boolean> {
   if (!canStreamRequests()) return false
   if (!('document' in globalThis) && !('WorkerGlobalScope' in globalThis)) return true
-  const timing = performance.getEntriesByName(url, 'resource').at(-1) as { nextHopProtocol?: string } | undefined
-  return /^h[23]/.test(timing?.nextHopProtocol ?? '')
+  const timing = () => performance.getEntriesByName(url, 'resource').at(-1) as { nextHopProtocol?: string } | undefined
+  if (timing() === undefined) await ask()
+  return /^h[23]/.test(timing()?.nextHopProtocol ?? '')
 }

@@ -4,13 +4,15 @@ import { UnsupportedRequestError } from '../errors.ts'
 import type { KeyHandler } from '../key-handler.ts'
 import { attestedKeys } from './attested-keys.ts'
 import type { AttestationOptions } from './attested-keys.ts'
-import { canStreamTo, readRequest } from './body.ts'
+import { canStreamTo, discard, readRequest } from './body.ts'
+import type { RequestBody } from './body.ts'
 import { cached, chooseKey, fetchKeys } from './keys.ts'
-import type { KeySource, PostQuantum } from './keys.ts'
+import type { KeySource, PostQuantum, ProxyAddress } from './keys.ts'
 import { createOhttpTransport } from './ohttp.ts'
 import { createV1Transport } from './polaris-v1.ts'
 import { follow } from './redirects.ts'
 import { toResponse } from './response.ts'
+import { abortable } from './streams.ts'
 import { locate, parseBase } from './target.ts'
 import type { Transport } from './transport.ts'
 
@@ -51,7 +53,7 @@ export interface PolarisFetchOptions {
  */
 export function createPolarisFetch (options: PolarisFetchOptions): typeof globalThis.fetch {
   const base = parseBase(options.baseURL)
-  const { fetch = defaultFetch, protocol = 'ohttp', gatewayPath = GATEWAY_PATH, streamRequests } = options
+  const { fetch = defaultFetch, protocol = 'ohttp', gatewayPath = GATEWAY_PATH } = options
   check('protocol', protocol, ['ohttp', 'polaris-v1'])
   check('postQuantum', options.postQuantum ?? 'prefer', ['prefer', 'require', 'never'])
   if (protocol === 'polaris-v1' && options.postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum')
@@ -59,37 +61,49 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
   if (!gatewayPath.startsWith('/')) throw new TypeError('gatewayPath must start with a slash')
   const baseURL = base.origin + base.prefix
   const gatewayURL = baseURL + gatewayPath
-  const transport = createTransport(options, { baseURL, gatewayURL, fetch })
+  const { transport, canStream } = createProtocol(options, { baseURL, gatewayURL, fetch })
 
   return async (input, init) => {
-    const from = input instanceof Request ? input.url : String(input)
-    const target = locate(base, from)
-    const stream = protocol === 'ohttp' && (streamRequests ?? canStreamTo(gatewayURL))
-    const { request, body } = readRequest(input instanceof Request ? input : target.url, init, stream)
+    const target = locate(base, isRequest(input) ? input.url : String(input))
+    const { request, body } = readRequest(isRequest(input) ? input : target.url, init)
     const { method, headers, signal, redirect, integrity } = request
     if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
-    const content = await body()
+    let content: RequestBody | undefined
     try {
-      signal.throwIfAborted()
+      const stream = request.body !== null && await abortable(canStream, signal)
+      content = await body(stream)
       return toResponse(await follow(transport, base, { target, method, headers, body: content, signal }, redirect))
     } catch (error) {
-      if (content !== undefined && 'discard' in content) await content.discard?.(error)
+      await discard(request, content, error)
       throw error
     }
   }
 }
 
-function createTransport ({ protocol, attestation, keys, postQuantum = 'prefer', keyHandler }: PolarisFetchOptions, proxy: Parameters<KeySource>[0]): Transport {
-  const source = attestation === undefined ? keys : attestedKeys(attestation)
-  if (protocol === 'polaris-v1') return createV1Transport({ proxy, source, keyHandler })
+/** Another frame's Request is one, too. So is another library's, which the platform then refuses as its own fetch does. */
+function isRequest (input: unknown): input is Request {
+  return Object.prototype.toString.call(input) === '[object Request]'
+}
+
+interface Protocol {
+  readonly transport: Transport
+  /** Whether request bodies can be streamed. */
+  canStream (): Promise<boolean>
+}
+
+function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress): Protocol {
+  const { protocol, attestation, postQuantum = 'prefer', streamRequests, keyHandler } = options
+  const source = attestation === undefined ? options.keys : attestedKeys(attestation)
+  if (protocol === 'polaris-v1') return { transport: createV1Transport({ proxy, source, keyHandler }), canStream: async () => false }
   const load = source ?? fetchKeys
-  return createOhttpTransport({
-    ...proxy,
-    keys: cached(async () => {
-      const { octets, maxAge } = await load(proxy, 'ohttp-keys')
-      return { key: await chooseKey(octets, postQuantum), maxAge }
-    })
+  const keys = cached(async () => {
+    const { octets, maxAge } = await load(proxy, 'ohttp-keys')
+    return { key: await chooseKey(octets, postQuantum), maxAge }
   })
+  return {
+    transport: createOhttpTransport({ ...proxy, keys }),
+    canStream: async () => streamRequests ?? canStreamTo(proxy.gatewayURL, () => keys.get())
+  }
 }
 
 /** Looked up at each call, so that what replaces the platform's later (tests, instrumentation) is used. */

@@ -31,7 +31,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
    * on the way may have written the refusal and let the request pass.
    */
   return async request => {
-    const key = await abortable(keys.get(), request.signal)
+    const key = await abortable(() => keys.get(), request.signal)
     try {
       return await exchange(request, key)
     } catch (error) {
@@ -41,7 +41,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
         if (error.code === 'ERR_POLARIS_REFUSED' && error.status === 400) keys.doubt(key)
         throw error
       }
-      const renewed = await abortable(keys.renew(key), request.signal)
+      const renewed = await abortable(() => keys.renew(key), request.signal)
       if (isSameKey(key, renewed)) throw refused('The gateway refuses the key that it publishes. Do its replicas share their keys? The request was not sent again', error)
       if (!isReplayable(request.body)) throw refused('The gateway has new keys, and the body of the request is a stream that has been read: send it again', error)
       return await exchange(request, renewed)
@@ -52,7 +52,9 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     const { signal } = request
     const sentAt = new Date()
     const upload = new AbortController()
-    const encapsulation = await startChunkedExchange(key)
+    const encapsulation = await startChunkedExchange(key).catch((cause: unknown) => {
+      throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The gateway publishes a key that nothing can be encrypted to: it, or something in front of it, is broken. Nothing was sent', { cause })
+    })
     const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]))
     const response = await post(message, sentAt, signal).catch((error: unknown) => {
       upload.abort(error)
@@ -71,7 +73,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
   async function post (message: Bytes | ReadableStream<Bytes>, sentAt: Date, signal: AbortSignal): Promise<Response> {
     const response = await reach(message, signal)
     if (response.status === 200 && mediaType(response) === CHUNKED_RESPONSE_MEDIA_TYPE) return response
-    throw await abortable(refusal(response, sentAt), signal)
+    throw await abortable(() => refusal(response, sentAt), signal)
   }
 
   async function reach (message: Bytes | ReadableStream<Bytes>, signal: AbortSignal): Promise<Response> {

@@ -37,9 +37,9 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
 
   return async request => {
     const { signal } = request
-    const key = await abortable(keys.get(), signal)
+    const key = await abortable(() => keys.get(), signal)
     const sentAt = new Date()
-    const response = await post(request, await abortable(seal(request, key), signal))
+    const response = await post(request, await abortable(() => seal(request, key), signal))
     const { status } = response
     if (response.type === 'opaqueredirect') {
       throw new PolarisFetchError('ERR_POLARIS_REDIRECT', 'Browsers do not show where a redirect of this protocol leads: use protocol: \'ohttp\'')

@@ -72,8 +72,8 @@ export function withErrors (stream: ReadableStream<Bytes>, explain: (error: unkn
   }, { highWaterMark: 0 })
 }
 
-/** Waits no longer than the signal allows; the work itself goes on, since others may wait for it too. */
-export async function abortable<T> (work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Waits no longer than the signal allows, and begins nothing after; the work itself goes on, since others may wait for it too. */
+export async function abortable<T> (work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   let stop: (() => void) | undefined
   const aborted = new Promise<never>((_resolve, reject) => {
@@ -81,7 +81,7 @@ export async function abortable<T> (work: Promise<T>, signal: AbortSignal): Prom
     signal.addEventListener('abort', stop, { once: true })
   })
   try {
-    return await Promise.race([work, aborted])
+    return await Promise.race([work(), aborted])
   } finally {
     if (stop !== undefined) signal.removeEventListener('abort', stop)
   }

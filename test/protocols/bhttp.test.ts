@@ -1,4 +1,5 @@
 import t from 'tap'
+import fc from 'fast-check'
 import { BHttpDecoder, BHttpEncoder } from 'bhttp-js'
 import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../lib/protocols/bhttp-writer.ts'
 import type { Field } from '../../lib/protocols/bhttp.ts'
@@ -136,4 +137,24 @@ t.test('messages of bhttp-js are read, and bhttp-js reads ours', async (t) => {
   const decoded = new BHttpDecoder().decodeResponse(encodeResponse({ status: 201, headers: [] }, { content }))
   t.equal(decoded.status, 201)
   t.equal(await decoded.text(), 'our content')
+})
+
+t.test('whatever we write, bhttp-js reads as the same, and we read whatever it writes', async () => {
+  const name = fc.stringMatching(/^x-[a-z0-9!#$%&'*+.^_`|~-]{1,20}$/)
+  // bhttp-js reads values as UTF-8, so that only ASCII is the same to both.
+  const value = fc.stringMatching(/^[!-~](?:[ -~]{0,40}[!-~])?$/)
+  const headers = fc.uniqueArray(fc.tuple(name, value), { selector: ([name]) => name, maxLength: 20 })
+  const response = fc.record({ status: fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status)), headers, content: fc.uint8Array({ maxLength: 20_000 }) })
+  await fc.assert(fc.asyncProperty(response, async ({ status, headers, content }) => {
+    const chunks = content.length === 0 ? [] : [contentChunkPrefix(content.length), content]
+    const ours = [encodeResponse({ status, headers }, { content }), concat(encodeResponseHead({ status, headers }), ...chunks, encodeEnd())]
+    for (const message of ours) {
+      const theirs = new BHttpDecoder().decodeResponse(message)
+      if (theirs.status !== status || JSON.stringify([...theirs.headers]) !== JSON.stringify([...new Headers(headers)])) throw new Error('another head')
+      if (!Buffer.from(await theirs.arrayBuffer()).equals(content)) throw new Error('other content')
+    }
+    const back = readMessage('response', [await new BHttpEncoder().encodeResponse(new Response(Uint8Array.from(content), { status, headers }))])
+    if (back.response?.status !== status || !back.content.equals(content)) throw new Error('theirs is read as another')
+    for (const [name, value] of headers) if (!back.response.headers.some(([n, v]) => n === name && v === value)) throw new Error('a field is missing')
+  }), { numRuns: 200 })
 })

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -134,6 +134,34 @@ t.test('a server full to the brim refuses: it does not make room by forgetting',
   const { store } = open(t, redis.url)
   await untilWell(store)
   await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+})
+
+t.test('a primary that became a replica is left for the one that is behind the name by now', { skip }, async t => {
+  const [old, other] = [await startRedis(t), await startRedis(t)]
+  // What a name in DNS does for those who connect anew.
+  let port = old.port
+  const sockets = new Set<Socket>()
+  const name = createServer(socket => {
+    const onwards = connect(port, '127.0.0.1')
+    for (const [from, to] of [[socket, onwards], [onwards, socket]] as const) {
+      sockets.add(from)
+      from.on('error', () => to.destroy()).on('close', () => to.destroy()).pipe(to)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(name, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    name.close()
+  })
+  const { store } = open(t, `redis://127.0.0.1:${(name.address() as AddressInfo).port}`)
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+  old.cli('replicaof', '127.0.0.1', String(other.port))
+  port = other.port
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  await untilProblem(store)
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
 })
 
 t.test('over TLS a certificate that nobody vouches for is refused', { skip }, async t => {

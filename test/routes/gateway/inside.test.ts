@@ -220,6 +220,7 @@ for (const chunked of [false, true]) {
       ['hangs', hanging.url, 504, 'upstream-timeout'],
       ['garbage', (await answering('SSH-2.0-OpenSSH_9.2\r\n')).url, 502, 'upstream-invalid'],
       ['status out of range', (await answering('HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
+      ['a protocol that nobody asked for', (await answering('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')).url, 502, 'upstream-unreachable'],
       ['status below 100', (await answering('HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-unreachable'],
       ['control character in a header', (await answering('HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
       ['more headers than clients read', (await answering(`HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(200)}content-length: 0\r\n\r\n`)).url, 502, 'upstream-invalid'],

@@ -99,7 +99,7 @@ t.test('over TLS, with a user and a password, and a CA that Node is told of, the
   const tlsPort = await freePort()
   const redis = await startRedis(t, [
     '--tls-port', String(tlsPort), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'), '--tls-auth-clients', 'no',
-    '--user', 'proxy', 'on', '>secret-word', '~polaris:replay:*', 'resetchannels', '-@all', '+set', '+info', '+select', '+ping', '+client'
+    '--user', 'proxy', 'on', '>secret-word', '~polaris:replay:*', 'resetchannels', '-@all', '+set', '+info'
   ])
   const workload = await startWorkload(t)
   const { url } = await startServer(t, {

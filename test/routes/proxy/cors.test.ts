@@ -31,11 +31,13 @@ t.test('with a list, the origins on it are allowed by name and all others not', 
 
   const simple = await fetch(url, { headers: { origin } })
   t.equal(simple.headers.get('access-control-allow-origin'), origin)
+  t.equal(simple.headers.get('timing-allow-origin'), origin)
   t.equal(simple.headers.get('access-control-expose-headers'), '*')
   t.match(simple.headers.get('vary'), /Origin/i)
 
   const stranger = await fetch(url, { headers: { origin: 'https://evil.example' } })
   t.notOk(stranger.headers.has('access-control-allow-origin'))
+  t.notOk(stranger.headers.has('timing-allow-origin'))
   t.match(stranger.headers.get('vary'), /Origin/i)
 })
 

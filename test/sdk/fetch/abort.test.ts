@@ -25,6 +25,32 @@ t.test('before it starts: nothing is sent', async t => {
   t.strictSame(calls, [])
 })
 
+t.test('between a redirect and what follows: keys that cannot be had meanwhile concern nobody', async t => {
+  const redirecting = await startWorkload(t, (_request, response) => { response.writeHead(302, { location: '/there' }).end('elsewhere') })
+  const { url } = await startProxy(t, { workloadBaseUrl: redirecting.url })
+  const controller = new AbortController()
+  let keys = 0
+  const underlying: typeof fetch = async (input, init) => {
+    if (init?.method !== 'POST') {
+      if (keys++ > 0) throw new TypeError('fetch failed')
+      return new Response((await fetch(input, init)).body, { headers: { 'content-type': 'application/ohttp-keys', 'cache-control': 'no-store' } })
+    }
+    const response = await fetch(input, init)
+    const reader = response.body!.getReader()
+    // The redirect's own body is let go of first.
+    return new Response(new ReadableStream({
+      async pull (source) {
+        const { done, value } = await reader.read()
+        if (!done) source.enqueue(value)
+      },
+      cancel () { controller.abort(reason) }
+    }, { highWaterMark: 0 }), response)
+  }
+  await t.rejects(createPolarisFetch({ baseURL: url, fetch: underlying })('/', { signal: controller.signal }), reason)
+  // A rejection that nobody handles would end the process by now.
+  await new Promise(resolve => { setTimeout(resolve, 50) })
+})
+
 t.test('while keys are fetched: those who wait for the same keys go on waiting', async t => {
   let release: () => void = () => undefined
   const held = new Promise<void>(resolve => { release = resolve })

@@ -89,6 +89,20 @@ t.test('where a TEE starts again with new keys, they are proven and used, and th
   t.equal(workload.received.length, received + 1)
 })
 
+t.test('a proxy that only speaks the legacy protocol is not spoken to in it, unless that was asked for', async t => {
+  const { url } = await startProxy(t, { ...attesting, enableOhttp: false })
+  const posts: unknown[] = []
+  const underlying: typeof fetch = (input, init) => {
+    if (init?.method === 'POST') posts.push(input)
+    return fetch(input, init)
+  }
+  for (const [attestation, code] of [[await policyFor(url), 'ERR_POLARIS_NO_USABLE_KEY'], [undefined, 'ERR_POLARIS_NOT_A_GATEWAY']] as const) {
+    const polarisFetch = createPolarisFetch({ baseURL: url, fetch: underlying, ...attestation && { attestation } })
+    await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), { code })
+  }
+  t.strictSame(posts, [])
+})
+
 t.test('a proof is asked for anew after its time, and when the keys change', async t => {
   const { url, policy } = await start(t)
   const impostor = await start(t)

@@ -33,38 +33,39 @@ async function startFront (t: Test, proxyUrl: string, siteUrl: string): Promise<
   return `https://localhost:${(server.address() as AddressInfo).port}`
 }
 
-t.test('the workload sees the first octets while the page still sends', { skip: noChromium, timeout: 120_000 }, async t => {
-  const arrived: string[] = []
-  const workload = await startWorkload(t, async (request, response) => {
-    for await (const piece of request) arrived.push(String(piece))
-    response.end(JSON.stringify(request.headers))
-  })
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true })
-  const site = await startSite()
-  t.teardown(() => site.close())
-  const url = await startFront(t, proxy.url, site.url)
-  const page = await openPage(t, url, { ignoreHTTPSErrors: true })
+for (const origins of ['one origin', 'two origins'] as const) {
+  t.test(`the workload sees the first octets while the page still sends, ${origins}`, { skip: noChromium, timeout: 120_000 }, async t => {
+    const arrived: string[] = []
+    const workload = await startWorkload(t, async (request, response) => {
+      for await (const piece of request) arrived.push(String(piece))
+      response.end(JSON.stringify(request.headers))
+    })
+    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true })
+    const site = await startSite()
+    t.teardown(() => site.close())
+    const url = await startFront(t, proxy.url, site.url)
+    const page = await openPage(t, origins === 'one origin' ? url : await startFront(t, proxy.url, site.url), { ignoreHTTPSErrors: true })
 
-  await page.evaluate(async baseURL => {
-    const { createPolarisFetch } = await import('/sdk.js' as string) as Sdk
-    const polarisFetch = createPolarisFetch({ baseURL })
-    await polarisFetch('/')
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-    const writer = writable.getWriter()
-    const response = polarisFetch('/upload', { method: 'POST', body: readable, duplex: 'half' } as RequestInit).then(answer => answer.json())
-    Object.assign(globalThis, { writer, response })
-  }, url)
+    await page.evaluate(async baseURL => {
+      const { createPolarisFetch } = await import('/sdk.js' as string) as Sdk
+      const polarisFetch = createPolarisFetch({ baseURL })
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+      const writer = writable.getWriter()
+      const response = polarisFetch('/upload', { method: 'POST', body: readable, duplex: 'half' } as RequestInit).then(answer => answer.json())
+      Object.assign(globalThis, { writer, response })
+    }, url)
 
-  const write = (piece: string) => page.evaluate(piece => (globalThis as unknown as { writer: WritableStreamDefaultWriter }).writer.write(new TextEncoder().encode(piece)), piece)
-  for (const piece of ['first', 'second', 'third']) {
-    await write(piece)
-    while (!arrived.includes(piece)) await new Promise(resolve => { setTimeout(resolve, 10) })
-  }
-  const headers = await page.evaluate(async () => {
-    const { writer, response } = globalThis as unknown as { writer: WritableStreamDefaultWriter, response: Promise<Record<string, string>> }
-    await writer.close()
-    return response
+    const write = (piece: string) => page.evaluate(piece => (globalThis as unknown as { writer: WritableStreamDefaultWriter }).writer.write(new TextEncoder().encode(piece)), piece)
+    for (const piece of ['first', 'second', 'third']) {
+      await write(piece)
+      while (!arrived.includes(piece)) await new Promise(resolve => { setTimeout(resolve, 10) })
+    }
+    const headers = await page.evaluate(async () => {
+      const { writer, response } = globalThis as unknown as { writer: WritableStreamDefaultWriter, response: Promise<Record<string, string>> }
+      await writer.close()
+      return response
+    })
+    t.strictSame(arrived, ['first', 'second', 'third'])
+    t.equal(headers['transfer-encoding'], 'chunked', 'the length was not known')
   })
-  t.strictSame(arrived, ['first', 'second', 'third'])
-  t.equal(headers['transfer-encoding'], 'chunked', 'the length was not known')
-})
+}

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
+import { encodeKeyConfigs } from '../../../lib/protocols/key-config.ts'
 import { createPolarisFetch } from '../../../sdk/index.ts'
 import { countingFetch } from '../../fixtures/counting-fetch.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
@@ -134,6 +135,13 @@ t.test('post-quantum keys are preferred, required or left alone', async t => {
     else t.equal((await polarisFetch('/')).status, 200)
     t.equal(used, kemId)
   }
+})
+
+t.test('a key that nothing can be encrypted to is no usable key', async t => {
+  // Its shared secret would be zero with everyone (RFC 9180, section 7.1.4).
+  const octets = encodeKeyConfigs([{ keyId: 1, kemId: KEM_X25519, publicKey: new Uint8Array(32), suites: [{ kdfId: 1, aeadId: 1 }] }])
+  const polarisFetch = createPolarisFetch({ baseURL: 'https://proxy.example', keys: async () => ({ octets, maxAge: 60 }) })
+  await t.rejects(polarisFetch('/'), { name: 'PolarisFetchError', code: 'ERR_POLARIS_NO_USABLE_KEY', message: /Nothing was sent/ })
 })
 
 t.test('keys can come from elsewhere', async t => {

@@ -1,5 +1,6 @@
 /** What reaches the workload is the request that was made: method, path, headers. And only what belongs to the proxy. */
 import t from 'tap'
+import { Request as ForeignRequest } from 'undici'
 import { createPolarisFetch } from '../../../sdk/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -51,6 +52,13 @@ t.test('nothing is sent elsewhere', async t => {
   t.strictSame(calls, [])
 })
 
+t.test('another library\'s Request is refused, as the platform\'s fetch refuses it', async t => {
+  const calls: unknown[] = []
+  const polarisFetch = createPolarisFetch({ baseURL: 'https://proxy.example', fetch: async url => { calls.push(url); return new Response() } })
+  await t.rejects(polarisFetch(new ForeignRequest('https://proxy.example/x') as unknown as Request), TypeError)
+  t.strictSame(calls, [])
+})
+
 t.test('options that are wrong are refused at once', async t => {
   const baseURL = 'https://proxy.example'
   for (const wrong of ['ftp://proxy.example', 'proxy.example', 'https://u:p@proxy.example', 'https://proxy.example?x', 'https://proxy.example/#x', '']) {
@@ -80,8 +88,8 @@ t.test('headers arrive, but for those of the connection', async t => {
   await polarisFetch('/')
   t.equal(workload.received.at(-1)?.headers.accept, '*/*', 'as fetch does')
   await t.rejects(polarisFetch('/', { headers: { 'x-control': 'a\x01b' } }), { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST' })
-  for (const large of [polarisFetch('/', { headers: { x: 'y'.repeat(40_000) } }), polarisFetch(`/${'p'.repeat(20_000)}`)]) {
-    await t.rejects(large, { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST', message: /over the limit/ }, 'what the proxy would not read is not sent')
+  for (const [path, headers] of [['/', { x: 'y'.repeat(40_000) }], [`/${'p'.repeat(20_000)}`, {}]] as const) {
+    await t.rejects(polarisFetch(path, { headers }), { code: 'ERR_POLARIS_UNSUPPORTED_REQUEST', message: /over the limit/ }, 'what the proxy would not read is not sent')
   }
 })
 
