@@ -7,6 +7,7 @@ import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CryptographyClient, KeyClient } from '@azure/keyvault-keys'
 import type { KeyClientOptions, KeyVaultKey } from '@azure/keyvault-keys'
+import type { AzureAttest } from './azure-attest.ts'
 import { createAzureCredential } from './azure-credential.ts'
 import type { AzureCredentialKind } from './azure-credential.ts'
 import { openRelease } from './azure-release.ts'
@@ -38,7 +39,7 @@ export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
    *
    * @throws {KeyFetchError} with the reason
    */
-  attest?: (runtimeData: Uint8Array<ArrayBuffer>, signal: AbortSignal) => Promise<string>
+  attest?: AzureAttest
   limits?: RemoteLimitsOptions
   /** Certificates (PEM) that may have issued the one that signs releases. Default: what Node trusts for TLS. */
   trustAnchors?: readonly string[]
