@@ -1,7 +1,6 @@
 /** Where the secrets come from that the HPKE keys of an epoch are made of (docs/keys.md). */
 import { hkdfSync, randomBytes, randomInt } from 'node:crypto'
 import type { EpochSecrets } from './hpke-ring.ts'
-import { newestKey } from './provider.ts'
 import type { KeyProvider } from './provider.ts'
 
 const SECRET_BYTES = 32
@@ -68,14 +67,19 @@ export function createInstanceRatchet (epoch: number): Ratchet {
   return createRatchet({ epoch, seed: randomBytes(SECRET_BYTES), firstKeyId: randomInt(256) })
 }
 
-/** Secrets derived from the newest RSA private key, which all replicas have: they agree without talking to each other. */
-export function derivedSecrets (keys: KeyProvider): EpochSecrets {
+/**
+ * Secrets derived from one RSA private key, which all replicas have: they agree without talking to each other. Key ids
+ * begin where the key's own id says, so that those of two RSA keys are told apart.
+ *
+ * @param keyId of the RSA key: base64url
+ */
+export function derivedSecrets (keys: KeyProvider, keyId: string): EpochSecrets {
+  const [firstKeyId = 0] = Buffer.from(keyId, 'base64url')
   return {
     shared: true,
     earliest: undefined,
-    firstKeyId: 0,
+    firstKeyId,
     async secret (epoch) {
-      const { keyId } = await newestKey(keys)
       if (keys.deriveSecret === undefined) throw new TypeError('This key type does not derive secrets')
       return keys.deriveSecret(keyId, `${KEYS_INFO} epoch ${epoch}`, SECRET_BYTES)
     }
