@@ -23,7 +23,7 @@ import { hostOf } from './azure-maa.ts'
 import type { MaaTokens } from './azure-maa.ts'
 import { certificatesOfCache } from './certificates.ts'
 import { configfsTsm } from './configfs-tsm.ts'
-import { safeCode } from '../keys/fetch-error.ts'
+import { retryAfterOf, safeCode } from '../keys/fetch-error.ts'
 import { postJson } from './post-json.ts'
 import type { JsonAnswer } from './post-json.ts'
 import { readToken } from './token.ts'
@@ -42,7 +42,6 @@ export interface MaaDirectOptions {
 
 const SOURCE = 'Azure Attestation'
 const CHECK_ENDPOINT = 'Check the attestation endpoint'
-const MAX_RETRY_AFTER_SECONDS = 300
 
 export function maaDirect (options: MaaDirectOptions): MaaTokens {
   const { maaEndpoint, tsmReports, certificatesFile, azureSecurityContext, timeoutMs = 15_000 } = options
@@ -159,8 +158,7 @@ function refusal (status: number, error: unknown, retryAfter: string | undefined
   const [message, advice] = ANSWERS.get(status) ??
     [`${SOURCE} answered ${status}`, transient ? 'Check the health of the attestation provider' : CHECK_ENDPOINT]
   const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown }
-  const seconds = Number(retryAfter)
   return new AttesterError(message, {
-    transient, advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER_SECONDS) : undefined
+    transient, advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: retryAfterOf(retryAfter)
   })
 }

@@ -5,7 +5,7 @@
 import { open } from 'node:fs/promises'
 import { AuthClient, IdentityPoolClient } from 'google-auth-library'
 import type { gaxios } from 'google-auth-library'
-import { connectionError, KeyFetchError, safeCode } from './fetch-error.ts'
+import { connectionError, KeyFetchError, retryAfterOf, safeCode } from './fetch-error.ts'
 import { TimeoutError, withTimeout } from './retry.ts'
 
 export interface GoogleCredentialsOptions {
@@ -134,7 +134,7 @@ function exchangeError (error: unknown, options: GoogleCredentialsOptions): KeyF
   const impersonating = options.serviceAccountImpersonationUrl !== undefined && String(config?.url) === options.serviceAccountImpersonationUrl
   const { error: named } = response.data ?? {}
   const details = {
-    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`, cause: error
+    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`, cause: error, retryAfter: retryAfterOf(response.headers.get('retry-after'))
   }
   const kind = response.status >= 500 || response.status === 429 ? 'transient' : 'refused'
   return impersonating
