@@ -53,7 +53,7 @@ export const settings = {
   keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral', 'file', 'azure-skr', 'azure-key-vault', 'google-federated'], default: 'ephemeral', description: 'Where the RSA private key lives (docs/keys.md).' },
   keyFile: { env: `${P}KEY_FILE`, group: 'Keys', type: 'string', description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Not readable by everyone.' },
   keyRefreshInterval: { env: `${P}KEY_REFRESH_INTERVAL`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How often keys are fetched anew; SIGHUP does it at once. `0`: only then.' },
-  keyFetchDeadline: { env: `${P}KEY_FETCH_DEADLINE`, group: 'Keys', type: 'string', format: 'duration', default: '5m', description: 'How long fetching the keys is tried at start before it counts as failed.' },
+  keyFetchDeadline: { env: `${P}KEY_FETCH_DEADLINE`, group: 'Keys', type: 'string', format: 'duration', default: '5m', description: 'How long fetching the keys is tried at start before it counts as failed. A minute later it begins anew, unless the configuration is wrong.' },
   keyRemoteConcurrency: { env: `${P}KEY_REMOTE_CONCURRENCY`, group: 'Keys', type: 'integer', minimum: 1, maximum: 10_000, default: 32, description: 'Remote keys: most unwraps under way at once.' },
   keyRemoteTimeout: { env: `${P}KEY_REMOTE_TIMEOUT`, group: 'Keys', type: 'string', format: 'duration', default: '5s', description: 'Remote keys: how long one unwrap may take.' },
   keyRemoteFailedUnwraps: { env: `${P}KEY_REMOTE_FAILED_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 20, description: 'Remote keys: how many requests of one client address may fail to open per minute before it gets 429, since each costs an operation.' },
@@ -62,6 +62,7 @@ export const settings = {
   hpkeRetirement: { env: `${P}HPKE_RETIREMENT`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How long an HPKE key stays usable after that.' },
   hpkeSeed: { env: `${P}HPKE_SEED`, group: 'Keys', type: 'string', enum: ['instance', 'derived', 'sealed'], default: 'instance', description: 'What HPKE keys are made of (docs/keys.md): `instance`, fresh ones for each instance; `derived`, from the RSA private key, so that all replicas agree; `sealed`, from a seed in a shared file that only the RSA key opens.' },
   hpkeSeedFile: { env: `${P}HPKE_SEED_FILE`, group: 'Keys', type: 'string', description: '`sealed`: the file, on a volume that all replicas share. The first replica creates it.' },
+  hpkeSeedFileSha256: { env: `${P}HPKE_SEED_FILE_SHA256`, group: 'Keys', type: 'string', format: 'sha256', description: '`sealed`: SHA-256 of the seed file. Then no other file is accepted, and none is created.' },
   hpkePostQuantum: { env: `${P}HPKE_POST_QUANTUM`, group: 'Keys', type: 'boolean', default: false, description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.' },
 
   googleProject: { env: `${P}GOOGLE_FEDERATED_KEY_PROJECT_ID`, group: 'Google Cloud KMS', type: 'string', description: 'Project of the key ring.' },
@@ -193,6 +194,10 @@ export const formats = {
   'replay-store': {
     accepts: '`memory`, or a `redis://` or `rediss://` URL',
     test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
+  },
+  sha256: {
+    accepts: '64 hexadecimal digits',
+    test: (text: string) => /^[\da-f]{64}$/i.test(text)
   },
   'key-versions': {
     accepts: 'one version, or several separated by commas, newest first',

@@ -22,7 +22,10 @@ export interface RatchetState {
 }
 
 export interface Ratchet extends EpochSecrets {
-  /** A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. */
+  /**
+   * A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. Where that
+   * epoch is gone, which a clock that is set back asks for, the state is the oldest that is left.
+   */
   stateAt (epoch: number): RatchetState
 }
 
@@ -53,8 +56,8 @@ export function createRatchet (start: Omit<RatchetState, 'earliest' | 'firstKeyI
       return hkdf(seed, KEYS_INFO)
     },
     stateAt (epoch) {
-      forwardTo(epoch)
-      return { epoch, seed: Uint8Array.from(seed), earliest, firstKeyId }
+      forwardTo(Math.max(epoch, at))
+      return { epoch: at, seed: Uint8Array.from(seed), earliest, firstKeyId }
     }
   }
 }

@@ -29,7 +29,7 @@ export function hpkeRingFrom (config: Config, keys: KeyProvider, given: EpochSec
   switch (config.hpkeSeed) {
     case 'instance': return ring(instanceRatchet(config))
     case 'derived': return createDerivedRings(keys, ring, onClash)
-    case 'sealed': return ring(seededSecrets(() => openSealedSeed(config.hpkeSeedFile ?? '', keys)))
+    case 'sealed': return ring(seededSecrets(() => openSealedSeed(config.hpkeSeedFile ?? '', keys, config.hpkeSeedFileSha256)))
   }
 }
 
