@@ -50,6 +50,7 @@ export function createRatchet (start: Omit<RatchetState, 'earliest' | 'firstKeyI
   return {
     shared: false,
     earliest,
+    get oldest () { return at },
     firstKeyId,
     secret (epoch) {
       forwardTo(epoch)
