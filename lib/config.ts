@@ -222,7 +222,7 @@ export function weaknesses (config: Config): string[] {
   if (config.keyType === 'azure-key-vault' && config.azureVaultMode === 'remote') {
     found.push(`The key is protected by access control alone, not by attestation (${settings.azureVaultMode.env}=remote)`)
   }
-  if (config.hpkeSeed === 'sealed') found.push(`Whoever can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
+  if (config.hpkeSeed === 'sealed' && config.hpkeSeedFileSha256 === undefined) found.push(`Whoever can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
   if (config.v1AllowUnboundResponseKey) found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
   if (config.workloadBaseUrl.startsWith('https:') && !config.upstreamTlsVerify) {
     found.push(`The workload's certificate is not verified (${settings.upstreamTlsVerify.env}=false)`)

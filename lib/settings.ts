@@ -53,7 +53,7 @@ export const settings = {
   keyType: { env: `${P}KEY_TYPE`, group: 'Keys', type: 'string', enum: ['ephemeral', 'file', 'azure-skr', 'azure-key-vault', 'google-federated'], default: 'ephemeral', description: 'Where the RSA private key lives (docs/keys.md).' },
   keyFile: { env: `${P}KEY_FILE`, group: 'Keys', type: 'string', description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Not readable by everyone.' },
   keyRefreshInterval: { env: `${P}KEY_REFRESH_INTERVAL`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How often keys are fetched anew; SIGHUP does it at once. `0`: only then.' },
-  keyFetchDeadline: { env: `${P}KEY_FETCH_DEADLINE`, group: 'Keys', type: 'string', format: 'duration', default: '5m', description: 'How long fetching the keys is tried at start before it counts as failed.' },
+  keyFetchDeadline: { env: `${P}KEY_FETCH_DEADLINE`, group: 'Keys', type: 'string', format: 'duration', default: '5m', description: 'How long fetching the keys is tried at start before it counts as failed. A minute later it begins anew, unless the configuration is wrong.' },
   keyRemoteConcurrency: { env: `${P}KEY_REMOTE_CONCURRENCY`, group: 'Keys', type: 'integer', minimum: 1, maximum: 10_000, default: 32, description: 'Remote keys: most unwraps under way at once.' },
   keyRemoteTimeout: { env: `${P}KEY_REMOTE_TIMEOUT`, group: 'Keys', type: 'string', format: 'duration', default: '5s', description: 'Remote keys: how long one unwrap may take.' },
   keyRemoteFailedUnwraps: { env: `${P}KEY_REMOTE_FAILED_UNWRAPS`, group: 'Keys', type: 'integer', minimum: 1, maximum: 1_000_000, default: 20, description: 'Remote keys: how many requests of one client address may fail to open per minute before it gets 429, since each costs an operation.' },
@@ -62,6 +62,7 @@ export const settings = {
   hpkeRetirement: { env: `${P}HPKE_RETIREMENT`, group: 'Keys', type: 'string', format: 'duration', default: '1h', description: 'How long an HPKE key stays usable after that.' },
   hpkeSeed: { env: `${P}HPKE_SEED`, group: 'Keys', type: 'string', enum: ['instance', 'derived', 'sealed'], default: 'instance', description: 'What HPKE keys are made of (docs/keys.md): `instance`, fresh ones for each instance; `derived`, from the RSA private key, so that all replicas agree; `sealed`, from a seed in a shared file that only the RSA key opens.' },
   hpkeSeedFile: { env: `${P}HPKE_SEED_FILE`, group: 'Keys', type: 'string', description: '`sealed`: the file, on a volume that all replicas share. The first replica creates it.' },
+  hpkeSeedFileSha256: { env: `${P}HPKE_SEED_FILE_SHA256`, group: 'Keys', type: 'string', format: 'sha256', description: '`sealed`: SHA-256 of the seed file. Then no other file is accepted, and none is created.' },
   hpkePostQuantum: { env: `${P}HPKE_POST_QUANTUM`, group: 'Keys', type: 'boolean', default: false, description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.' },
 
   googleProject: { env: `${P}GOOGLE_FEDERATED_KEY_PROJECT_ID`, group: 'Google Cloud KMS', type: 'string', description: 'Project of the key ring.' },
@@ -79,7 +80,7 @@ export const settings = {
   azureAkvEndpoint: { env: `${P}AZURE_SKR_AKV_ENDPOINT`, group: 'Azure', type: 'string', description: '`azure-skr`: the vault or Managed HSM, e.g. `myvault.vault.azure.net`.' },
   azureKid: { env: `${P}AZURE_SKR_KID`, group: 'Azure', type: 'string', description: '`azure-skr`: the key, `name` or `name/version`; several separated by commas, newest first.' },
   azureAccessToken: { env: `${P}AZURE_SKR_ACCESS_TOKEN`, group: 'Azure', type: 'string', description: '`azure-skr`: a token for the vault, where the container group has no managed identity. A secret.' },
-  azureSidecarEndpoint: { env: `${P}AZURE_SKR_KEY_RELEASE_ENDPOINT`, group: 'Azure', type: 'string', format: 'http-url', default: 'http://localhost:8080', description: 'Where the secure key release sidecar listens.' },
+  azureSidecarEndpoint: { env: `${P}AZURE_SKR_KEY_RELEASE_ENDPOINT`, group: 'Azure', type: 'string', format: 'http-url', description: 'Where the secure key release sidecar listens. Where not set: `azure-key-vault` asks the attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; all else expects the sidecar at `http://localhost:8080`.' },
   azureEndpointForm: { env: `${P}AZURE_SKR_ENDPOINT_FORM`, group: 'Azure', type: 'string', enum: ['as-given', 'host', 'url'], default: 'as-given', description: 'How the two endpoints are written for the sidecar: Microsoft\'s wants host names, another deployed one URLs.' },
   azureMaxRequestRetries: { env: `${P}AZURE_SKR_MAX_REQUEST_RETRIES`, group: 'Azure', type: 'integer', minimum: 0, maximum: 1000, description: '`azure-skr`: so many retries, the interval below apart, in place of the usual backoff.' },
   azureRetryInterval: { env: `${P}AZURE_SKR_RETRY_INTERVAL`, group: 'Azure', type: 'string', format: 'duration', description: '`azure-skr`: time between retries; 60 s where only their number is set.' },
@@ -101,8 +102,8 @@ export const settings = {
   attestationPolicyFile: { env: `${P}ATTESTATION_POLICY_FILE`, group: 'Attestation', type: 'string', description: 'A policy as clients have it (JSON). The proxy appraises its own evidence by it, and the gate is closed outside it.' },
   attestationAudience: { env: `${P}ATTESTATION_AUDIENCE`, group: 'Attestation', type: 'string', default: 'polaris-secure-proxy', description: 'google-confidential-space: `aud` of the tokens, which clients pin. Not one of Google\'s own, under which a token would be a credential.' },
   attestationMaaEndpoint: { env: `${P}ATTESTATION_MAA_ENDPOINT`, aliases: [`${P}AZURE_SKR_MAA_ENDPOINT`], group: 'Attestation', type: 'string', description: 'azure-maa: host of the attestation provider, e.g. `sharedneu.neu.attest.azure.net`.' },
-  attestationAzureSidecar: { env: `${P}ATTESTATION_AZURE_SIDECAR`, group: 'Attestation', type: 'string', format: 'http-url', default: 'http://localhost:8080', description: 'azure-maa, azure-snp: where the secure key release sidecar listens.' },
-  attestationCertificatesFile: { env: `${P}ATTESTATION_CERTIFICATES_FILE`, group: 'Attestation', type: 'string', description: 'configfs-tsm: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ARK), for hosts that give none with the report.' },
+  attestationAzureSidecar: { env: `${P}ATTESTATION_AZURE_SIDECAR`, aliases: [`${P}AZURE_SKR_KEY_RELEASE_ENDPOINT`], group: 'Attestation', type: 'string', format: 'http-url', description: 'azure-maa, azure-snp: where the secure key release sidecar listens. Where not set: `azure-maa` asks the attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; all else expects the sidecar at `http://localhost:8080`.' },
+  attestationCertificatesFile: { env: `${P}ATTESTATION_CERTIFICATES_FILE`, group: 'Attestation', type: 'string', description: 'The kernel\'s SEV-SNP reports: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ARK), for hosts that give none with the report.' },
 
   host: { env: 'HOST', group: 'Server', type: 'string', default: '0.0.0.0', description: 'Address to listen on.' },
   port: { env: 'PORT', group: 'Server', type: 'integer', minimum: 0, maximum: 65535, default: 3000, description: 'Port to listen on. `0` takes a free one.' },
@@ -193,6 +194,10 @@ export const formats = {
   'replay-store': {
     accepts: '`memory`, or a `redis://` or `rediss://` URL',
     test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
+  },
+  sha256: {
+    accepts: '64 hexadecimal digits',
+    test: (text: string) => /^[\da-f]{64}$/i.test(text)
   },
   'key-versions': {
     accepts: 'one version, or several separated by commas, newest first',

@@ -1,6 +1,6 @@
 /** polaris.hpke: the key ring of the OHTTP gateway. */
 import fp from 'fastify-plugin'
-import { epochSecretsFrom, hpkeRingFrom } from '../lib/keys/hpke-from-config.ts'
+import { hpkeRingFrom } from '../lib/keys/hpke-from-config.ts'
 import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke-ring.ts'
 import { SealedSeedError } from '../lib/keys/sealed-seed.ts'
 import { codeOf, describeError } from '../lib/describe-error.ts'
@@ -21,11 +21,13 @@ export interface HpkePluginOptions {
 export default fp<HpkePluginOptions>(async function hpke (app, options) {
   const { config, readiness, keys } = app.polaris
   let problem = 'making the keys'
-  const hpke = options.hpkeRing ?? hpkeRingFrom(config, options.epochSecrets ?? epochSecretsFrom(config, keys),
-    error => {
+  const hpke = options.hpkeRing ?? hpkeRingFrom(config, keys, options.epochSecrets, {
+    onError (error) {
       problem = error instanceof SealedSeedError ? error.message : `the keys could not be made (${codeOf(error)}); trying again`
       app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again')
-    })
+    },
+    onClash (keyIds) { app.log.warn({ keyIds }, 'HPKE keys of two RSA keys have the same id') }
+  })
   Object.assign(app.polaris, { hpke })
 
   const tell = () => {

@@ -30,15 +30,31 @@ export interface Attester {
   evidence (request: EvidenceRequest): Promise<Evidence>
 }
 
+export interface AttesterErrorOptions extends ErrorOptions {
+  /** Trying again later may help without anybody changing anything. */
+  transient: boolean
+  /** The other side's own name for the error, where it is fit for a log. */
+  providerCode?: string | undefined
+  /** What an operator must do, as a sentence. */
+  advice?: string | undefined
+  /** Seconds the other side asked to be left alone for. */
+  retryAfter?: number | undefined
+}
+
 /** The platform gave no evidence. The message is for operators: it holds no token and nothing else of the answer. */
 export class AttesterError extends Error {
   override readonly name = 'AttesterError'
   readonly code = 'ERR_ATTESTER'
-  /** Trying again later may help without anybody changing anything. */
   readonly transient: boolean
+  readonly providerCode: string | undefined
+  readonly advice: string | undefined
+  readonly retryAfter: number | undefined
 
-  constructor (message: string, options: ErrorOptions & { transient: boolean }) {
+  constructor (message: string, options: AttesterErrorOptions) {
     super(message, options)
     this.transient = options.transient
+    this.providerCode = options.providerCode
+    this.advice = options.advice
+    this.retryAfter = options.retryAfter
   }
 }

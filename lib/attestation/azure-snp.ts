@@ -8,7 +8,7 @@ import type { Attester } from './attester.ts'
 import { AttesterError } from './attester.ts'
 import { askSidecar } from './azure-sidecar.ts'
 import type { AzureSidecarOptions } from './azure-sidecar.ts'
-import { certificatesOfPem } from './certificates.ts'
+import { certificatesOfCache } from './certificates.ts'
 import { snpReportData } from './reports.ts'
 
 export function azureSnp (sidecar: AzureSidecarOptions = {}): Attester {
@@ -26,16 +26,10 @@ export function azureSnp (sidecar: AzureSidecarOptions = {}): Attester {
         tee: 'sev-snp',
         evidence: [[MEDIA_TYPES.snpReport, encodeBase64url(report)]],
         endorsements: [
-          ...certificatesOfPem(pemOf(Buffer.from(answer.endorsements, 'base64').toString('utf8'))),
+          ...certificatesOfCache(Buffer.from(answer.endorsements, 'base64').toString('utf8')),
           [MEDIA_TYPES.cose, encodeBase64url(Buffer.from(answer.uvm_endorsements, 'base64'))]
         ]
       }
     }
   }
-}
-
-/** Azure's certificate cache answers with JSON that holds PEM; the sidecar passes on either. */
-function pemOf (text: string): string {
-  if (!text.trimStart().startsWith('{')) return text
-  return text.replaceAll('\\n', '\n')
 }

@@ -12,6 +12,11 @@ export function certificatesOfPem (pem: string): TypedValue[] {
     .map(([, body = '']) => endorsement(Buffer.from(body, 'base64')))
 }
 
+/** What Azure's certificate cache answers with: JSON that holds PEM; the sidecar passes on either. */
+export function certificatesOfCache (text: string): TypedValue[] {
+  return certificatesOfPem(text.trimStart().startsWith('{') ? text.replaceAll('\\n', '\n') : text)
+}
+
 /** VCEK, VLEK, ASK or ASVK, ARK (AMD 56421, "Guest-Hypervisor Communication Block", SNP extended guest request). */
 const GUIDS = new Set([
   '63da758de6644564adc5f4b93be8accd',

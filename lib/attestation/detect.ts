@@ -18,8 +18,13 @@ export async function detectAttester (options: DetectOptions = {}): Promise<Atte
   const { launcherSocket = LAUNCHER_SOCKET, azureSecurityContext, hasMaaEndpoint = false, tsmReports = TSM_REPORTS } = options
   if (await is(launcherSocket, 'isSocket')) return 'google-confidential-space'
   if (azureSecurityContext && await is(azureSecurityContext, 'isDirectory')) return hasMaaEndpoint ? 'azure-maa' : 'azure-snp'
-  if (await is(tsmReports, 'isDirectory')) return 'configfs-tsm'
+  if (await hasTsmReports(tsmReports)) return 'configfs-tsm'
   return 'none'
+}
+
+/** Whether the kernel gives reports to this process. */
+export function hasTsmReports (path = TSM_REPORTS): Promise<boolean> {
+  return is(path, 'isDirectory')
 }
 
 async function is (path: string, kind: 'isSocket' | 'isDirectory'): Promise<boolean> {

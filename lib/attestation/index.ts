@@ -1,23 +1,26 @@
 /** Makes the attester that the settings name. */
 import type { Attester, AttesterType } from './attester.ts'
-import { azureMaa } from './azure-maa.ts'
+import { azureMaa, maaSidecar } from './azure-maa.ts'
 import { azureSnp } from './azure-snp.ts'
 import { configfsTsm } from './configfs-tsm.ts'
-import { detectAttester } from './detect.ts'
+import { detectAttester, hasTsmReports } from './detect.ts'
 import { googleConfidentialSpace } from './google-confidential-space.ts'
+import { maaDirect } from './maa-direct.ts'
 import { none } from './none.ts'
 
 export interface AttesterSettings {
   readonly type: AttesterType | 'auto'
   /** Of Google's tokens. */
   readonly audience: string
-  /** Of Azure's sidecar. */
-  readonly azureSidecar: string
+  /** URL of Azure's sidecar, where one is named. Azure Attestation is then asked through it, else directly. */
+  readonly azureSidecar: string | undefined
   readonly maaEndpoint: string | undefined
   /** PEM, for hosts that give no certificates with SEV-SNP reports. */
   readonly certificatesFile: string | undefined
   /** `UVM_SECURITY_CONTEXT_DIR`. */
   readonly azureSecurityContext: string | undefined
+  /** Where the kernel has its reports. */
+  readonly tsmReports?: string
 }
 
 /** The settings contradict each other, in words for operators. */
@@ -28,15 +31,19 @@ export class AttesterSettingsError extends Error {
 
 /** @throws {AttesterSettingsError} */
 export async function createAttester (settings: AttesterSettings): Promise<Attester> {
-  const { audience, azureSidecar: endpoint, maaEndpoint, certificatesFile, azureSecurityContext } = settings
-  const type = settings.type === 'auto' ? await detectAttester({ azureSecurityContext, hasMaaEndpoint: maaEndpoint !== undefined }) : settings.type
+  const { audience, azureSidecar, maaEndpoint, certificatesFile, azureSecurityContext, tsmReports } = settings
+  const reports = tsmReports === undefined ? {} : { tsmReports }
+  const sidecar = azureSidecar === undefined ? {} : { endpoint: azureSidecar }
+  const type = settings.type === 'auto' ? await detectAttester({ azureSecurityContext, hasMaaEndpoint: maaEndpoint !== undefined, ...reports }) : settings.type
   switch (type) {
     case 'google-confidential-space': return googleConfidentialSpace({ audience })
     case 'azure-maa':
       if (maaEndpoint === undefined) throw new AttesterSettingsError('azure-maa needs the address of an attestation provider')
-      return azureMaa({ endpoint, maaEndpoint })
-    case 'azure-snp': return azureSnp({ endpoint })
-    case 'configfs-tsm': return configfsTsm({ certificatesFile })
+      return azureMaa(azureSidecar === undefined && await hasTsmReports(tsmReports)
+        ? maaDirect({ maaEndpoint, certificatesFile, azureSecurityContext, ...reports })
+        : maaSidecar({ maaEndpoint, ...sidecar }))
+    case 'azure-snp': return azureSnp(sidecar)
+    case 'configfs-tsm': return configfsTsm({ certificatesFile, ...tsmReports !== undefined && { path: tsmReports } })
     case 'simulated': return (await import('./simulated.ts')).simulated()
     case 'none': return none
   }

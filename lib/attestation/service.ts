@@ -88,6 +88,8 @@ export function createAttestationService (options: AttestationServiceOptions): A
   let renewing: Promise<void> | undefined
   let running = 0
   let pause = FIRST_PAUSE
+  /** Seconds for which the platform asked to be left alone. */
+  let asked = 0
   let renewalTimer: NodeJS.Timeout | undefined
   let closingTimer: NodeJS.Timeout | undefined
   let wasOpen = gate.status().open
@@ -136,7 +138,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
   }
 
   function unavailable (cause?: unknown): AttestationUnavailableError {
-    return new AttestationUnavailableError(Math.ceil(pause / 1000), { cause })
+    return new AttestationUnavailableError(Math.max(Math.ceil(pause / 1000), asked), { cause })
   }
 
   /** Concurrent calls share one attempt, and none fails: the gate knows. */
@@ -147,6 +149,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
 
   async function attempt (): Promise<void> {
     clearTimeout(renewalTimer)
+    asked = 0
     try {
       const issued = await issue(randomBytes(32), true)
       const refusals = await appraise?.(issued.document, issued.nonce) ?? []
@@ -159,6 +162,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
       }
     } catch (error) {
       gate.failed(reasonOf(error))
+      asked = causeOf(error)?.retryAfter ?? 0
     }
     settle()
   }
@@ -180,7 +184,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
     if (stopping.signal.aborted) return
     const wait = failures === 0 && current ? Math.min(renewal, (current.expiresAt - Date.now()) / 2) : pause
     // From half the time to all of it, so that replicas started together do not ask together.
-    renewalTimer = setTimeout(renew, Math.min(wait * (0.5 + Math.random() / 2), MAX_TIMEOUT)).unref()
+    renewalTimer = setTimeout(renew, Math.min(Math.max(wait * (0.5 + Math.random() / 2), asked * 1000), MAX_TIMEOUT)).unref()
     watch()
   }
 
@@ -206,8 +210,14 @@ function identity (keys: readonly AttestedKey[]): string {
   return keys.map(({ kind, value }) => `${kind} ${Buffer.from(value).toString('base64')}`).join()
 }
 
-function reasonOf (error: unknown): string {
+/** What the platform said, if it was asked. */
+function causeOf (error: unknown): AttesterError | undefined {
   const cause = error instanceof AttestationUnavailableError ? error.cause : error
-  if (cause instanceof AttesterError) return cause.message
-  return cause === undefined ? 'there are no keys yet' : 'unexpected error'
+  return cause instanceof AttesterError ? cause : undefined
+}
+
+function reasonOf (error: unknown): string {
+  const cause = causeOf(error)
+  if (cause !== undefined) return cause.message
+  return error instanceof AttestationUnavailableError && error.cause === undefined ? 'there are no keys yet' : 'unexpected error'
 }

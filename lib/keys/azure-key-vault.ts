@@ -7,10 +7,11 @@ import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CryptographyClient, KeyClient } from '@azure/keyvault-keys'
 import type { KeyClientOptions, KeyVaultKey } from '@azure/keyvault-keys'
+import type { AzureAttest } from './azure-attest.ts'
 import { createAzureCredential } from './azure-credential.ts'
 import type { AzureCredentialKind } from './azure-credential.ts'
 import { openRelease } from './azure-release.ts'
-import { connectionError, KeyFetchError, safeCode } from './fetch-error.ts'
+import { connectionError, KeyFetchError, retryAfterOf, safeCode } from './fetch-error.ts'
 import { createVersionedProvider, loadVersions } from './key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from './key-versions.ts'
 import { memoryKey } from './memory-key.ts'
@@ -38,7 +39,7 @@ export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
    *
    * @throws {KeyFetchError} with the reason
    */
-  attest?: (runtimeData: Uint8Array<ArrayBuffer>, signal: AbortSignal) => Promise<string>
+  attest?: AzureAttest
   limits?: RemoteLimitsOptions
   /** Certificates (PEM) that may have issued the one that signs releases. Default: what Node trusts for TLS. */
   trustAnchors?: readonly string[]
@@ -176,9 +177,8 @@ function vaultError (cause: unknown): KeyFetchError {
   const inner = details?.error?.innerError?.code ?? details?.error?.code ?? code
   const [message, advice] = ANSWERS.get(status) ?? ['Key Vault is not available', 'Check the health of the vault and the network on the way to it']
   const kind = status >= 500 || status === 408 || status === 429 ? 'transient' : 'refused'
-  const retryAfter = Number(response?.headers?.get('retry-after'))
   return new KeyFetchError(kind, message, {
-    providerCode: safeCode(inner) ?? `HTTP_${status}`, cause, advice, retryAfter: retryAfter > 0 ? Math.min(retryAfter, 300) : undefined
+    providerCode: safeCode(inner) ?? `HTTP_${status}`, cause, advice, retryAfter: retryAfterOf(response?.headers?.get('retry-after'))
   })
 }
 

@@ -18,6 +18,9 @@ export interface KeyReleaseRequest {
   access_token?: string
 }
 
+/** Where it listens, unless told otherwise. */
+export const SIDECAR_ENDPOINT = 'http://localhost:8080'
+
 const MAX_OCTETS = 256 * 1024
 const SIDECAR = 'The Azure sidecar'
 

@@ -1,7 +1,7 @@
 /** Keys released by the secure key release sidecar on Azure after it attested the container group. */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
-import { releaseKey } from './azure-sidecar.ts'
+import { releaseKey, SIDECAR_ENDPOINT } from './azure-sidecar.ts'
 import { KeyFetchError } from './fetch-error.ts'
 import { createVersionedProvider, loadVersions } from './key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from './key-versions.ts'
@@ -31,7 +31,7 @@ export interface AzureSkrOptions extends FetchOptions, RsaPoolOptions {
 }
 
 export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): KeyProvider {
-  const { endpoint = 'http://localhost:8080', endpointForm = 'as-given', kids, accessToken } = options
+  const { endpoint = SIDECAR_ENDPOINT, endpointForm = 'as-given', kids, accessToken } = options
   const vault = {
     maa_endpoint: write(options.maaEndpoint, endpointForm),
     akv_endpoint: write(options.akvEndpoint, endpointForm),

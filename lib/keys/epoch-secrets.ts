@@ -1,7 +1,6 @@
 /** Where the secrets come from that the HPKE keys of an epoch are made of (docs/keys.md). */
 import { hkdfSync, randomBytes, randomInt } from 'node:crypto'
 import type { EpochSecrets } from './hpke-ring.ts'
-import { newestKey } from './provider.ts'
 import type { KeyProvider } from './provider.ts'
 
 const SECRET_BYTES = 32
@@ -23,7 +22,10 @@ export interface RatchetState {
 }
 
 export interface Ratchet extends EpochSecrets {
-  /** A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. */
+  /**
+   * A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. Where that
+   * epoch is gone, which a clock that is set back asks for, the state is the oldest that is left.
+   */
   stateAt (epoch: number): RatchetState
 }
 
@@ -48,14 +50,15 @@ export function createRatchet (start: Omit<RatchetState, 'earliest' | 'firstKeyI
   return {
     shared: false,
     earliest,
+    get oldest () { return at },
     firstKeyId,
     secret (epoch) {
       forwardTo(epoch)
       return hkdf(seed, KEYS_INFO)
     },
     stateAt (epoch) {
-      forwardTo(epoch)
-      return { epoch, seed: Uint8Array.from(seed), earliest, firstKeyId }
+      forwardTo(Math.max(epoch, at))
+      return { epoch: at, seed: Uint8Array.from(seed), earliest, firstKeyId }
     }
   }
 }
@@ -68,14 +71,19 @@ export function createInstanceRatchet (epoch: number): Ratchet {
   return createRatchet({ epoch, seed: randomBytes(SECRET_BYTES), firstKeyId: randomInt(256) })
 }
 
-/** Secrets derived from the newest RSA private key, which all replicas have: they agree without talking to each other. */
-export function derivedSecrets (keys: KeyProvider): EpochSecrets {
+/**
+ * Secrets derived from one RSA private key, which all replicas have: they agree without talking to each other. Key ids
+ * begin where the key's own id says, so that those of two RSA keys are told apart.
+ *
+ * @param keyId of the RSA key: base64url
+ */
+export function derivedSecrets (keys: KeyProvider, keyId: string): EpochSecrets {
+  const [firstKeyId = 0] = Buffer.from(keyId, 'base64url')
   return {
     shared: true,
     earliest: undefined,
-    firstKeyId: 0,
+    firstKeyId,
     async secret (epoch) {
-      const { keyId } = await newestKey(keys)
       if (keys.deriveSecret === undefined) throw new TypeError('This key type does not derive secrets')
       return keys.deriveSecret(keyId, `${KEYS_INFO} epoch ${epoch}`, SECRET_BYTES)
     }

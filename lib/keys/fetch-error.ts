@@ -43,6 +43,14 @@ export function safeCode (value: unknown): string | undefined {
   return typeof value === 'string' && /^[A-Za-z][A-Za-z_0-9]{1,39}$/.test(value) ? value : undefined
 }
 
+const MAX_RETRY_AFTER_SECONDS = 300
+
+/** Seconds, where `Retry-After` says so. A date does not count; nor is anybody left alone for longer than five minutes. */
+export function retryAfterOf (header: string | null | undefined): number | undefined {
+  const seconds = Number(header)
+  return seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER_SECONDS) : undefined
+}
+
 /** The innermost error code of a failed connection, such as ECONNREFUSED or ERR_TLS_CERT_ALTNAME_INVALID. */
 export function connectionCode (error: unknown): string | undefined {
   let found: string | undefined

@@ -2,6 +2,7 @@
 import { createPrivateKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
+import { readBounded } from '../read-bounded.ts'
 import { KeyFetchError, safeCode } from './fetch-error.ts'
 import { createVersionedProvider } from './key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from './key-versions.ts'
@@ -47,9 +48,14 @@ export function createFileProvider (options: FileOptions, log: KeyLog): KeyProvi
     ...options, name: 'file', remote: false, load, close: () => clearInterval(timer)
   }, log)
 
+  let looking = false
   const timer = setInterval(async () => {
+    // A file system that hangs gets one look at a time.
+    if (looking) return
+    looking = true
     // What goes wrong in a refresh is logged by it, and the next replacement is the next chance.
     if (await fingerprint(paths) !== loaded) await Promise.allSettled([provider.refresh()])
+    looking = false
   }, pollInterval)
   timer.unref()
   return provider
@@ -93,9 +99,7 @@ async function readPrivateFile (path: string): Promise<Buffer> {
     const { mode, size } = await file.stat()
     if ((mode & 0o007) !== 0) throw unreadable(path, 'WORLD_READABLE', 'is open to everyone', 'Take away the rights of others (chmod o-rwx; in Kubernetes defaultMode: 0440)')
     if (size > MAX_OCTETS) throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting to a file of keys')
-    const octets = Buffer.alloc(MAX_OCTETS)
-    const { bytesRead } = await file.read(octets, 0, octets.length, 0)
-    return octets.subarray(0, bytesRead)
+    return await readBounded(file, MAX_OCTETS)
   } catch (cause) {
     if (cause instanceof KeyFetchError) throw cause
     const providerCode = safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE'

@@ -1,6 +1,6 @@
 /** The key provider that the settings name. */
 import type { Config } from '../config.ts'
-import { attestMaa } from './azure-sidecar.ts'
+import type { AzureAttest } from './azure-attest.ts'
 import { createKeyProvider } from './index.ts'
 import type { KeyLog } from './key-versions.ts'
 import type { KeyProvider } from './provider.ts'
@@ -10,7 +10,7 @@ import type { RetryPolicy } from './retry.ts'
 const SKR_RETRIES = 5
 const SKR_RETRY_INTERVAL = 60_000
 
-export function keyProviderFrom (config: Config, log: KeyLog): Promise<KeyProvider> {
+export async function keyProviderFrom (config: Config, log: KeyLog): Promise<KeyProvider> {
   const retry: RetryPolicy = { deadline: config.keyFetchDeadline }
   const pool = { maxPending: config.maxPendingUnwraps }
   const limits = { maxConcurrent: config.keyRemoteConcurrency, timeout: config.keyRemoteTimeout }
@@ -26,9 +26,8 @@ export function keyProviderFrom (config: Config, log: KeyLog): Promise<KeyProvid
         maaEndpoint: config.azureMaaEndpoint ?? '',
         akvEndpoint: config.azureAkvEndpoint ?? '',
         kids: list(config.azureKid),
-        endpoint: config.azureSidecarEndpoint,
         endpointForm: config.azureEndpointForm,
-        ...given({ accessToken: config.azureAccessToken })
+        ...given({ endpoint: config.azureSidecarEndpoint, accessToken: config.azureAccessToken })
       }, log)
     case 'azure-key-vault':
       return createKeyProvider('azure-key-vault', {
@@ -39,7 +38,7 @@ export function keyProviderFrom (config: Config, log: KeyLog): Promise<KeyProvid
         key: config.azureVaultKey ?? '',
         mode: config.azureVaultMode,
         credential: config.azureCredential,
-        attest: (runtimeData, signal) => attestMaa(config.azureSidecarEndpoint, config.azureMaaEndpoint ?? '', runtimeData, signal),
+        ...config.azureVaultMode === 'release' && { attest: await attestFrom(config) },
         ...given({ clientId: config.azureClientId }),
         ...config.azureVaultKeyVersion !== undefined && { versions: list(config.azureVaultKeyVersion) }
       }, log)
@@ -76,4 +75,14 @@ function given<T extends object> (options: T): { [K in keyof T]?: Exclude<T[K], 
 function skrRetry ({ azureMaxRequestRetries: retries, azureRetryInterval: interval }: Config, usual: RetryPolicy): RetryPolicy {
   if (retries === undefined && interval === undefined) return usual
   return { fixed: { retries: retries ?? SKR_RETRIES, interval: interval ?? SKR_RETRY_INTERVAL } }
+}
+
+async function attestFrom (config: Config): Promise<AzureAttest> {
+  const { azureAttest } = await import('./azure-attest.ts')
+  return azureAttest({
+    maaEndpoint: config.azureMaaEndpoint ?? '',
+    certificatesFile: config.attestationCertificatesFile,
+    azureSecurityContext: process.env['UVM_SECURITY_CONTEXT_DIR'],
+    ...given({ sidecar: config.azureSidecarEndpoint })
+  })
 }

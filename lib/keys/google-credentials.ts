@@ -5,7 +5,8 @@
 import { open } from 'node:fs/promises'
 import { AuthClient, IdentityPoolClient } from 'google-auth-library'
 import type { gaxios } from 'google-auth-library'
-import { connectionError, KeyFetchError, safeCode } from './fetch-error.ts'
+import { readBounded } from '../read-bounded.ts'
+import { connectionError, KeyFetchError, retryAfterOf, safeCode } from './fetch-error.ts'
 import { TimeoutError, withTimeout } from './retry.ts'
 
 export interface GoogleCredentialsOptions {
@@ -89,8 +90,7 @@ async function attestationToken (path: string, now: () => number): Promise<strin
   let token: string
   try {
     await using file = await open(path, 'r')
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_TOKEN_OCTETS), 0, MAX_TOKEN_OCTETS, 0)
-    token = buffer.toString('latin1', 0, bytesRead).trim()
+    token = (await readBounded(file, MAX_TOKEN_OCTETS)).toString('latin1').trim()
   } catch (cause) {
     throw new KeyFetchError('transient', 'The attestation token cannot be read', {
       providerCode: safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE', cause, advice: `Check that this runs in Confidential Space, which provides ${path}`
@@ -134,7 +134,7 @@ function exchangeError (error: unknown, options: GoogleCredentialsOptions): KeyF
   const impersonating = options.serviceAccountImpersonationUrl !== undefined && String(config?.url) === options.serviceAccountImpersonationUrl
   const { error: named } = response.data ?? {}
   const details = {
-    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`, cause: error
+    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`, cause: error, retryAfter: retryAfterOf(response.headers.get('retry-after'))
   }
   const kind = response.status >= 500 || response.status === 429 ? 'transient' : 'refused'
   return impersonating

@@ -19,6 +19,8 @@ export interface EpochSecrets {
   secret (epoch: number): Uint8Array | Promise<Uint8Array>
   /** The first epoch that can be asked for; undefined for any. Older keys were never handed out, or are gone. */
   readonly earliest: number | undefined
+  /** The first epoch whose secret is not gone, at present; undefined where none goes. */
+  readonly oldest?: number | undefined
   /** Added to key ids, 0 to 255; the same wherever the keys are the same. */
   readonly firstKeyId: number
   /** True where other instances follow the same epochs: then key ids follow them too, beyond 256. */
@@ -90,7 +92,9 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   const endOf = (epoch: number) => rotation === 0 ? Infinity : (epoch + 1) * rotation
   const present = epochAt(now(), rotation)
   /** A process that starts among others has their retiring keys, too: clients hold them. */
-  const first = Math.min(present, Math.max(secrets.earliest ?? 0, epochAt(now() - retirement, rotation)))
+  const wanted = Math.min(present, Math.max(secrets.earliest ?? 0, epochAt(now() - retirement, rotation)))
+  /** A clock that is set back asks for what is gone. The keys of the epoch that it left serve until it is there again. */
+  const first = Math.max(secrets.oldest ?? 0, wanted)
   /** Key ids of an instance run out after this epoch: they are not reused, so its keys stay. */
   const last = secrets.shared ? Infinity : (secrets.earliest ?? first) + Math.floor(KEY_IDS / kemIds.length) - 1
 

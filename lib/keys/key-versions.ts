@@ -34,6 +34,8 @@ export interface FetchOptions {
   retry?: RetryPolicy
   /** Milliseconds for which a version that is no longer listed still decrypts, for clients that hold it. Default: 900 000. */
   retireAfter?: number
+  /** Milliseconds from a start that failed, for whatever may pass, to the next attempt at one. Default: 60 000. */
+  startAgainAfter?: number
 }
 
 export interface KeySource extends FetchOptions {
@@ -73,6 +75,7 @@ export async function loadVersions (
 }
 
 const RETIRE_AFTER = 15 * 60_000
+const START_AGAIN_AFTER = 60_000
 
 /** Begins to fetch at once. */
 export function createVersionedProvider (source: KeySource, log: KeyLog): KeyProvider {
@@ -82,6 +85,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
   let keys: readonly PublishedKey[] = []
   let status: KeyStatus = { ready: false, reason: 'fetching the keys' }
   let attempt: Promise<void> | undefined
+  let nextStart: NodeJS.Timeout | undefined
 
   const find = (keyId: string): KeyVersion | undefined =>
     current.find(({ published }) => published.keyId === keyId) ?? retired.get(keyId)?.version
@@ -130,8 +134,18 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
 
   function refresh (): Promise<void> {
     if (closing.signal.aborted) return Promise.reject(closing.signal.reason)
-    attempt ??= fetch().finally(() => { attempt = undefined })
+    clearTimeout(nextStart)
+    attempt ??= fetch().catch(startAgain).finally(() => { attempt = undefined })
     return attempt
+  }
+
+  /** Without keys there is nothing to serve with: what may pass by itself is waited for, however long it takes. */
+  function startAgain (error: unknown): never {
+    const isFinal = error instanceof KeyFetchError && error.kind === 'configuration'
+    if (keys.length === 0 && !isFinal && !closing.signal.aborted) {
+      nextStart = setTimeout(() => { refresh().catch(() => undefined) }, source.startAgainAfter ?? START_AGAIN_AFTER).unref()
+    }
+    throw error
   }
 
   function lookUp (keyId: string): KeyVersion {
@@ -163,6 +177,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
 
     async close () {
       closing.abort(new Error('The key provider is closed'))
+      clearTimeout(nextStart)
       status = { ready: false, reason: 'closed' }
       await Promise.allSettled([attempt])
       for (const { version, timer } of retired.values()) {

@@ -54,6 +54,11 @@ export function createRemoteLimits (options: RemoteLimitsOptions, onFailure: (er
     return true
   }
 
+  /** An answer that was under way when the circuit opened says nothing about what comes after. */
+  function answered (): void {
+    if (now() >= openUntil) failures = 0
+  }
+
   function failed (error: unknown): void {
     const { retryAfter } = error instanceof Error ? error as { retryAfter?: unknown } : {}
     const asked = typeof retryAfter === 'number' && retryAfter > 0 ? retryAfter * 1000 : 0
@@ -86,12 +91,12 @@ export function createRemoteLimits (options: RemoteLimitsOptions, onFailure: (er
       try {
         probe = enter()
         const result = await withTimeout(operation, timeout)
-        failures = 0
+        answered()
         return result
       } catch (error) {
         if (error instanceof KeysBusyError) throw error
         if (error instanceof UnwrapError) {
-          failures = 0
+          answered()
           throw error
         }
         failed(error)

@@ -1,13 +1,15 @@
 /**
  * A seed that replicas share through a file: 32 octets, made inside the TEE, encrypted to the RSA key that all of them
  * can use and nobody else can. The first replica creates the file; all others, and all later starts, adopt it at the
- * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be trusted.
+ * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be trusted,
+ * or the file pinned by its hash.
  *
  *     file = JSON {"keyId": id of the RSA key, "seed": base64 of RSA-OAEP-256(seed)}
  */
-import { constants, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { constants, createHash, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
 import { link, open, rm } from 'node:fs/promises'
 import { decodeBase64 } from '../protocols/base64.ts'
+import { readBounded } from '../read-bounded.ts'
 import { UnwrapError, newestKey } from './provider.ts'
 import type { KeyProvider } from './provider.ts'
 
@@ -20,24 +22,26 @@ export class SealedSeedError extends Error {
   readonly code = 'ERR_SEALED_SEED'
 }
 
-/** @throws {SealedSeedError} the file cannot be used  @throws {KeysBusyError}  @throws the file system's errors */
-export async function openSealedSeed (path: string, keys: KeyProvider): Promise<Uint8Array> {
+/**
+ * @param sha256 of the file, hexadecimal, where only that one will do
+ * @throws {SealedSeedError} the file cannot be used
+ * @throws {KeysBusyError}
+ * @throws the file system's errors
+ */
+export async function openSealedSeed (path: string, keys: KeyProvider, sha256?: string): Promise<Uint8Array> {
   const { keyId, pem } = await newestKey(keys)
-  return unseal(await read(path) ?? await create(path, keyId, pem), keys)
+  const present = await read(path)
+  if (sha256 === undefined) return unseal(present ?? await create(path, keyId, pem), keys)
+  if (present === undefined) throw new SealedSeedError('The seed file that is pinned is not there')
+  if (createHash('sha256').update(present).digest('hex') !== sha256.toLowerCase()) throw new SealedSeedError('The seed file is not the one that is pinned')
+  return unseal(present, keys)
 }
 
 /** Undefined where there is no file. One octet more than a file may have shows that there are too many. */
 async function read (path: string): Promise<Buffer | undefined> {
   try {
     await using file = await open(path, 'r')
-    const content = Buffer.alloc(MAX_FILE_BYTES + 1)
-    let length = 0
-    while (length < content.length) {
-      const { bytesRead } = await file.read(content, length, content.length - length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    return content.subarray(0, length)
+    return await readBounded(file, MAX_FILE_BYTES + 1)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -41,6 +41,8 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   function start (): void {
     const worker = cluster.fork()
     worker.on('message', (message: ToPrimary) => { answer(worker, message).catch(failed) })
+    // A message to one that is just ending; its exit says the rest.
+    worker.on('error', failed)
     worker.once('listening', () => { served = true })
     worker.once('exit', (code, signal) => {
       if (stopping) return

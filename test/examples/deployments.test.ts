@@ -52,6 +52,22 @@ t.test('every variable and local that is used is declared, and the other way rou
   }
 })
 
+/** Those of Terraform's functions that the examples need, and the type `list`. What is not one of its functions shows at `plan` only. */
+const FUNCTIONS = ['base64decode', 'base64encode', 'can', 'concat', 'join', 'jsonencode', 'keys', 'length', 'list', 'merge', 'regex', 'replace', 'sha256', 'sort', 'toset']
+
+t.test('every function that is called is one of Terraform\'s', async (t) => {
+  // Of strings, only what they interpolate.
+  const code = clouds.flatMap(sources).map(({ text }) => text.replaceAll(/#.*$/gm, '')
+    .replaceAll(/"(?:[^"\\]|\\.)*"/g, (string) => (string.match(/\$\{[^}]*\}/g) ?? []).join())).join('\n')
+  t.same([...new Set([...code.matchAll(/\b([a-z]\w*)\(/g)].map(([, name]) => name))].toSorted(), FUNCTIONS)
+})
+
+t.test('the ARM parameters to fill in are those without a default', async (t) => {
+  const read = (name: string) => JSON.parse(readFileSync(join(examples, 'azure-aci', name), 'utf8')).parameters
+  const needed = Object.entries<{ defaultValue?: string }>(read('containers.json')).filter(([, { defaultValue }]) => defaultValue === undefined).map(([name]) => name)
+  t.same(Object.keys(read('parameters.json')).toSorted(), needed.toSorted())
+})
+
 t.test('on Google Cloud, the key is bound to the image, its environment, and production mode', async (t) => {
   const text = sources('google').map(({ text }) => text).join('\n')
   for (const pin of [

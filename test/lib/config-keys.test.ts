@@ -1,6 +1,6 @@
 /** Key settings that cannot work together are told at start, all at once. */
 import t from 'tap'
-import { ConfigError, configFrom } from '../../lib/config.ts'
+import { ConfigError, configFrom, weaknesses } from '../../lib/config.ts'
 import type { ConfigInput } from '../../lib/config.ts'
 
 function problems (input: ConfigInput): string[] {
@@ -57,4 +57,12 @@ t.test('HPKE seeds are accepted where the key type can serve them, and nowhere e
   t.same(problems({ hpkeSeed: 'derived' }), alone)
   t.same(problems(sealed), alone)
   t.same(problems({ ...file, hpkeSeed: 'sealed' }), needs(['HPKE_SEED_FILE'], 'HPKE_SEED is sealed'))
+})
+
+t.test('a seed file that is pinned is no weakness, and a pin is a hash', async t => {
+  const sealed: ConfigInput = { workloadBaseUrl: 'http://127.0.0.1:9', ...file, hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
+  const chosen = (input: ConfigInput) => weaknesses(configFrom(input)).filter(weakness => weakness.includes('seed file'))
+  t.equal(chosen(sealed).length, 1)
+  t.same(chosen({ ...sealed, hpkeSeedFileSha256: 'ab'.repeat(32) }), [])
+  for (const pin of ['ab', 'xy'.repeat(32), `sha256:${'ab'.repeat(32)}`]) t.match(problems({ ...sealed, hpkeSeedFileSha256: pin }), [/^HPKE_SEED_FILE_SHA256 has a value/])
 })

@@ -2,9 +2,6 @@
  * Replicas behind one address that share their HPKE keys: whoever holds a key is served by any of them, while keys are
  * rotated and replicas are restarted.
  */
-import { once } from 'node:events'
-import { createServer, request as httpRequest } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,36 +9,14 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { ConfigInput } from '../../lib/config.ts'
 import { createPolarisFetch } from '../../sdk/fetch/index.ts'
+import { startBalancer } from '../fixtures/balancer.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../fixtures/ohttp-client.ts'
 import { untilReady } from '../fixtures/process.ts'
 import { startProxy } from '../fixtures/proxy.ts'
-import type { Proxy } from '../fixtures/proxy.ts'
 import { rsaKey } from '../fixtures/rsa.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
 const key = rsaKey()
-
-/** Sends each request to the next replica, on a connection of its own. */
-async function startBalancer (t: Test, replicas: readonly Proxy[]): Promise<string> {
-  let turn = 0
-  const server = createServer((request, response) => {
-    const { port } = replicas[turn++ % replicas.length]!
-    const { method, url, headers } = request
-    const onwards = httpRequest({ host: '127.0.0.1', port, method, path: url, headers, agent: false }, answer => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(response)
-    })
-    onwards.once('error', () => response.destroy())
-    request.pipe(onwards)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 function keyFile (t: Test): string {
   const path = join(t.testdir(), 'key.pem')

@@ -69,7 +69,7 @@ locals {
   }
 
   # Base64url without padding, as the service wants it.
-  release_policy_data = replace(replace(trimright(base64encode(jsonencode(local.release_policy)), "="), "+", "-"), "/", "_")
+  release_policy_data = replace(replace(replace(base64encode(jsonencode(local.release_policy)), "=", ""), "+", "-"), "/", "_")
 }
 
 resource "azapi_resource" "key" {
@@ -91,6 +91,13 @@ resource "azapi_resource" "key" {
         data        = local.release_policy_data
       }
     }
+  }
+
+  # Azure Resource Manager makes keys and neither changes nor deletes them: to apply a change of the policy would only
+  # look as if it had been made. The guide tells how to make it.
+  lifecycle {
+    ignore_changes  = [body]
+    prevent_destroy = true
   }
 }
 

@@ -57,11 +57,29 @@ locals {
   ]))
 }
 
+resource "google_project_service" "this" {
+  for_each = toset([
+    "artifactregistry.googleapis.com",
+    "cloudkms.googleapis.com",
+    "compute.googleapis.com",
+    "confidentialcomputing.googleapis.com",
+    "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
+    "logging.googleapis.com",
+    "sts.googleapis.com",
+  ])
+
+  project            = var.project_id
+  service            = each.value
+  disable_on_destroy = false
+}
+
 # The key.
 
 resource "google_kms_key_ring" "this" {
-  name     = local.key_ring
-  location = var.region
+  name       = local.key_ring
+  location   = var.region
+  depends_on = [google_project_service.this]
 }
 
 resource "google_kms_crypto_key" "this" {
@@ -83,6 +101,7 @@ resource "google_kms_crypto_key" "this" {
 
 resource "google_iam_workload_identity_pool" "this" {
   workload_identity_pool_id = local.pool
+  depends_on                = [google_project_service.this]
 }
 
 resource "google_iam_workload_identity_pool_provider" "attestation" {
@@ -114,6 +133,7 @@ resource "google_kms_crypto_key_iam_member" "use" {
 resource "google_service_account" "workload" {
   account_id   = "polaris-proxy-workload"
   display_name = "Runs the Polaris Secure Proxy instance"
+  depends_on   = [google_project_service.this]
 }
 
 resource "google_project_iam_member" "workload" {
@@ -172,6 +192,7 @@ resource "google_compute_firewall" "proxy" {
   network       = var.network
   source_ranges = var.client_ranges
   target_tags   = ["polaris-proxy"]
+  depends_on    = [google_project_service.this]
 
   allow {
     protocol = "tcp"

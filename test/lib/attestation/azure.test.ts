@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { AttesterError } from '../../../lib/attestation/attester.ts'
-import { azureMaa } from '../../../lib/attestation/azure-maa.ts'
+import { azureMaa, maaSidecar } from '../../../lib/attestation/azure-maa.ts'
 import { azureSnp } from '../../../lib/attestation/azure-snp.ts'
 import { reportData } from '../../../lib/protocols/attestation.ts'
 import { localService, unsignedToken } from '../../fixtures/local-service.ts'
@@ -36,7 +36,7 @@ function combined (request: LocalRequest, change?: (report: Buffer) => void) {
 t.test('azure-maa sends JSON runtime data that holds the binding, and a bare host', async t => {
   for (const maaEndpoint of ['sharedneu.neu.attest.azure.net', 'https://sharedneu.neu.attest.azure.net/']) {
     sidecar.answer = json(200, { token })
-    const evidence = await azureMaa({ endpoint: sidecar.url, maaEndpoint }).evidence({ preimage, binding })
+    const evidence = await azureMaa(maaSidecar({ endpoint: sidecar.url, maaEndpoint })).evidence({ preimage, binding })
     t.same(evidence, { tee: 'azure-maa', evidence: [['application/jwt', token]], endorsements: [], expiresAt: new Date(inEightHours * 1000) })
     const request = sidecar.requests.at(-1)
     t.equal(request?.url, '/attest/maa')
@@ -85,7 +85,7 @@ for (const [name, transient, answer] of failures) {
   t.test(`${name}: both fail ${transient ? 'for now' : 'for good'}, and repeat nothing of the answer`, async t => {
     sidecar.answer = answer
     const options = { endpoint: sidecar.url, timeoutMs: 500 }
-    for (const attester of [azureMaa({ ...options, maaEndpoint: 'a.example' }), azureSnp(options)]) {
+    for (const attester of [azureMaa(maaSidecar({ ...options, maaEndpoint: 'a.example' })), azureSnp(options)]) {
       const error = await attester.evidence({ preimage, binding }).catch((error: unknown) => error)
       t.type(error, AttesterError)
       t.match(error, { transient })
@@ -106,6 +106,6 @@ t.test('a made-up report, as the sidecar gives without an SNP device, is refused
 t.test('a token that is none, or has expired, is refused', async t => {
   for (const answer of ['x', unsignedToken({ exp: 1 })]) {
     sidecar.answer = json(200, { token: answer })
-    await t.rejects(azureMaa({ endpoint: sidecar.url, maaEndpoint: 'a.example' }).evidence({ preimage, binding }), { code: 'ERR_ATTESTER' })
+    await t.rejects(azureMaa(maaSidecar({ endpoint: sidecar.url, maaEndpoint: 'a.example' })).evidence({ preimage, binding }), { code: 'ERR_ATTESTER' })
   }
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { configfsTsm } from '../../../lib/attestation/configfs-tsm.ts'
 import { reportData } from '../../../lib/protocols/attestation.ts'
-import { configfsDriver } from '../../fixtures/configfs.ts'
+import { CERTIFICATE_GUIDS, certificateTable, configfsDriver } from '../../fixtures/configfs.ts'
 
 const preimage = Buffer.from('pre-image')
 const binding = createHash('sha256').update(preimage).digest()
@@ -23,28 +23,12 @@ function tdx (inblob: Buffer): Buffer {
   return quote
 }
 
-/** As the kernel gives it: entries of GUID, offset, length; a zero GUID; the certificates. */
-function table (...certificates: Array<[guid: string, der: string]>): Buffer {
-  const header = Buffer.alloc((certificates.length + 1) * 24)
-  let offset = header.length
-  certificates.forEach(([guid, der], i) => {
-    header.set(Buffer.from(guid.replaceAll('-', ''), 'hex'), i * 24)
-    header.writeUInt32LE(offset, i * 24 + 16)
-    header.writeUInt32LE(der.length, i * 24 + 20)
-    offset += der.length
-  })
-  return Buffer.concat([header, ...certificates.map(([, der]) => Buffer.from(der))])
-}
-
-const VCEK = '63da758d-e664-4564-adc5-f4b93be8accd'
-const ASK = '4ab7b379-bbac-4fe4-a02f-05aef327c782'
-const ARK_MIXED_ENDIAN = 'a406b4c0-03a8-5249-9743-3fb6014cd0ae'
-const CRL = '92f81bc3-5811-4d3d-97ff-d19f88dc67ea'
+const { vcek: VCEK, ask: ASK, arkMixedEndian: ARK_MIXED_ENDIAN, crl: CRL } = CERTIFICATE_GUIDS
 
 t.test('an SEV-SNP report comes with the host\'s certificates, and the entry is removed', async t => {
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
-  driver.auxblob = table([VCEK, 'vcek'], [CRL, 'crl'], [ASK, 'ask'], [ARK_MIXED_ENDIAN, 'ark'])
+  driver.auxblob = certificateTable([VCEK, 'vcek'], [CRL, 'crl'], [ASK, 'ask'], [ARK_MIXED_ENDIAN, 'ark'])
   const evidence = await configfsTsm({ path: driver.path }).evidence({ preimage, binding })
   t.equal(evidence.tee, 'sev-snp')
   t.same(evidence.evidence, [['application/vnd.polaris.sev-snp-report', snp(Buffer.from(reportData(binding))).toString('base64url')]])
@@ -76,7 +60,7 @@ t.test('certificates may come from a file where the host gives none', async t =>
 t.test('a certificate table that lies about offsets gives what can be read', async t => {
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
-  const lying = table([VCEK, 'vcek'], [ASK, 'ask'])
+  const lying = certificateTable([VCEK, 'vcek'], [ASK, 'ask'])
   lying.writeUInt32LE(0xffffffff, 16)
   driver.auxblob = lying
   const { endorsements } = await configfsTsm({ path: driver.path }).evidence({ preimage, binding })

@@ -146,6 +146,17 @@ t.test('failures are retried with growing pauses, at most a minute', async t => 
   t.match(error, { code: 'ERR_ATTESTATION_UNAVAILABLE', retryAfter: 60 })
 })
 
+t.test('a platform that asks to be left alone is', async t => {
+  const { service, platform, requests } = scene(t)
+  platform.fail = new AttesterError('throttled', { transient: true, retryAfter: 200 })
+  await started(service)
+  await pass(150_000)
+  t.equal(requests.length, 1)
+  platform.fail = undefined
+  await pass(60_000)
+  t.match(service.status(), { state: 'fresh' })
+})
+
 t.test('without keys there is nothing to attest to, until there are', async t => {
   const keys: AttestedKey[] = []
   const { service, requests } = scene(t, { keys: () => keys })

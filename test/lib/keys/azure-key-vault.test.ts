@@ -152,6 +152,7 @@ t.test('several versions are published newest first; a disabled older one is lef
 t.test('what the vault refuses is told with its code and what to do, and the start goes on', async (t) => {
   const cases: Array<[fault: VaultFault | 'truncate', level: string, providerCode: string, message: RegExp]> = [
     [{ status: 400, code: 'BadParameter' }, 'error', 'BadParameter', /exportable/],
+    [{ status: 401, code: 'Unauthorized' }, 'error', 'Unauthorized', /tenant/],
     [{ status: 403, code: 'Forbidden', inner: 'ForbiddenByPolicy' }, 'error', 'ForbiddenByPolicy', /role.*host data/],
     [{ status: 403, code: 'eyJhbGciOiJub25lIn0.e30.' }, 'error', 'HTTP_403', /role/],
     [{ status: 404, code: 'KeyNotFound' }, 'error', 'KeyNotFound', /name of the key/],
@@ -210,6 +211,29 @@ t.test('an identity that is not assigned is told as such', async (t) => {
   const provider = await provide(t, { mode: 'remote', clientId: 'unknown', retry: { ...quick, deadline: 0 } })
   await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
   t.match(lastFailure(), { level: 'error', message: /Assign the identity/ })
+})
+
+t.test('an identity that comes late is waited for, and a token that expires is replaced during the run', async (t) => {
+  identity.lifetime = 1
+  t.teardown(() => { identity.lifetime = 3600 })
+  identity.faults.push(...Array(12).fill(500))
+  const earlier = identity.issued.length
+  const provider = await provide(t, { mode: 'remote', clientId: 'late' })
+  await provider.ready
+  t.match(log.lines.findLast(({ level }) => level === 'error'), { message: /Assign the identity/ })
+  const before = identity.issued.length
+  for (const expired of identity.issued.slice(earlier)) vault.tokens.delete(expired)
+  t.ok(await provider.unwrap(first.keyId, wrap(first.publicKey, PLAINTEXT)))
+  t.ok(identity.issued.length > before)
+})
+
+t.test('a version that does not exist is told as such, and so is another than was asked for', async (t) => {
+  const missing = await provide(t, { versions: ['v9'], retry: { ...quick, deadline: 0 } })
+  await t.rejects(missing.ready, { code: 'ERR_KEY_FETCH', kind: 'refused', providerCode: 'KeyNotFound' })
+  t.match(lastFailure(), { level: 'error', message: /version/ })
+  vault.tamper = (parts) => { parts.kid = parts.kid.replace(/v1$/, 'v2') }
+  const other = await provide(t, { versions: ['v1'], retry: { ...quick, deadline: 0 } })
+  await t.rejects(other.ready, { code: 'ERR_KEY_FETCH', providerCode: 'RELEASE_KEY_NAME' })
 })
 
 t.test('a server that cannot prove its name, or asks for a token for another domain, gets none', async (t) => {

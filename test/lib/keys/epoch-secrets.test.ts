@@ -26,6 +26,14 @@ t.test('a copy of the state makes the same secrets from there on, and none of th
   t.not(hex(state.seed), old, 'the state is not the secret that was handed out')
 })
 
+t.test('a state of an epoch that is gone is the oldest that is left: clocks are set back', async t => {
+  const ratchet = createInstanceRatchet(5)
+  ratchet.stateAt(9)
+  const state = ratchet.stateAt(6)
+  t.match(state, { epoch: 9, earliest: 5 })
+  t.equal(hex(createRatchet(state).secret(9)), hex(ratchet.secret(9)))
+})
+
 t.test('skipped epochs make no difference to later ones', async t => {
   const start = { epoch: 3, seed: new Uint8Array(32).fill(7) }
   const straight = createRatchet(start)

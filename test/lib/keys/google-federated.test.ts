@@ -1,11 +1,14 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { GoogleFederatedOptions } from '../../../lib/keys/google-federated.ts'
 import { createKeyProvider } from '../../../lib/keys/index.ts'
 import { KeysBusyError, UnwrapError } from '../../../lib/keys/provider.ts'
 import { startKms } from '../../fixtures/kms-server.ts'
+import { createAuthority } from '../../fixtures/certificates.ts'
 import { createLog } from '../../fixtures/log.ts'
 import { rsaKey, wrap } from '../../fixtures/rsa.ts'
 import { AUDIENCE, attestationToken, startSts } from '../../fixtures/sts.ts'
@@ -282,6 +285,29 @@ t.test('a server that cannot prove its name is not talked to', async (t) => {
   await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH' })
   t.equal(kms.calls.length, 0)
   t.match(lastFailure(), { level: 'error', message: /certificate/ })
+})
+
+t.test('a Security Token Service that throttles is left alone for as long as it asks', async (t) => {
+  // Google's client tries a few times by itself.
+  const throttled = { status: 429, body: '{"error":"rate_limit"}', headers: { 'retry-after': '8' } }
+  sts.faults.push(...Array(10).fill(throttled))
+  const provider = await provide(t, { retry: { ...quick, deadline: 0 } })
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'transient', providerCode: 'rate_limit', retryAfter: 8 })
+})
+
+t.test('a Security Token Service that cannot prove its name gets no token', async (t) => {
+  const { certPem: cert, keyPem: key } = createAuthority().issue(['localhost'])
+  let requests = 0
+  const imposter = createServer({ cert, key }, (_request, response) => {
+    requests++
+    response.end()
+  })
+  await new Promise<void>((resolve) => { imposter.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { imposter.close() })
+  const provider = await provide(t, { tokenUrl: `https://127.0.0.1:${(imposter.address() as AddressInfo).port}/v1/token`, retry: { ...quick, deadline: 0 } })
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
+  t.match(lastFailure(), { message: /certificate/ })
+  t.equal(requests, 0)
 })
 
 t.test('a rotation under load fails no request', async (t) => {

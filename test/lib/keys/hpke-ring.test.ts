@@ -298,3 +298,15 @@ t.test('keys and secrets cannot be had from the ring', async t => {
   t.ok(handed.every(octets => octets.every(octet => octet === 0)), 'secrets are overwritten after use')
   t.strictSame(Object.keys(ring.keys()[0] ?? {}).sort(), ['kemId', 'keyId', 'notAfter', 'notBefore', 'publicKey', 'state'])
 })
+
+t.test('a process that starts while the clock is set back has the keys of the others, which went on before', async t => {
+  const seed = randomBytes(32)
+  const state = createRatchet({ epoch: 7, seed }).stateAt(9)
+  const others = await ringAt(t, { secrets: createRatchet(state) }, 9.5 * ROTATION)
+  const { ring, turn, errors } = await ringAt(t, { secrets: createRatchet(state) }, 8.9 * ROTATION)
+  t.equal(ring.isReady, true)
+  t.same(ring.publication().octets, others.ring.publication().octets)
+  await turn(10.1 * ROTATION)
+  t.match(ring.keys().map(({ state }) => state), ['active', 'pending', 'retiring'])
+  t.same(errors, [])
+})

@@ -88,6 +88,32 @@ t.test('what cannot be mended ends the start, is logged as an error, and a later
   t.same(provider.status(), { ready: true })
 })
 
+t.test('a start that ran out of time begins anew until there are keys, and no more then', async (t) => {
+  const { answers, provider } = setUp({ retry: { deadline: 0 }, startAgainAfter: 1 })
+  answers[0]?.reject(failure('transient'))
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'transient' })
+  await asked(answers, 2)
+  answers[1]?.reject(failure('transient'))
+  await asked(answers, 3)
+  answers[2]?.resolve([versionOf('a')])
+  while (!provider.status().ready) await new Promise(setImmediate)
+  const refresh = provider.refresh()
+  answers[3]?.reject(failure('transient'))
+  await t.rejects(refresh, KeyFetchError)
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  t.equal(answers.length, 4, 'with keys in use, the next refresh is soon enough')
+})
+
+t.test('a start that can never succeed, or is closed, does not begin anew', async (t) => {
+  const [wrong, closed] = [setUp({ startAgainAfter: 1 }), setUp({ startAgainAfter: 1, retry: { deadline: 0 } })]
+  wrong.answers[0]?.reject(failure('configuration'))
+  closed.answers[0]?.reject(failure('transient'))
+  await Promise.allSettled([wrong.provider.ready, closed.provider.ready])
+  await closed.provider.close()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  t.same([wrong.answers.length, closed.answers.length], [1, 1])
+})
+
 t.test('no key at all is bad configuration, and never readiness', async (t) => {
   const { answers, provider } = setUp()
   answers[0]?.resolve([])

@@ -84,6 +84,20 @@ t.test('a throttled remote side is left alone for as long as it asks', async (t)
   t.equal(await limits.run(succeed), 'done')
 })
 
+t.test('an answer that was under way when the other side asked for peace does not end it', async (t) => {
+  const { clock, limits } = setUp()
+  let answer = () => {}
+  const early = limits.run(() => new Promise<void>((resolve) => { answer = resolve }))
+  await busy(limits.run(async () => { throw Object.assign(new Error('throttled'), { retryAfter: 7 }) }))
+  answer()
+  await early
+  t.equal(limits.open, true)
+  t.equal(await busy(limits.run(async () => t.fail('must not run'))), 7)
+  clock.now = 7000
+  t.equal(await limits.run(succeed), 'done')
+  t.equal(limits.open, false)
+})
+
 t.test('an operation that hangs is a failure, and its place is free again', async (t) => {
   const { failures, limits } = setUp({ maxConcurrent: 1, timeout: 5 })
   let aborted = false

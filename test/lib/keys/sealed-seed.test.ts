@@ -1,6 +1,6 @@
 /** The first replica writes the seed, all others adopt it, and whatever else the file may hold is refused. */
-import { randomBytes } from 'node:crypto'
-import { chmod, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { openSealedSeed } from '../../../lib/keys/sealed-seed.ts'
@@ -55,6 +55,25 @@ t.test('a file that is none, or not for this key, is refused, and stays as it is
     await t.rejects(openSealedSeed(path, keys), { name: 'SealedSeedError', code: 'ERR_SEALED_SEED' }, name)
     t.same(await readFile(path), Buffer.from(content), name)
   }
+})
+
+t.test('a file that is pinned is the only one that will do, and none is made in its place', async t => {
+  const directory = t.testdir()
+  const path = join(directory, 'seed')
+  const seed = await openSealedSeed(path, keys)
+  const sha256 = createHash('sha256').update(await readFile(path)).digest('hex')
+  t.same(await openSealedSeed(path, keys, sha256), seed)
+  t.same(await openSealedSeed(path, keys, sha256.toUpperCase()), seed)
+
+  // All that it takes to plant a seed: the public key, and a way to write there.
+  const planted = JSON.stringify({ keyId: key.keyId, seed: wrap(key.publicKey, randomBytes(32)).toString('base64') })
+  await writeFile(path, planted)
+  await t.resolves(openSealedSeed(path, keys), 'without a pin it is accepted')
+  await t.rejects(openSealedSeed(path, keys, sha256), { code: 'ERR_SEALED_SEED', message: /not the one that is pinned/ })
+  t.equal(await readFile(path, 'utf8'), planted)
+  await rm(path)
+  await t.rejects(openSealedSeed(path, keys, sha256), { code: 'ERR_SEALED_SEED', message: /not there/ })
+  t.same(await readdir(directory), [])
 })
 
 t.test('a file of the largest size is read', async t => {

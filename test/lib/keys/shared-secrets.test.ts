@@ -1,5 +1,5 @@
 /** Rings of several replicas have the same keys, whatever their clocks say, as long as these are not too far apart. */
-import { hkdfSync } from 'node:crypto'
+import { createHash, hkdfSync } from 'node:crypto'
 import t from 'tap'
 import type { Test } from 'tap'
 import { deriveKemKeyPair } from '../../../lib/hpke/kem.ts'
@@ -42,7 +42,7 @@ async function ringAt (t: Test, secrets: EpochSecrets, time: number, kemIds: rea
   return ring
 }
 
-const sources: Record<string, () => EpochSecrets> = { derived: () => derivedSecrets(keys), seeded: () => seededSecrets(async () => seed) }
+const sources: Record<string, () => EpochSecrets> = { derived: () => derivedSecrets(keys, version.published.keyId), seeded: () => seededSecrets(async () => seed) }
 for (const [name, secrets] of Object.entries(sources)) {
   t.test(`${name}: what is encrypted to the key of one replica opens at any other whose clock is less than the retirement off`, async t => {
     const boundary = 1_700_000 * ROTATION
@@ -63,15 +63,16 @@ t.test('the construction is the one of docs/keys.md', async t => {
   const epoch = 1234
   const info = `polaris-secure-proxy hpke keys v1 epoch ${epoch}`
   const pkcs1 = rsa.privateKey.export({ format: 'der', type: 'pkcs1' })
+  t.equal(derivedSecrets(keys, version.published.keyId).firstKeyId, createHash('sha256').update(rsa.publicKey.export({ format: 'der', type: 'spki' })).digest()[0])
   const expected: Array<[EpochSecrets, ArrayBuffer]> = [
-    [derivedSecrets(keys), hkdfSync('sha256', pkcs1, 'polaris-secure-proxy derived secrets v1', info, 32)],
+    [derivedSecrets(keys, version.published.keyId), hkdfSync('sha256', pkcs1, 'polaris-secure-proxy derived secrets v1', info, 32)],
     [seededSecrets(async () => seed), hkdfSync('sha256', seed, '', info, 32)]
   ]
   for (const [secrets, secret] of expected) {
     t.same(Buffer.from(await secrets.secret(epoch)), Buffer.from(secret))
     const ring = await ringAt(t, secrets, (epoch + 0.5) * ROTATION, [KEM_MLKEM768_X25519, KEM_X25519])
     const active = ring.keys().filter(({ state }) => state === 'active')
-    t.same(active.map(({ keyId }) => keyId), [2 * epoch % 256, (2 * epoch + 1) % 256])
+    t.same(active.map(({ keyId }) => keyId), [0, 1].map(position => (secrets.firstKeyId + 2 * epoch + position) % 256))
     for (const { kemId, publicKey } of active) t.same(publicKey, deriveKemKeyPair(kemId, new Uint8Array(secret)).publicKey)
   }
 })

@@ -1,0 +1,61 @@
+/** The other ways in which the proxy identifies itself towards Azure, up to an answer of the vault. */
+import { chmodSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import t from 'tap'
+import type { Test } from 'tap'
+import type { AzureKeyVaultOptions } from '../../../lib/keys/azure-key-vault.ts'
+import { createKeyProvider } from '../../../lib/keys/index.ts'
+import { startVault } from '../../fixtures/key-vault.ts'
+import { createLog } from '../../fixtures/log.ts'
+import { startManagedIdentity } from '../../fixtures/managed-identity.ts'
+import { rsaKey, wrap } from '../../fixtures/rsa.ts'
+
+const log = createLog()
+const key = rsaKey()
+const vault = await startVault()
+const identity = await startManagedIdentity(token => vault.tokens.add(token), 'imds')
+vault.versions.set('v1', { key, enabled: true })
+t.teardown(() => Promise.all([vault.close(), identity.close()]))
+
+async function provide (t: Test, options: Partial<AzureKeyVaultOptions>) {
+  const provider = await createKeyProvider('azure-key-vault', {
+    vaultUrl: vault.url, key: 'proxy', mode: 'remote', retry: { firstDelay: 1, maxDelay: 2, deadline: 0 }, clientOptions: { disableChallengeResourceVerification: true, tlsOptions: { ca: vault.ca } }, ...options
+  }, log)
+  t.teardown(() => provider.close())
+  return provider
+}
+
+t.test('a managed identity by the instance metadata service, as container groups and virtual machines have', async t => {
+  const provider = await provide(t, { clientId: 'assigned' })
+  await provider.ready
+  t.equal(Buffer.from(await provider.unwrap(key.keyId, wrap(key.publicKey, 'secret'))).toString(), 'secret')
+  t.equal(identity.issued.length, 1, 'a token is used again while it is good')
+})
+
+t.test('a managed identity that is not there', async t => {
+  const provider = await provide(t, { clientId: 'unknown' })
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
+  t.match(log.lines.at(-1), { level: 'error', message: /Assign the identity/ })
+})
+
+t.test('azure-cli, for development', async t => {
+  const token = 'eyJ.azure-cli-token'
+  vault.tokens.add(token)
+  const directory = t.testdir()
+  const az = join(directory, 'az')
+  const answer = { accessToken: token, expires_on: Math.floor(Date.now() / 1000) + 3600, tokenType: 'Bearer' }
+  writeFileSync(az, `#!/bin/sh\ncat <<'END'\n${JSON.stringify(answer)}\nEND\n`)
+  chmodSync(az, 0o700)
+  const { PATH } = process.env
+  process.env.PATH = `${directory}${delimiter}${PATH}`
+  t.teardown(() => { process.env.PATH = PATH })
+  const provider = await provide(t, { credential: 'azure-cli' })
+  await provider.ready
+  t.match(provider.publicKeys(), [{ keyId: key.keyId }])
+  t.same(log.leaked([token, ...identity.issued]), [])
+})
+
+t.test('an environment that names no identity', async t => {
+  const provider = await provide(t, { credential: 'environment' })
+  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused', providerCode: 'CredentialUnavailableError' })
+})

@@ -1,0 +1,112 @@
+/**
+ * Replicas that derive their HPKE keys are given another RSA key, one replica after the other, as docs/keys.md says:
+ * first behind the old one, then in front of it, then alone. Clients hold keys all the while, replicas restart, and no
+ * exchange fails, in either protocol.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { startBalancer } from '../fixtures/balancer.ts'
+import { encapsulate, fetchKey, requestHead, send } from '../fixtures/ohttp-client.ts'
+import { untilReady } from '../fixtures/process.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import type { Proxy } from '../fixtures/proxy.ts'
+import { rsaKey } from '../fixtures/rsa.ts'
+import type { RsaKey } from '../fixtures/rsa.ts'
+import { startWorkload } from '../fixtures/workload.ts'
+import { v1Client } from '../fixtures/v1-client.ts'
+
+/** For how long clients use a key that they fetched. */
+const HELD = 1000
+const ROTATION = 1500
+
+const firstId = ({ keyId }: RsaKey) => Buffer.from(keyId, 'base64url')[0] ?? 0
+const first = rsaKey()
+let second = rsaKey()
+// Else their HPKE keys could have the same ids, which docs/keys.md says to look out for.
+while (Math.abs(firstId(first) - firstId(second)) < 60) second = rsaKey()
+
+const publishedPem = async (url: string) => (await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey
+
+for (const way of ['a restart', 'a reload'] as const) {
+  t.test(`no exchange fails while the RSA key is changed by ${way} of each replica`, async t => {
+    const workload = await startWorkload(t)
+    const directory = t.testdir()
+    const replicas: Proxy[] = []
+    const files = new Map<Proxy, string>()
+    const start = async (file: string) => {
+      const replica = await startProxy(t, {
+        workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, keyType: 'file', keyFile: file, hpkeSeed: 'derived', hpkeRotation: ROTATION, hpkeRetirement: '6s', stopDelay: '500ms'
+      })
+      await untilReady(replica.url)
+      files.set(replica, file)
+      replicas.push(replica)
+    }
+    const restart = async () => {
+      const [replica] = replicas.splice(0, 1)
+      await replica?.close()
+      await start(files.get(replica!)!)
+    }
+    const write = (file: string, keys: readonly RsaKey[]) => writeFileSync(file, keys.map(({ privatePem }) => privatePem).join(''), { mode: 0o600 })
+    for (const name of ['a', 'b', 'c']) {
+      write(join(directory, name), [first])
+      await start(join(directory, name))
+    }
+    const url = await startBalancer(t, replicas)
+
+    const progress = { over: false }
+    let exchanges = 0
+    /** Fetches what it needs, uses it for a while, and does so again. */
+    const client = async <T>(fetchHeld: () => Promise<T>, exchange: (held: T, path: string) => Promise<string>) => {
+      while (!progress.over) {
+        const held = await fetchHeld()
+        for (const until = Date.now() + HELD; Date.now() < until && !progress.over;) {
+          const path = `/${exchanges++}`
+          if (JSON.parse(await exchange(held, path)).url !== path) throw new Error('another answer')
+          await setTimeout(10)
+        }
+      }
+    }
+    const clients = Promise.all([
+      ...[true, false].map(chunked => client(() => fetchKey(url), async (held, path) => {
+        const request = await encapsulate(held, requestHead('POST', path), Buffer.from(path), { chunked })
+        return (await request.open(await send(`${url}/.well-known/ohttp-gateway`, request))).body.toString()
+      })),
+      client(() => v1Client(url), async (held, path) => {
+        const response = await fetch(url, { method: 'POST', ...await held.request({ target: path, body: path }) })
+        return (await held.open(response)).toString()
+      })
+    ])
+
+    const change = async () => {
+      const sequence = [[first, second], [second, first], [second]]
+      for (const keys of sequence) {
+        for (let i = 0; i < 3; i++) {
+          const file = files.get(replicas[0]!)!
+          write(file, keys)
+          if (way === 'a restart') await restart()
+          else {
+            const [replica] = replicas.splice(0, 1)
+            replicas.push(replica!)
+            process.emit('SIGHUP')
+          }
+          await setTimeout(100)
+        }
+        // Whoever crashes and comes back in between makes no difference.
+        await restart()
+        // Until no client holds what was published before.
+        await setTimeout(2 * HELD)
+      }
+    }
+    await t.resolves(Promise.race([clients, change()]))
+    progress.over = true
+    await t.resolves(clients)
+    t.equal(workload.received.length, exchanges)
+    for (const replica of replicas) t.equal(await publishedPem(replica.url), second.publicPem)
+    const epoch = () => Math.floor(Date.now() / ROTATION)
+    const before = epoch()
+    const { keyId } = await fetchKey(url)
+    t.ok([before - 1, before, epoch()].some(epoch => (firstId(second) + epoch) % 256 === keyId), 'the HPKE keys are of the new RSA key, too')
+  })
+}
