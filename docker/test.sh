@@ -8,13 +8,24 @@
 set -euo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+refuse () {
+  echo "test.sh: $1" >&2
+  exit 1
+}
+# shellcheck disable=SC2016
+[[ $(id -u) -eq 0 ]] || refuse 'containers need root: sudo env "PATH=$PATH" npm run test:image'
+missing=$(for tool in buildah mmdebstrap podman runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
+[[ -z $missing ]] || refuse "not installed: $missing"
 work=$(mktemp -d)
 finish () {
   local result=$?
+  # The container that holds a pod's network goes with its pod only.
+  podman pod rm --all --force --time 0 > /dev/null 2>&1 || true
   podman rm --all --force --time 0 > /dev/null 2>&1 || true
   podman network ls --quiet 2> /dev/null | grep '^polaris-' | xargs -r podman network rm --force > /dev/null 2>&1 || true
   grep -o "$work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy || true
-  rm -rf "$work"
+  # Should something stay mounted all the same, what is behind it is not ours.
+  rm -rf --one-file-system "$work"
   exit "$result"
 }
 trap finish EXIT

@@ -44,6 +44,18 @@ t.test('the dependencies in it are the locked runtime packages, and no others', 
   t.same(found.sort(), wanted.sort())
 })
 
+t.test('every file of a dependency is the one that npm published; what is missing is TypeScript and source maps', async t => {
+  const packages = runtimePackages('').map(({ path }) => path)
+  const published = packages.flatMap(path => readdirSync(join(project, path), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name).slice(project.length))
+    // Packages inside of packages come by themselves.
+    .filter(file => !file.slice(path.length).includes('/node_modules/')))
+  const found = files.filter(path => path.startsWith('/app/node_modules/'))
+  t.same(found, published.filter(path => !/\.(?:map|[cm]?ts)$/.test(path)).map(path => `/app/${path}`).sort())
+  t.same(found.filter(path => !readFileSync(join(root, path)).equals(readFileSync(join(project, path.slice('/app/'.length))))), [])
+})
+
 t.test('the bill of materials lists the image as it is', async t => {
   const { metadata, components } = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), image.layout],
     { encoding: 'utf8', maxBuffer: 2 ** 26 })) as { metadata: { component: { hashes: { content: string }[] } }, components: { purl: string, name: string, version: string }[] }
