@@ -17,6 +17,8 @@ refuse () {
 missing=$(for tool in buildah mmdebstrap podman runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
 [[ -z $missing ]] || refuse "not installed: $missing"
 work=$(mktemp -d)
+free=$(df --output=avail --block-size=1M "$work" | tail -n 1)
+[[ $free -gt 4096 ]] || { rmdir "$work"; refuse "4 GB have to be free in ${TMPDIR:-/tmp} (TMPDIR), $((free)) MB are"; }
 finish () {
   local result=$?
   # The container that holds a pod's network goes with its pod only.

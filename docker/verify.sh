@@ -14,7 +14,11 @@ published=${1:-}
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 revision=$(git -C "$project" rev-parse --verify "${REVISION:-HEAD}^{commit}")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Who is not root cannot remove the image's directories, which nobody may write to, but as root of a user namespace.
+remove () {
+  rm -rf --one-file-system "$work" 2> /dev/null || buildah unshare rm -rf --one-file-system "$work"
+}
+trap remove EXIT
 
 # build <name> <umask> <time zone>: prints the digest of an image built in a
 # clone of its own; the layout stays in $work/<name>/layout.

@@ -99,8 +99,8 @@ t.test('several processes share its keys, on the same file system and within the
   const url = await startProxy(t, { POLARIS_CONTAINER_WORKERS: '2' })
   const processes = Number(await evaluate('proxy', `
     import { readFileSync, readdirSync } from 'node:fs'
-    const lines = readdirSync('/proc').filter(name => /^\\d+$/.test(name)).map(pid => readFileSync('/proc/' + pid + '/cmdline', 'utf8'))
-    console.log(lines.filter(line => line.includes('server.ts')).length)
+    const scripts = readdirSync('/proc').filter(Number).map(pid => readFileSync('/proc/' + pid + '/cmdline', 'utf8').split('\\0')[1])
+    console.log(scripts.filter(script => script?.endsWith('server.ts')).length)
   `))
   t.equal(processes, 3, 'a primary and two workers')
   for (const protocol of ['ohttp', 'polaris-v1'] as const) {
@@ -135,11 +135,11 @@ t.test('every module in it loads, with all that it needs: nothing that some sett
   await startProxy(t)
   const loaded = Number(await evaluate('proxy', `
     import { readdirSync } from 'node:fs'
-    const modules = ['lib', 'plugins', 'routes', 'sdk'].flatMap(directory => readdirSync('/app/' + directory, { recursive: true, withFileTypes: true }))
+    const modules = ['lib', 'plugins', 'routes'].flatMap(directory => readdirSync('/app/' + directory, { recursive: true, withFileTypes: true }))
       .filter(({ name }) => name.endsWith('.ts')).map(({ parentPath, name }) => parentPath + '/' + name)
     for (const module of modules) await import(module)
     console.log(modules.length)
     process.exit()
   `))
-  t.ok(loaded > 100, `${loaded} modules`)
+  t.ok(loaded > 90, `${loaded} modules`)
 })

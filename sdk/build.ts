@@ -87,7 +87,8 @@ async function declare (outdir: string): Promise<void> {
 
 /** The workspace's own package.json, with what is built in place of the sources. */
 async function manifest (): Promise<object> {
-  const { scripts: _, exports: __, ...common } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
+  // `private` keeps the sources, which need what is beside them, from being published by mistake.
+  const { private: _, scripts: __, exports: ___, ...common } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
   return {
     ...common,
     exports: {
