@@ -11,7 +11,9 @@
 #                      committed are not in the image
 #   NODE_IMAGE, RUNTIME_IMAGE
 #                      other bases than the Dockerfile's
-#   BUILDER            buildah or docker; default: buildah, where it is installed
+#   BUILDER            buildah or docker; default: buildah, where it is installed.
+#                      Docker has to be able to write OCI layouts: with its
+#                      containerd image store, or `docker buildx create --use`
 #   CONTAINER_STORAGE  a directory for buildah's own storage, default its usual
 set -euo pipefail
 # Modes and times of files, and the order in which they are sorted, must not
@@ -46,7 +48,7 @@ npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
 if [[ -f ${NODE_EXTRA_CA_CERTS:-} ]]; then arguments+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS"); fi
 
-builder=${BUILDER:-$(command -v buildah docker | head -n 1 | xargs -r basename)}
+builder=${BUILDER:-$(for name in buildah docker; do if command -v "$name" > /dev/null; then echo "$name"; fi; done | head -n 1)}
 case $builder in
   buildah)
     buildah=(buildah)

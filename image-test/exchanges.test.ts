@@ -35,11 +35,14 @@ async function openEcho (url: string) {
   }
 }
 
-/** Resolves once nobody accepts connections any more. */
+/**
+ * Resolves once nobody accepts connections any more. One that comes while workers hand back the port may be left
+ * waiting by Node's cluster until the end: the next one is refused.
+ */
 async function closed (url: string) {
-  for (let refused = false; !refused;) {
-    refused = await fetch(`${url}/polaris-container/livez`).then(() => false, ({ cause }: { cause?: { code?: string } }) => cause?.code === 'ECONNREFUSED')
-    await sleep(20)
+  for (let code: string | undefined; code !== 'ECONNREFUSED'; await sleep(20)) {
+    code = await fetch(`${url}/polaris-container/livez`, { signal: AbortSignal.timeout(1_000) })
+      .then(() => undefined, ({ cause }: { cause?: { code?: string } }) => cause?.code)
   }
 }
 
