@@ -112,6 +112,14 @@ t.test('it says what it is, and how it is meant to be run', async t => {
   t.ok(config.Env.includes('NODE_ENV=production'))
 })
 
+t.test('the order of its files does not depend on how the builder\'s storage compares directories', async t => {
+  const top = image.manifest.layers.at(-1)?.digest ?? ''
+  const listed = execFileSync('tar', ['--list', '--gzip', '--file', join(image.layout, 'blobs', ...top.split(':'))], { encoding: 'utf8', maxBuffer: 2 ** 26 })
+    .trim().split('\n').map(path => path.replace(/\/$/, ''))
+  t.ok(listed.length > 1000)
+  t.same(listed, [...listed].sort(), 'sorted by the octets of their whole paths')
+})
+
 t.test('it carries no trace of the machine that built it', async t => {
   const time = Number(git('log', '-1', '--format=%ct', revision))
   t.equal(Date.parse(image.config.created) / 1000, time, 'it was made when the commit was')
