@@ -16,9 +16,11 @@ refuse () {
 [[ $(id -u) -eq 0 ]] || refuse 'containers need root: sudo env "PATH=$PATH" npm run test:image'
 missing=$(for tool in buildah mmdebstrap podman runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
 [[ -z $missing ]] || refuse "not installed: $missing"
+# /tmp may be in memory.
+export TMPDIR=${TMPDIR:-/var/tmp}
+free=$(df --output=avail --block-size=1M "$TMPDIR" | tail -n 1)
+[[ $free -gt 4096 ]] || refuse "4 GB have to be free in $TMPDIR (TMPDIR), $((free)) MB are"
 work=$(mktemp -d)
-free=$(df --output=avail --block-size=1M "$work" | tail -n 1)
-[[ $free -gt 4096 ]] || { rmdir "$work"; refuse "4 GB have to be free in ${TMPDIR:-/tmp} (TMPDIR), $((free)) MB are"; }
 finish () {
   local result=$?
   # The container that holds a pod's network goes with its pod only.
@@ -94,5 +96,5 @@ cd "$project"
 # The pinned Node, as npm run would have it. One file at a time: they measure
 # start and memory, and share two cores.
 export PATH=$project/node_modules/.bin:$PATH
-tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=300 --reporter=tap \
+tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=600 --reporter=tap \
   "${@:-image-test/*.test.ts}"

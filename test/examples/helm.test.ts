@@ -18,7 +18,7 @@ const images = ['proxy', 'workload'].flatMap(name => [
   '--set', `global.azure.images.${name}.registry=registry.example.com/polaris`, '--set', `global.azure.images.${name}.digest=${digest}`
 ])
 const helm = (...words: string[]) => spawnSync(HELM, words, { encoding: 'utf8' })
-const template = (...words: string[]) => helm('template', 'polaris', chart, '--namespace', 'polaris', ...words)
+const template = (...words: string[]) => helm('template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...words)
 
 function render (...words: string[]): Manifest[] {
   const { status, stdout, stderr } = template(...images, ...words)
@@ -74,7 +74,7 @@ t.test('images go by digest, and nothing is installed without', { skip }, async 
 
 t.test('what a cluster, a key type or a marketplace needs can be given, and what does not exist cannot', { skip }, async t => {
   const manifests = render('--set', 'runtimeClassName=kata-cc', '--set', 'podLabels.metering=x', '--set', 'workload.port=8000',
-    '--set', 'settings.POLARIS_CONTAINER_WORKERS=2', '--set-json', 'egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]')
+    '--set-string', 'settings.POLARIS_CONTAINER_WORKERS=2', '--set-json', 'egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]')
   for (const manifest of manifests) await t.resolves(validateManifest(manifest), manifest.kind)
   const pod = podOf(manifests)
   t.equal(pod?.spec.runtimeClassName, 'kata-cc')
