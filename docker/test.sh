@@ -21,12 +21,16 @@ export TMPDIR=${TMPDIR:-/var/tmp}
 free=$(df --output=avail --block-size=1M "$TMPDIR" | tail -n 1)
 [[ $free -gt 4096 ]] || refuse "4 GB have to be free in $TMPDIR (TMPDIR), $((free)) MB are"
 work=$(mktemp -d)
+configured=false
 finish () {
   local result=$?
-  # The container that holds a pod's network goes with its pod only.
-  podman pod rm --all --force --time 0 > /dev/null 2>&1 || true
-  podman rm --all --force --time 0 > /dev/null 2>&1 || true
-  podman network ls --quiet 2> /dev/null | grep '^polaris-' | xargs -r podman network rm --force > /dev/null 2>&1 || true
+  # Until then podman would take the machine's own containers for ours.
+  if $configured; then
+    # The container that holds a pod's network goes with its pod only.
+    podman pod rm --all --force --time 0 > /dev/null 2>&1 || true
+    podman rm --all --force --time 0 > /dev/null 2>&1 || true
+    podman network ls --quiet 2> /dev/null | grep '^polaris-' | xargs -r podman network rm --force > /dev/null 2>&1 || true
+  fi
   grep -o "$work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy || true
   # Should something stay mounted all the same, what is behind it is not ours.
   rm -rf --one-file-system "$work"
@@ -64,6 +68,7 @@ graphroot = "$work/storage"
 runroot = "$work/run"
 CONF
 export CONTAINERS_CONF=$work/containers.conf CONTAINERS_STORAGE_CONF=$work/storage.conf
+configured=true
 if ! buildah info > /dev/null 2>&1; then
   echo 'test.sh: no overlay file system here; vfs instead, slower' >&2
   sed -i 's/"overlay"/"vfs"/' "$work/storage.conf"
