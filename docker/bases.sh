@@ -35,7 +35,7 @@ node=$project/node_modules/$node_package/bin/node
 
 work=$(mktemp -d)
 buildah=(buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf --one-file-system "$work"' EXIT
 export SOURCE_DATE_EPOCH=0
 
 # debian <packages> <tree>: unpacks them and what they depend on. No maintainer

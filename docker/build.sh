@@ -11,8 +11,11 @@
 #                      committed are not in the image
 #   NODE_IMAGE, RUNTIME_IMAGE
 #                      other bases than the Dockerfile's
-#   BUILDER            buildah or docker; default: buildah, where it is installed
-#   CONTAINER_STORAGE  a directory for buildah's own storage, default its usual
+#   BUILDER            buildah or docker; default: buildah, where it is installed.
+#                      Docker has to be able to write OCI layouts: with its
+#                      containerd image store, or `docker buildx create --use`
+#   TMPDIR             where buildah has its storage meanwhile, some 3 GB; default
+#                      /var/tmp, since /tmp may be in memory
 set -euo pipefail
 # Modes and times of files, and the order in which they are sorted, must not
 # depend on who builds, where and when.
@@ -22,8 +25,12 @@ export LC_ALL=C TZ=UTC
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p "${1:-$project/dist/image}"
 out=$(cd "${1:-$project/dist/image}" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
+# Who is not root cannot remove the image's directories, which nobody may write to, but as root of a user namespace.
+remove () {
+  rm -rf --one-file-system "$work" 2> /dev/null || buildah unshare rm -rf --one-file-system "$work"
+}
+trap remove EXIT
 
 revision=$(git -C "$project" rev-parse --verify "${REVISION:-HEAD}^{commit}")
 SOURCE_DATE_EPOCH=$(git -C "$project" log -1 --format=%ct "$revision")
@@ -46,20 +53,20 @@ npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
 if [[ -f ${NODE_EXTRA_CA_CERTS:-} ]]; then arguments+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS"); fi
 
-builder=${BUILDER:-$(command -v buildah docker | head -n 1 | xargs -r basename)}
+builder=${BUILDER:-$(for name in buildah docker; do if command -v "$name" > /dev/null; then echo "$name"; fi; done | head -n 1)}
 case $builder in
   buildah)
-    buildah=(buildah)
-    if [[ -n ${CONTAINER_STORAGE:-} ]]; then
-      buildah+=(--root "$CONTAINER_STORAGE/storage" --runroot "$CONTAINER_STORAGE/run")
-    fi
+    # A storage of its own, which leaves nothing behind. And of the driver that compares directories by itself: others
+    # have the kernel do it where it can, and the order of files in a layer, thus the digest, would depend on who builds
+    # and on which kernel.
+    store=(vfs "$work/storage" "$work/run")
+    buildah=(buildah --storage-driver "${store[0]}" --root "${store[1]}" --runroot "${store[2]}")
     for name in NODE_IMAGE RUNTIME_IMAGE; do
       base=${!name:-}
       if [[ $base == oci:* ]]; then
         # The manifest names its base. A local directory's name must not get in.
-        store=$("${buildah[@]}" info --format '{{.store.GraphDriverName}}@{{.store.GraphRoot}}+{{.store.RunRoot}}')
         base=localhost/polaris/$(tr 'A-Z_' 'a-z-' <<< "$name")
-        skopeo copy --quiet "${!name}" "containers-storage:[$store]$base"
+        skopeo copy --quiet "${!name}" "containers-storage:[${store[0]}@${store[1]}+${store[2]}]$base"
       fi
       if [[ -n $base ]]; then arguments+=(--build-arg "$name=$base"); fi
     done
@@ -71,7 +78,6 @@ case $builder in
       --iidfile "$work/id" "$work/context" >&2
     rm -rf "${out:?}"/*
     "${buildah[@]}" push --quiet --format oci "$(cat "$work/id")" "oci:$out" >&2
-    "${buildah[@]}" rmi --force "$(cat "$work/id")" > /dev/null
     ;;
   docker)
     for name in NODE_IMAGE RUNTIME_IMAGE; do
@@ -87,4 +93,6 @@ case $builder in
     ;;
 esac
 
-sed -n 's/.*"manifests":\[{[^]]*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$out/index.json"
+digest=$(sed -n 's/.*"manifests":\[{[^]]*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$out/index.json")
+[[ -n $digest ]] || { echo "build.sh: no digest in $out/index.json" >&2; exit 1; }
+echo "$digest"

@@ -8,13 +8,32 @@
 set -euo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+refuse () {
+  echo "test.sh: $1" >&2
+  exit 1
+}
+# shellcheck disable=SC2016
+[[ $(id -u) -eq 0 ]] || refuse 'containers need root: sudo env "PATH=$PATH" npm run test:image'
+missing=$(for tool in buildah mmdebstrap podman runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
+[[ -z $missing ]] || refuse "not installed: $missing"
+# /tmp may be in memory.
+export TMPDIR=${TMPDIR:-/var/tmp}
+free=$(df --output=avail --block-size=1M "$TMPDIR" | tail -n 1)
+[[ $free -gt 4096 ]] || refuse "4 GB have to be free in $TMPDIR (TMPDIR), $((free)) MB are"
 work=$(mktemp -d)
+configured=false
 finish () {
   local result=$?
-  podman rm --all --force --time 0 > /dev/null 2>&1 || true
-  podman network ls --quiet 2> /dev/null | grep '^polaris-' | xargs -r podman network rm --force > /dev/null 2>&1 || true
+  # Until then podman would take the machine's own containers for ours.
+  if $configured; then
+    # The container that holds a pod's network goes with its pod only.
+    podman pod rm --all --force --time 0 > /dev/null 2>&1 || true
+    podman rm --all --force --time 0 > /dev/null 2>&1 || true
+    podman network ls --quiet 2> /dev/null | grep '^polaris-' | xargs -r podman network rm --force > /dev/null 2>&1 || true
+  fi
   grep -o "$work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy || true
-  rm -rf "$work"
+  # Should something stay mounted all the same, what is behind it is not ours.
+  rm -rf --one-file-system "$work"
   exit "$result"
 }
 trap finish EXIT
@@ -49,6 +68,7 @@ graphroot = "$work/storage"
 runroot = "$work/run"
 CONF
 export CONTAINERS_CONF=$work/containers.conf CONTAINERS_STORAGE_CONF=$work/storage.conf
+configured=true
 if ! buildah info > /dev/null 2>&1; then
   echo 'test.sh: no overlay file system here; vfs instead, slower' >&2
   sed -i 's/"overlay"/"vfs"/' "$work/storage.conf"
@@ -81,5 +101,5 @@ cd "$project"
 # The pinned Node, as npm run would have it. One file at a time: they measure
 # start and memory, and share two cores.
 export PATH=$project/node_modules/.bin:$PATH
-tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=300 --reporter=tap \
+tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=600 --reporter=tap \
   "${@:-image-test/*.test.ts}"

@@ -14,7 +14,7 @@ published=${1:-}
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 revision=$(git -C "$project" rev-parse --verify "${REVISION:-HEAD}^{commit}")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf --one-file-system "$work"' EXIT
 
 # build <name> <umask> <time zone>: prints the digest of an image built in a
 # clone of its own; the layout stays in $work/<name>/layout.
@@ -25,7 +25,7 @@ build () {
     umask "$2"
     git clone --quiet --no-local --no-checkout "$project" "$place/source" >&2
     git -C "$place/source" checkout --quiet "$revision" >&2
-    TZ=$3 REVISION=$revision CONTAINER_STORAGE=$place "$place/source/docker/build.sh" "$place/layout"
+    TZ=$3 REVISION=$revision "$place/source/docker/build.sh" "$place/layout"
   )
 }
 

@@ -4,6 +4,7 @@ import { lstatSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { runtimePackages } from '../scripts/lockfile.ts'
+import { cyclonedxErrors } from '../test/fixtures/cyclonedx.ts'
 import { compressedSize, readImage, unpack } from './fixtures/layout.ts'
 
 const project = new URL('..', import.meta.url).pathname
@@ -44,9 +45,26 @@ t.test('the dependencies in it are the locked runtime packages, and no others', 
   t.same(found.sort(), wanted.sort())
 })
 
+t.test('every file of a dependency is the one that npm published; what is missing is TypeScript and source maps', async t => {
+  const { packages } = JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8')) as { packages: object }
+  const published = runtimePackages('').flatMap(({ path }) => {
+    // Packages inside of packages come by themselves, or are not needed at run time.
+    const inner = Object.keys(packages).filter(other => other.startsWith(`${path}/node_modules/`))
+    return readdirSync(join(project, path), { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(project.length))
+      .filter(file => !inner.some(other => file.startsWith(`${other}/`)))
+  })
+  const found = files.filter(path => path.startsWith('/app/node_modules/'))
+  t.same(found, published.filter(path => !/\.(?:map|[cm]?ts)$/.test(path)).map(path => `/app/${path}`).sort())
+  t.same(found.filter(path => !readFileSync(join(root, path)).equals(readFileSync(join(project, path.slice('/app/'.length))))), [])
+})
+
 t.test('the bill of materials lists the image as it is', async t => {
-  const { metadata, components } = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), image.layout],
+  const bom = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), image.layout],
     { encoding: 'utf8', maxBuffer: 2 ** 26 })) as { metadata: { component: { hashes: { content: string }[] } }, components: { purl: string, name: string, version: string }[] }
+  t.same(cyclonedxErrors(bom), [])
+  const { metadata, components } = bom
   t.equal(`sha256:${metadata.component.hashes[0]?.content}`, image.digest)
   const versions = new Map(components.map(({ name, version }) => [name, version]))
   const node = execFileSync(process.execPath, ['--version'], { encoding: 'utf8' }).trim()
@@ -92,6 +110,14 @@ t.test('it says what it is, and how it is meant to be run', async t => {
   })
   t.ok(config.Env.includes(`POLARIS_COMMIT=${revision}`))
   t.ok(config.Env.includes('NODE_ENV=production'))
+})
+
+t.test('the order of its files does not depend on how the builder\'s storage compares directories', async t => {
+  const top = image.manifest.layers.at(-1)?.digest ?? ''
+  const listed = execFileSync('tar', ['--list', '--gzip', '--file', join(image.layout, 'blobs', ...top.split(':'))], { encoding: 'utf8', maxBuffer: 2 ** 26 })
+    .trim().split('\n').map(path => path.replace(/\/$/, ''))
+  t.ok(listed.length > 1000)
+  t.same(listed, [...listed].sort(), 'sorted by the octets of their whole paths')
 })
 
 t.test('it carries no trace of the machine that built it', async t => {

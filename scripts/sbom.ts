@@ -8,6 +8,7 @@
  * packages of the base, and the image's digest as the subject.
  */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,11 +44,7 @@ const subject = base.subject ?? {
 const direct = Object.keys((JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as
   { dependencies: Record<string, string> }).dependencies)
 
-const bom = {
-  $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
-  bomFormat: 'CycloneDX',
-  specVersion: '1.6',
-  version: 1,
+const contents = {
   metadata: {
     component: { ...subject, description, licenses: [{ license: { id: license } }] }
   },
@@ -60,7 +57,23 @@ const bom = {
     ...[...unique].map(([purl, entry]) => ({ ref: purl, dependsOn: [...new Set(entry.dependencies.map(path => byPath.get(path)))] }))
   ]
 }
+const bom = {
+  $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
+  bomFormat: 'CycloneDX',
+  specVersion: '1.6',
+  serialNumber: `urn:uuid:${uuid(JSON.stringify(contents))}`,
+  version: 1,
+  ...contents
+}
 process.stdout.write(`${JSON.stringify(bom, undefined, 2)}\n`)
+
+/** Of version 8 (RFC 9562, section 5.8): no time and no chance in it, but the SHA-256 of what it names. */
+function uuid (text: string): string {
+  const octets = createHash('sha256').update(text).digest().subarray(0, 16)
+  octets[6] = 0x80 | Number(octets[6]) & 0x0f
+  octets[8] = 0x80 | Number(octets[8]) & 0x3f
+  return octets.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}
 
 function npmPurl ({ name, version }: LockedPackage): string {
   return `pkg:npm/${name.replace('@', '%40')}@${version}`

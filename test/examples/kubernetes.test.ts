@@ -1,46 +1,13 @@
 // The manifests against the schemas of Kubernetes' own API, and against what they promise. No cluster is needed.
-import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { settings } from '../../lib/settings.ts'
+import { kustomize, readManifests as read, validateManifest as validate } from '../fixtures/manifests.ts'
+import type { Manifest } from '../fixtures/manifests.ts'
 
 const root = new URL('../../examples/kubernetes/', import.meta.url).pathname
-
-interface Container {
-  name: string
-  env?: { name: string, value?: string }[]
-  securityContext?: { allowPrivilegeEscalation?: boolean, readOnlyRootFilesystem?: boolean, capabilities?: { drop?: string[] } }
-  resources?: { limits?: Record<string, string> }
-}
-
-interface Manifest {
-  apiVersion: string
-  kind: string
-  metadata: { name: string, namespace?: string }
-  spec?: {
-    podSelector?: { matchLabels?: object }
-    ingress?: { from?: object[], ports?: { port: number }[] }[]
-    template?: { spec: { securityContext: object, automountServiceAccountToken: boolean, containers: Container[] } }
-  }
-}
-
-const read = (text: string): Manifest[] => parseAllDocuments(text, { merge: true }).map(document => document.toJS() as Manifest)
-
-/** Rejects where the manifest is not one that the API would accept. */
-async function validate (manifest: Manifest): Promise<void> {
-  const models = await import(`kubernetes-models/${manifest.apiVersion}`) as Record<string, new (data: object) => { validate (): void }>
-  const Model = models[manifest.kind]
-  if (Model === undefined) throw new Error(`no ${manifest.kind} in ${manifest.apiVersion}`)
-  new Model(manifest).validate()
-}
-
-function kustomize (overlay: string): Manifest[] | undefined {
-  const commands = [['kubectl', 'kustomize'], ['kustomize', 'build']] as const
-  const found = commands.find(([command]) => spawnSync(command, ['--help']).status === 0)
-  return found && read(execFileSync(found[0], [found[1], join(root, overlay)], { encoding: 'utf8' }))
-}
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.yaml')).sort()
 const complete = files.filter(file => file.startsWith('base/') || file.endsWith('store.yaml'))
@@ -97,7 +64,7 @@ t.test('the proxy is given only settings that exist', async t => {
 })
 
 for (const overlay of ['base', 'overlays/encrypted', 'overlays/replay-protection']) {
-  const built = kustomize(overlay)
+  const built = kustomize(join(root, overlay))
   t.test(`kustomize builds ${overlay} into valid manifests`, { skip: built === undefined && 'neither kubectl nor kustomize is installed' }, async t => {
     for (const manifest of built ?? []) {
       await t.resolves(validate(manifest), `${manifest.kind} ${manifest.metadata.name}`)

@@ -3,12 +3,14 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { runtimePackages } from '../../scripts/lockfile.ts'
+import { cyclonedxErrors } from '../fixtures/cyclonedx.ts'
 
 const script = new URL('../../scripts/sbom.ts', import.meta.url).pathname
 
 interface Bom {
   bomFormat: string
   specVersion: string
+  serialNumber: string
   metadata: { component: { 'bom-ref': string } }
   components: { 'bom-ref': string, name: string, version: string, hashes: { alg: string, content: string }[], licenses: object[] }[]
   dependencies: { ref: string, dependsOn: string[] }[]
@@ -18,6 +20,14 @@ const make = (options = {}) => execFileSync(process.execPath, [script], { encodi
 
 t.test('the bill of materials is the same bytes wherever and whenever it is made', async t => {
   t.equal(make(), make({ cwd: '/', env: { TZ: 'Pacific/Auckland', LC_ALL: 'C' } }))
+})
+
+t.test('it is valid CycloneDX, with a serial number of its contents', async t => {
+  const bom = JSON.parse(make()) as Bom
+  t.same(cyclonedxErrors(bom), [])
+  // GitHub attests nothing without one.
+  t.match(bom.serialNumber, /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  t.not(cyclonedxErrors({ ...bom, components: [{ type: 'library' }] }).length, 0, 'and the schema would have noticed')
 })
 
 t.test('it lists every locked runtime package with the hash of its tarball', async t => {

@@ -56,6 +56,7 @@ t.test('it runs with only what the web gives, and seals and opens', async t => {
 t.test('the package holds what it points to, and no sources', async t => {
   const manifest = JSON.parse(await readFile(join(dist, 'package.json'), 'utf8'))
   t.match(manifest, { name: '@polaris-secure-proxy/sdk', type: 'module', license: 'AGPL-3.0-only', repository: { directory: 'sdk' }, scripts: undefined, private: undefined })
+  t.match(manifest.repository, { url: /^git\+https:\/\/github\.com\/[\w-]+\/polaris-secure-proxy\.git$/ }, 'without it npm accepts no provenance')
   const exported = ['.', './attestation'].flatMap(name => Object.values<string>(manifest.exports[name]))
   for (const path of [...exported, manifest.bin.polaris, 'README.md', 'LICENSE']) t.ok(existsSync(join(dist, path)), path)
   const files = (await readdir(dist, { recursive: true })).filter(name => /(?<!\.d)\.ts$/.test(name))
