@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify'
 import attestation from './plugins/attestation.ts'
 import type { AttestationPluginOptions } from './plugins/attestation.ts'
+import clients from './plugins/clients.ts'
 import config from './plugins/config.ts'
 import type { ConfigPluginOptions } from './plugins/config.ts'
 import cors from './plugins/cors.ts'
@@ -34,6 +35,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(stop)
   await app.register(errors)
   await app.register(methods)
+  await app.register(clients)
   await app.register(cors)
 
   // Capabilities, each a member of app.polaris

@@ -45,7 +45,8 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>): 
     if (given !== undefined) data[name] = env[given] as string
   }
 
-  const values = validate(data, contradictions(setting => data[setting.env] ?? String(setting.default ?? '')))
+  const problems = contradictions(setting => data[setting.env] ?? String(setting.default ?? ''))
+  const values = validate(data, problems, () => unknownVariables(env))
   const config = Object.fromEntries(entries.map(([name, setting]) => {
     const value = values[setting.env]
     return [name, setting.format === 'duration' && value !== undefined ? parseDuration(String(value)) : value]
@@ -80,8 +81,11 @@ interface SchemaError {
   params: Record<string, unknown>
 }
 
-/** @param contradictions told together with what the schema finds */
-function validate (data: Record<string, string>, contradictions: readonly string[]): Record<string, unknown> {
+/**
+ * @param contradictions told together with what the schema finds
+ * @param hints told only where something is wrong: a misspelt name may be why another is missing
+ */
+function validate (data: Record<string, string>, contradictions: readonly string[], hints: () => readonly string[]): Record<string, unknown> {
   let values: Record<string, unknown>
   try {
     values = envSchema({
@@ -100,9 +104,9 @@ function validate (data: Record<string, string>, contradictions: readonly string
   } catch (error) {
     const { errors } = error as { errors?: SchemaError[] }
     if (!Array.isArray(errors)) throw error
-    throw new ConfigError([...new Set(errors.map(describe)), ...contradictions])
+    throw new ConfigError([...new Set(errors.map(describe)), ...contradictions, ...hints()])
   }
-  if (contradictions.length > 0) throw new ConfigError(contradictions)
+  if (contradictions.length > 0) throw new ConfigError([...contradictions, ...hints()])
   return values
 }
 
@@ -183,9 +187,14 @@ export function unknownVariables (env: Readonly<Record<string, string | undefine
   return Object.keys(env)
     .filter(name => name.startsWith(PREFIX) && !names.has(name))
     .map(name => {
-      const [nearest] = [...names].sort((a, b) => distance(name, a) - distance(name, b))
+      const [nearest] = [...names].sort((a, b) => distance(bare(name), bare(a)) - distance(bare(name), bare(b)))
       return `${name} is not a setting; did you mean ${nearest}?`
     })
+}
+
+/** Two settings have no prefix, which is soon forgotten. */
+function bare (name: string): string {
+  return name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name
 }
 
 /** Levenshtein distance. */

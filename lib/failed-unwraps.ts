@@ -1,5 +1,5 @@
 /** Counts requests that could not be opened, by client: where keys are remote, each of them cost money. */
-import { isIPv6 } from 'node:net'
+import { clientOf } from './headers.ts'
 
 export interface FailedUnwraps {
   /** Seconds until the client may try again; undefined where it may now. */
@@ -36,16 +36,4 @@ export function createFailedUnwraps (limit: number, now: () => number = Date.now
       if (failures.size > MAX_CLIENTS) failures.delete(failures.keys().next().value as string)
     }
   }
-}
-
-/** Whoever has an IPv6 address has all of its /64. */
-function clientOf (address: string): string {
-  const mapped = /^::ffff:([\d.]+)$/i.exec(address)
-  if (mapped?.[1] !== undefined) return mapped[1]
-  if (!isIPv6(address)) return address
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros: string[] = tail === undefined ? [] : Array(Math.max(0, 8 - before.length - after.length)).fill('0')
-  return [...before, ...zeros, ...after].slice(0, 4).map(group => parseInt(group, 16).toString(16)).join(':')
 }

@@ -1,6 +1,6 @@
 /** Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes them. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { isIP } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { Problem } from './problems.ts'
 
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
@@ -71,6 +71,18 @@ export function clientAddress (raw: readonly string[], address: string, isTruste
     client = before
   }
   return client
+}
+
+/** Who is counted as one, where clients are: whoever has an IPv6 address has all of its /64. */
+export function clientOf (address: string): string {
+  const mapped = /^::ffff:([\d.]+)$/i.exec(address)
+  if (mapped?.[1] !== undefined) return mapped[1]
+  if (!isIPv6(address)) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros: string[] = tail === undefined ? [] : Array(Math.max(0, 8 - before.length - after.length)).fill('0')
+  return [...before, ...zeros, ...after].slice(0, 4).map(group => parseInt(group, 16).toString(16)).join(':')
 }
 
 /** RFC 7239, section 6: an IPv6 address stands in brackets and quotes. */

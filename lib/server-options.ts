@@ -19,7 +19,8 @@ export const serverOptions = {
   return503OnClosing: false,
   // Header blocks must arrive within this; bodies may take as long as they keep coming (CLIENT_IDLE_TIMEOUT).
   requestTimeout: 0,
-  http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 60_000 },
+  // A request without Host is refused by plugins/methods.ts: Node's own refusal says nothing.
+  http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 60_000, requireHostHeader: false },
   // The router would refuse targets that do not decode, such as /%zz. They are for the workload to judge.
   rewriteUrl: ({ url = '/' }) => isRoutable(url) ? url : '/',
   // What the parser refuses never becomes a request, and is answered with the same problems. Its error holds what was

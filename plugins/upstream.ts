@@ -36,6 +36,11 @@ export function forwardHeaders (exchange: Exchange, signal: EventEmitter): Recor
 const MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 /** RFC 9110, section 15: there are five classes of status codes. */
 const MAX_STATUS = 599
+/**
+ * How long an idle connection is kept where the workload does not say how long it keeps it. Two seconds are not unusual,
+ * and a request that meets a connection just being closed is lost: it may have been processed, so it is not sent again.
+ */
+const KEEP_ALIVE = 1000
 /** A probe waits no longer for the workload to accept a connection. */
 const PROBE_TIMEOUT = 1000
 
@@ -48,6 +53,7 @@ export default fp(async function upstream (app) {
   const pool = new Pool(origin, {
     connections: config.upstreamConnections,
     pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE,
     headersTimeout: config.upstreamHeadersTimeout,
     bodyTimeout: config.upstreamIdleTimeout,
     maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,

@@ -48,7 +48,6 @@ export default async function proxy (app: FastifyInstance) {
   async function accept (request: FastifyRequest, reply: FastifyReply) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
     attestation.admit(reply.raw)
-    if (config.clientIdleTimeout > 0) expectClient(request, reply)
   }
 
   async function onlyOhttp (request: FastifyRequest) {
@@ -65,22 +64,6 @@ export default async function proxy (app: FastifyInstance) {
     // Fastify refuses media types it cannot parse, and QUERY without one. That is the workload's business: the exchange
     // has the header as it came.
     request.raw.headers['content-type'] = 'application/octet-stream'
-  }
-
-  /**
-   * A client that is silent within its body is told so, and let go. So is one that takes nothing of its response: it
-   * would keep its connection to the workload from all others.
-   */
-  function expectClient ({ raw }: FastifyRequest, reply: FastifyReply) {
-    const { clientIdleTimeout } = config
-    reply.raw.setTimeout(clientIdleTimeout, () => {
-      if (reply.raw.writableLength > 0) return reply.raw.destroy()
-      // It waits for the workload: for its answer, or for it to take octets that nobody took yet.
-      if (raw.complete || raw.readableLength > 0) return reply.raw.setTimeout(clientIdleTimeout)
-      if (reply.sent) raw.destroy()
-      else reply.send(new Problem('client-timeout'))
-      reply.raw.once('finish', () => raw.destroy())
-    })
   }
 }
 

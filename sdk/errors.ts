@@ -12,25 +12,27 @@ export class PublicKeyError extends Error {
   readonly code = 'ERR_POLARIS_PUBLIC_KEY'
 }
 
-/** The members of axios's errors, so that `axios.isAxiosError()` holds and handlers find what they look for. */
+/**
+ * The members of axios's errors, so that `axios.isAxiosError()` holds and handlers find what they look for. Loggers do
+ * not: they write what can be enumerated, and request and response, with what was encrypted in them, cannot.
+ */
 export class ExchangeError extends Error {
   override readonly name: string = 'ExchangeError'
   readonly code: string = 'ERR_POLARIS_EXCHANGE'
   readonly isAxiosError = true
-  readonly config: unknown
-  readonly request: unknown
-  readonly response: unknown
+  declare readonly config: unknown
+  declare readonly request: unknown
+  declare readonly response: unknown
   readonly status: number
 
   constructor (message: string, response: { status: number, config: unknown, request?: unknown }, options?: ErrorOptions) {
     super(message, options)
-    this.config = response.config
-    this.request = response.request
-    this.response = response
     this.status = response.status
+    const hidden = { config: response.config, request: response.request, response }
+    for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, writable: true, configurable: true })
   }
 
-  /** Leaves out what holds sockets, keys and data: errors are logged. */
+  /** Of what axios puts here, that which is no secret. */
   toJSON (): object {
     const { name, message, code, status } = this
     return { name, message, code, status }

@@ -44,8 +44,10 @@ export function parseResponseKey (header: string | string[] | undefined): KeyObj
   return key
 }
 
+/** Whatever follows the end of a coding is refused; gzip may have several members, and refuses the rest by itself. */
+const STRICT = { rejectGarbageAfterEnd: true }
 const decoders = new Map<string, () => Transform>([
-  ['gzip', createGunzip], ['x-gzip', createGunzip], ['deflate', createInflate], ['br', createBrotliDecompress]
+  ['gzip', createGunzip], ['x-gzip', createGunzip], ['deflate', () => createInflate(STRICT)], ['br', () => createBrotliDecompress(STRICT)]
 ])
 
 export interface Sealer {
@@ -117,7 +119,7 @@ function decode (source: Readable, coding: string): Transform {
   const decoder = decoders.get(coding)?.()
   if (decoder === undefined) throw new Problem('upstream-invalid')
   source.once('error', error => decoder.destroy(error))
-  return source.pipe(decoder)
+  return source.pipe(decoder).on('error', () => { /* its reader sees it; one that comes when all was read is nobody's */ })
 }
 
 /** Standard base64 of the pieces, taken together; small at once, large piece by piece. */

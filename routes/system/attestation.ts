@@ -4,6 +4,8 @@
  */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
+import { trustedProxies } from '../../lib/config.ts'
+import { clientAddress, clientOf } from '../../lib/headers.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/problems.ts'
 import { KEY_KINDS, MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
@@ -40,7 +42,13 @@ interface Asked {
 
 export default async function attestation (app: FastifyInstance) {
   const { attestation, config } = app.polaris
-  await app.register(rateLimit, { max: config.attestationRateLimit, timeWindow: 60_000 })
+  const isTrusted = trustedProxies(config.trustProxy)
+  await app.register(rateLimit, {
+    max: config.attestationRateLimit,
+    timeWindow: 60_000,
+    // One that is gone already has no address.
+    keyGenerator: ({ raw }) => clientOf(clientAddress(raw.rawHeaders, raw.socket.remoteAddress ?? '', isTrusted))
+  })
 
   app.get<{ Querystring: Asked }>('/attestation', { schema: { querystring: request, response: { 200: answer } } },
     ({ query }) => answerTo(query.nonce))

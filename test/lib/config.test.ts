@@ -144,6 +144,13 @@ t.test('replicas do not keep so many keys that their ids would repeat', async t 
 t.test('an unknown variable is told with the nearest known name, and without its value', async t => {
   const warnings = unknownVariables({ ...base, [`${P}ENABLE_INPUT_ENCRYPTON`]: 'hunter2', PATH: '/bin', PORTS: '1' })
   t.same(warnings, [`${P}ENABLE_INPUT_ENCRYPTON is not a setting; did you mean ${P}ENABLE_INPUT_ENCRYPTION?`])
+  t.same(unknownVariables({ [`${P}PORT`]: '3000' }), [`${P}PORT is not a setting; did you mean PORT?`])
+})
+
+t.test('where a setting is missing, a misspelt one is told beside it', async t => {
+  t.throws(() => loadConfig({ [`${P}WORKLOAD_URL`]: 'http://hunter2' }), {
+    message: /- POLARIS_CONTAINER_WORKLOAD_BASE_URL is required.*\n.*- POLARIS_CONTAINER_WORKLOAD_URL is not a setting; did you mean POLARIS_CONTAINER_WORKLOAD_BASE_URL\?$/
+  })
 })
 
 t.test('every weak setting in force is named, and none of a strict configuration', async t => {

@@ -1,5 +1,7 @@
 import axios from 'axios'
-import type { AxiosError, AxiosRequestConfig, AxiosResponse } from 'axios'
+import type { AxiosError, AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios'
+import { inspect } from 'node:util'
+import { pino } from 'pino'
 import t from 'tap'
 import { PolarisSDK } from '../../sdk/index.ts'
 import type { ExchangeError } from '../../sdk/index.ts'
@@ -88,6 +90,17 @@ t.test('error responses of the workload are decrypted, and rejected as axios rej
   t.match(await failure(client.get('/same')), { status: 304 })
   t.match(await failure(client.get('/400')), { code: 'ERR_BAD_REQUEST', response: { data: { title: 'mine' } } }, 'also a 400 that is the workload\'s own')
   t.equal(gateway.keyRequests(), keyRequests, 'for that no key is fetched')
+})
+
+t.test('an error that is logged tells nothing of what was encrypted', async t => {
+  const error = await failure(client.post('/404', { question: 'hunter2' }, { headers: { authorization: 'Bearer hunter2' } }))
+  t.equal((error.config as InternalAxiosRequestConfig).headers.get('authorization'), 'Bearer hunter2', 'which the caller finds in it')
+  let line = ''
+  pino({}, { write: text => { line += text } }).error(error, 'failed')
+  for (const text of [inspect(error, { depth: 9 }), JSON.stringify(error), line]) {
+    t.match(text, 'Request failed with status code 404')
+    t.notMatch(text, /hunter2|no such item/)
+  }
 })
 
 t.test('validateStatus is the caller\'s', async t => {

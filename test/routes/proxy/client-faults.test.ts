@@ -182,6 +182,44 @@ for (const config of [{}, sealed]) {
   })
 }
 
+/** More than the operating system takes off the proxy's hands. */
+const UNREAD_BYTES = 32 * 2 ** 20
+
+t.test('what is buffered for a client that takes nothing of its response is given back', async t => {
+  const workload = await startWorkload(t, (_request, response) => { response.end(Buffer.alloc(UNREAD_BYTES)) })
+  const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms', maxBodyBytes: UNREAD_BYTES, maxBufferedBytes: UNREAD_BYTES, ...sealed })
+  const request = await (await v1Client(url)).request({ target: '/large' })
+  const letGo = () => log.join('').split('takes nothing of its response').length - 1
+  for (let i = 1; i <= 3; i++) {
+    const client = await rawClient(t, port)
+    client.socket.pause()
+    client.send(`GET / HTTP/1.1\r\nhost: x\r\n${lines(request)}\r\n`)
+    while (letGo() < i) await setTimeout(20)
+  }
+  const response = await fetch(url, request)
+  t.equal(response.status, 200, 'there is room for another one')
+  await response.body?.cancel()
+})
+
+t.test('a stall on an endpoint of the proxy itself ends, too', async t => {
+  const { port } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', clientIdleTimeout: '300ms' })
+  const client = await rawClient(t, port)
+  client.send('POST /polaris-container/attestation HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{')
+  t.equal(statusOf(await client.end), 408)
+})
+
+t.test('a client that stalls within its body when its response has begun is cut off', async t => {
+  const workload = await startWorkload(t, (_request, response) => { response.writeHead(200).write('begun') })
+  const { port, log } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms' })
+  const client = await rawClient(t, port)
+  client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n')
+  const response = await client.end
+  t.match(response, /begun/)
+  t.equal(response.match(/HTTP\/1\.1/g)?.length, 1)
+  t.notMatch(response, /0\r\n\r\n$/, 'never complete')
+  t.notMatch(log.join(''), /internal error|already sent/i)
+})
+
 t.test('a workload that is slow to take a body is not blamed on the client', async t => {
   let taken: IncomingMessage | undefined
   const workload = await startWorkload(t, (request, response) => {

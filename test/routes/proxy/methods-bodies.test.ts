@@ -148,6 +148,14 @@ t.test('Expect: 100-continue is answered by the proxy and not forwarded', async 
   t.notOk(workload.received[0]?.headers.expect)
 })
 
+t.test('any other expectation is left out of account', async t => {
+  const workload = await startWorkload(t)
+  const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const response = await rawExchange(t, port, 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: a-cup-of-tea\r\ncontent-length: 1\r\n\r\nx')
+  t.equal(statusOf(response), 200)
+  t.notOk(workload.received[0]?.headers.expect)
+})
+
 t.test('HTTP/1.0 clients are served', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })

@@ -68,7 +68,9 @@ t.test('a target and headers past the limit are refused, and so is what is no HT
   const cases: Array<[string, number]> = [
     [`GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, 431],
     ['nonsense\r\n\r\n', 400],
-    ['GET / HTTP/1.1\r\n\r\n', 400],
+    ['GET / HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
+    ['GET /polaris-container/health HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
+    ['GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n', 400],
     ['POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n', 400],
     ['POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\nhost: x\r\nbad name: y\r\n\r\n', 400]
@@ -76,6 +78,7 @@ t.test('a target and headers past the limit are refused, and so is what is no HT
   for (const [request, status] of cases) {
     const response = await rawExchange(t, port, request)
     t.equal(statusOf(response), status, request.slice(0, 40))
+    t.match(response, /\r\ncontent-type: application\/problem\+json\r\n/)
   }
 })
 

@@ -159,3 +159,15 @@ t.test('a workload that closes a kept-alive connection is connected to anew', as
     t.equal(workload.received.length, i)
   }
 })
+
+t.test('a connection that is idle is given up before a workload would that does not say when', async t => {
+  const ended = Promise.withResolvers<string>()
+  const workload = await startRawWorkload(t, socket => {
+    socket.once('end', () => ended.resolve('the proxy'))
+    setTimeout(() => ended.resolve('the workload'), 3500)
+    socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+  t.equal(await (await fetch(url)).text(), 'ok')
+  t.equal(await ended.promise, 'the proxy')
+})

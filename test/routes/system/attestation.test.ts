@@ -7,6 +7,7 @@ import { parseAttestationDocument } from '../../../lib/protocols/attestation.ts'
 import { attestKeys, verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy } from '../../../sdk/attestation/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
+import { rawClient } from '../../fixtures/raw.ts'
 
 const workloadBaseUrl = 'http://127.0.0.1:9'
 const PATH = '/polaris-container/attestation'
@@ -102,6 +103,25 @@ t.test('requests for evidence are limited', async t => {
   for (let i = 0; i < 5; i++) statuses.push((await fetch(`${proxy.url}${PATH}?nonce=${nonce}`)).status)
   t.same(statuses, [200, 200, 200, 429, 429])
   t.equal((await fetch(`${proxy.url}/polaris-container/health`)).status, 200, 'nothing else is')
+})
+
+t.test('requests for evidence are limited for each client, also behind a trusted proxy', async t => {
+  const proxy = await startProxy(t, { workloadBaseUrl, attestationRateLimit: 1, trustProxy: '127.0.0.1' }, { attester })
+  const ask = async (from: string) => (await fetch(`${proxy.url}${PATH}`, { headers: { 'x-forwarded-for': from } })).status
+  t.same([await ask('192.0.2.1'), await ask('192.0.2.2'), await ask('192.0.2.1')], [200, 200, 429])
+  t.same([await ask('2001:db8::1'), await ask('2001:db8::2')], [200, 429], 'an IPv6 client has all of its /64')
+})
+
+// Found by a fuzzer: by then the connection has no address.
+t.test('clients that are gone before they are counted are no error', async t => {
+  const proxy = await startProxy(t, { workloadBaseUrl }, { attester })
+  for (let i = 0; i < 50; i++) {
+    const client = await rawClient(t, proxy.port)
+    client.send(`GET ${PATH} HTTP/1.1\r\nhost: x\r\n\r\n`)
+    client.socket.resetAndDestroy()
+  }
+  t.equal((await fetch(`${proxy.url}/polaris-container/livez`)).status, 200)
+  t.notMatch(proxy.log.join(''), /internal error/)
 })
 
 t.test('simulated evidence does not start in production unless it is forced by name', async t => {

@@ -100,6 +100,23 @@ for (const [name, coding, body] of invalid) {
   })
 }
 
+// Found by a fuzzer: the decoder was done while the workload's response was not, and its error had nobody to go to.
+for (const [coding, body] of [['gzip', gzipSync(text)], ['deflate', deflateSync(text)], ['br', brotliCompressSync(text)]] as const) {
+  for (const [when, apart] of [['at once', false], ['later', true]] as const) {
+    t.test(`${coding} with something behind its end, sent ${when}, is 502, and the proxy serves on`, async t => {
+      const { url, send } = await setUp(t, (_request, response) => {
+        // The response is left open: what a content coding calls its end is not the end of the body.
+        response.writeHead(200, { 'content-encoding': coding }).write(apart ? body : Buffer.concat([body, Buffer.from('hunter2')]))
+        if (apart) setTimeout(() => { response.write('hunter2') }, 50)
+      })
+      const response = await send()
+      t.equal(response.status, 502)
+      t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:upstream-invalid' })
+      t.equal((await fetch(`${url}/polaris-container/livez`)).status, 200)
+    })
+  }
+}
+
 for (const size of [0, 1, 2, 3, 196_606, 196_607, 196_608, 262_144, 262_145, 1_000_000]) {
   t.test(`a response of ${size} octets arrives whole`, async t => {
     const body = Buffer.alloc(size, 'abcdefg')
