@@ -47,7 +47,8 @@ export async function startServer (file: string, path: string, env: Record<strin
   }
 }
 
-async function answers (url: string): Promise<boolean> {
+/** Whether a GET of the URL is answered with success. */
+export async function answers (url: string): Promise<boolean> {
   try {
     const response = await fetch(url)
     await response.arrayBuffer()
@@ -58,7 +59,7 @@ async function answers (url: string): Promise<boolean> {
   }
 }
 
-async function freePort (): Promise<number> {
+export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
