@@ -1,6 +1,5 @@
 /** Reads the settings of lib/settings.ts from an environment, or from code, and checks them all at once. */
 import { BlockList, isIP } from 'node:net'
-import { envSchema } from 'env-schema'
 import { accepts, formats, parseDuration, settings } from './settings.ts'
 import type { Config, ConfigInput, Setting, SettingName } from './settings.ts'
 
@@ -22,35 +21,25 @@ export class ConfigError extends Error {
   }
 }
 
-/** The fields of a setting that are JSON schema. */
-const KEYWORDS = new Set(['type', 'enum', 'minimum', 'maximum', 'format', 'default'])
-
-const schema = {
-  type: 'object',
-  required: entries.filter(([, setting]) => setting.required).map(([, setting]) => setting.env),
-  properties: Object.fromEntries(entries.map(([, { env, ...setting }]) =>
-    [env, Object.fromEntries(Object.entries(setting).filter(([keyword]) => KEYWORDS.has(keyword)))]))
-}
-
 /**
  * The settings from environment variables.
  *
  * @throws {ConfigError} listing every problem at once
  */
 export function loadConfig (env: Readonly<Record<string, string | undefined>>): Config {
-  const data: Record<string, string> = {}
-  for (const [, { env: name, aliases = [] }] of entries) {
-    // A variable set to nothing counts as not set: compose files and templates write it so.
-    const given = [name, ...aliases].find(candidate => (env[candidate] ?? '') !== '')
-    if (given !== undefined) data[name] = env[given] as string
+  const values: Partial<Record<SettingName, Value>> = {}
+  const problems: string[] = []
+  for (const [name, setting] of entries) {
+    const text = textOf(setting, env)
+    const value = text === undefined ? undefined : valueOf(setting, text)
+    if (value !== undefined) values[name] = value
+    else if (text !== undefined) problems.push(`${setting.env} has a value that is not accepted; ${accepted(setting)}`)
+    else if (setting.required) problems.push(`${setting.env} is required but not set; ${accepted(setting)}`)
   }
+  problems.push(...contradictions(setting => textOf(setting, env) ?? ''))
+  if (problems.length > 0) throw new ConfigError(problems)
 
-  const values = validate(data, contradictions(setting => data[setting.env] ?? String(setting.default ?? '')))
-  const config = Object.fromEntries(entries.map(([name, setting]) => {
-    const value = values[setting.env]
-    return [name, setting.format === 'duration' && value !== undefined ? parseDuration(String(value)) : value]
-  })) as unknown as Config
-
+  const config = values as Config
   const checked = Object.freeze({
     ...config,
     contextRoot: config.contextRoot.replace(/^\/?(.+?)\/*$/, '/$1').replace(/^\/+$/, ''),
@@ -74,43 +63,32 @@ export function configFrom (input: ConfigInput | Config): Config {
     [setting.env, input[name] === undefined ? undefined : String(input[name])])))
 }
 
-interface SchemaError {
-  instancePath: string
-  keyword: string
-  params: Record<string, unknown>
+type Value = string | number | boolean
+
+const booleans = new Map([['true', true], ['false', false]])
+
+/**
+ * What is given for a setting, else its default. A variable set to nothing counts as not set: compose files and
+ * templates write it so.
+ */
+function textOf ({ env: name, aliases = [], default: fallback }: Setting, env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const given = [name, ...aliases].find(candidate => (env[candidate] ?? '') !== '')
+  return given === undefined ? fallback?.toString() : env[given]
 }
 
-/** @param contradictions told together with what the schema finds */
-function validate (data: Record<string, string>, contradictions: readonly string[]): Record<string, unknown> {
-  let values: Record<string, unknown>
-  try {
-    values = envSchema({
-      schema,
-      data,
-      env: false,
-      ajv: {
-        customOptions (ajv) {
-          for (const [name, { test }] of Object.entries(formats)) ajv.addFormat(name, test)
-          // Our schema is a constant; checking it against the meta-schema at every start takes longer than all the rest.
-          ajv.opts.validateSchema = false
-          return ajv
-        }
-      }
-    })
-  } catch (error) {
-    const { errors } = error as { errors?: SchemaError[] }
-    if (!Array.isArray(errors)) throw error
-    throw new ConfigError([...new Set(errors.map(describe)), ...contradictions])
+/** What the text means for a setting; undefined where it is not accepted. */
+function valueOf ({ type, enum: choices, minimum = 0, maximum = Number.MAX_SAFE_INTEGER, format }: Setting, text: string): Value | undefined {
+  if (type === 'boolean') return booleans.get(text)
+  if (type === 'integer') {
+    const value = text.trim() === '' ? NaN : Number(text)
+    return Number.isInteger(value) && value >= minimum && value <= maximum ? value : undefined
   }
-  if (contradictions.length > 0) throw new ConfigError(contradictions)
-  return values
+  if (choices?.includes(text) === false || (format !== undefined && !formats[format].test(text))) return undefined
+  return format === 'duration' ? parseDuration(text) : text
 }
 
-function describe ({ instancePath, keyword, params }: SchemaError): string {
-  const name = keyword === 'required' ? String(params['missingProperty']) : instancePath.slice(1)
-  const setting = entries.find(([, { env }]) => env === name)?.[1]
-  const wrong = keyword === 'required' ? 'is required but not set' : 'has a value that is not accepted'
-  return setting === undefined ? `${name} ${wrong}` : `${name} ${wrong}; accepted: ${accepts(setting).replaceAll('`', '')}`
+function accepted (setting: Setting): string {
+  return `accepted: ${accepts(setting).replaceAll('`', '')}`
 }
 
 /** Settings that are fine each but not together. Looks at text, so that it works beside values that are not accepted. */
