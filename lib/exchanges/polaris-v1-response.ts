@@ -3,7 +3,7 @@
  * of the ciphertext and covers all of it, so a response is held until it is complete; each piece is encrypted as it
  * arrives, so that no call blocks for long.
  */
-import { constants, createCipheriv, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { constants, createCipheriv, createPublicKey, createSecretKey, publicEncrypt, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Transform } from 'node:stream'
@@ -65,7 +65,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     if (response.body === undefined) return { ...response, headers }
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
-    const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
+    const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv, { authTagLength: TAG_BYTES })
     const ciphertext: Buffer[] = []
     for await (const piece of decoded(response)) {
       if (held + piece.length > maxBytes) throw new Problem('upstream-invalid')
