@@ -6,13 +6,12 @@ import fastify from 'fastify'
 import type { FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
 import polaris from './app.ts'
+import type { PolarisOptions } from './app.ts'
 import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
 import type { Config } from './lib/config.ts'
 import { describeError } from './lib/describe-error.ts'
 import { quietEnvironment } from './lib/quiet-environment.ts'
 import { serverOptions } from './lib/server-options.ts'
-import { joinPrimary } from './lib/workers/member.ts'
-import { startPrimary } from './lib/workers/primary.ts'
 
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))
@@ -40,6 +39,7 @@ const { close } = closeWithGrace({ delay: false, logger: false, skip: ignored },
 
 if (cluster.isPrimary) for (const warning of unknownVariables(process.env)) log.warn(warning)
 if (workers > 1 && cluster.isPrimary) {
+  const { startPrimary } = await import('./lib/workers/primary.ts')
   stop = (await startPrimary(config, workers, log)).stop
 } else {
   await serve()
@@ -66,11 +66,13 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, { config, ...cluster.isWorker && memberOptions(await joinPrimary(close)) })
+  await app.register(polaris, { config, ...cluster.isWorker && await memberOptions() })
   await app.listen({ host: config.host, port: config.port })
 }
 
-/** In memory, replays are remembered in the primary; a shared store each worker asks for itself. */
-function memberOptions ({ keyProvider, epochSecrets, replayStore }: Awaited<ReturnType<typeof joinPrimary>>) {
+/** What a worker has of its primary. In memory, replays are remembered there; a shared store each worker asks for itself. */
+async function memberOptions (): Promise<PolarisOptions> {
+  const { joinPrimary } = await import('./lib/workers/member.ts')
+  const { keyProvider, epochSecrets, replayStore } = await joinPrimary(close)
   return { keyProvider, ...epochSecrets && { epochSecrets }, ...config.replayStore === 'memory' && { replayStore } }
 }

@@ -1,7 +1,8 @@
 /** Starts servers as processes of their own, and reads what they used. */
 import { fork } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ForkOptions } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
@@ -15,15 +16,26 @@ export interface Server {
   stop (): Promise<void>
 }
 
-/** Starts `file` with PORT and `env`, and waits until `path` answers 200. */
-export async function startServer (file: string, path: string, env: Record<string, string> = {}): Promise<Server> {
+/** The core of everything whose CPU is compared: the last one that this process may use. */
+const CORE = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+
+/** As fork, but the child and all of its threads stay on one core (taskset is part of util-linux). */
+export function forkOnOneCore (file: string, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {
+  return fork(new URL(file, import.meta.url), {
+    ...options, execPath: 'taskset', execArgv: ['--cpu-list', CORE, process.execPath, ...execArgv]
+  })
+}
+
+/** Starts `file` with PORT and `env`, on one core or all of them, and waits until `path` answers 200. */
+export async function startServer (file: string, path: string, env: Record<string, string>, cores: 'one' | 'all'): Promise<Server> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const child = fork(new URL(file, import.meta.url), {
+  const options: ForkOptions = {
     execArgv: ['--import', new URL('probe.ts', import.meta.url).href],
     env: { ...process.env, POLARIS_CONTAINER_LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  })
+  }
+  const child = cores === 'one' ? forkOnOneCore(file, options) : fork(new URL(file, import.meta.url), options)
   const ask = async (message: string): Promise<unknown> => {
     const answer = once(child, 'message')
     child.send(message)
@@ -47,7 +59,8 @@ export async function startServer (file: string, path: string, env: Record<strin
   }
 }
 
-async function answers (url: string): Promise<boolean> {
+/** Whether a GET of the URL is answered with success. */
+export async function answers (url: string): Promise<boolean> {
   try {
     const response = await fetch(url)
     await response.arrayBuffer()
@@ -58,7 +71,7 @@ async function answers (url: string): Promise<boolean> {
   }
 }
 
-async function freePort (): Promise<number> {
+export async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,14 +1,16 @@
 /**
  * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
- * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests.
+ * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests. Servers have
+ * one core, all the same one, and all their threads count; the load and the workload have all cores.
  */
-import { constants, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { load } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
-import { startServer } from './processes.ts'
+import { forkOnOneCore, startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
 
@@ -22,6 +24,8 @@ interface Subject {
   readonly server: Server
   /** Requests for a size; few where each costs milliseconds. */
   readonly count: Record<number, number>
+  /** Requests that warm up, where those of a round are too few for V8 to compile what they use. */
+  readonly warmUp?: Record<number, number>
   /** Called before each round, outside of what is measured. */
   readonly prepare: (body: Uint8Array<ArrayBuffer>, count: number) => Promise<(i: number) => PreparedRequest>
 }
@@ -45,16 +49,16 @@ function ohttp ({ url }: Server, chunked: boolean): Subject['prepare'] {
   }
 }
 
-const workload = await startServer('workload.ts', '/')
+const workload = await startServer('workload.ts', '/', {}, 'all')
 const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
-const floor = await startServer('floor.ts', '/', env)
-const clear = await startServer('../server.ts', '/polaris-container/readyz', env)
+const floor = await startServer('floor.ts', '/', env, 'one')
+const clear = await startServer('../server.ts', '/polaris-container/readyz', env, 'one')
 const v1 = await startServer('../server.ts', '/polaris-container/readyz', {
   ...env,
   POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
   POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true'
-})
-const pair = await startServer('../server.ts', '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_WORKERS: '2' })
+}, 'one')
+const pair = await startServer('../server.ts', '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_WORKERS: '2' }, 'all')
 const subjects: Subject[] = [
   { name: 'Fastify + reply-from (floor)', server: floor, count: fast, prepare: plain },
   { name: 'passthrough', server: clear, count: fast, prepare: plain },
@@ -71,7 +75,7 @@ const subjects: Subject[] = [
     prepare: ohttp(clear, true)
   },
   {
-    // CPU and memory of this one are those of the primary, which serves nothing: compare its throughput.
+    // On all cores. Its CPU and memory are those of the primary, which serves nothing: compare its throughput.
     name: 'chunked OHTTP, 2 workers',
     server: pair,
     count: { [2 ** 10]: unique[2 ** 10]! },
@@ -81,6 +85,7 @@ const subjects: Subject[] = [
     name: 'v1',
     server: v1,
     count: slow,
+    warmUp: { [2 ** 10]: 2_000 },
     async prepare (body) {
       v1Request = v1Request?.octets === body.length ? v1Request : { octets: body.length, request: await prepareV1(v1.url, body) }
       const { request } = v1Request
@@ -90,30 +95,35 @@ const subjects: Subject[] = [
 ]
 
 const rows: Row[] = []
+/** CPU microseconds, one figure of each round. */
+const privateOperations: number[] = []
 try {
   for (const [size, octets] of SIZES) {
     const rounds = new Map<string, Row[]>(subjects.map(({ name }) => [name, []]))
     const body = randomBytes(octets)
     for (let round = 0; round <= ROUNDS; round++) {
       for (const subject of subjects) {
-        if (subject.count[octets] === undefined) continue
+        const count = subject.count[octets]
+        if (count === undefined) continue
         progress(`${size}, round ${round} of ${ROUNDS}: ${subject.name}`)
-        const row = await measure(subject, size, body)
         // Round 0 warms up.
+        const row = await measure(subject, size, body, round === 0 ? subject.warmUp?.[octets] ?? count : count)
         if (round > 0) rounds.get(subject.name)?.push(row)
       }
+      // Compared with v1, the last of a round.
+      if (octets === 2 ** 10 && round > 0) privateOperations.push(await privateOperation())
     }
     for (const results of rounds.values()) if (results.length > 0) rows.push(medianRow(results))
   }
-  const rsa = rsaCost()
+  const rsa = middle(privateOperations)
   report(rows, rsa)
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ node: process.version, connections: CONNECTIONS, rounds: ROUNDS, rsa4096Micros: rsa, rows }, null, 2) + '\n')
 } finally {
   await Promise.all([...subjects.map(({ server }) => server.stop()), workload.stop()])
 }
 
-async function measure ({ name, server, count, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>): Promise<Row> {
-  const requests = Math.ceil((count[body.length] ?? 100) / (options.quick ? 10 : 1))
+async function measure ({ name, server, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>, count: number): Promise<Row> {
+  const requests = Math.ceil(count / (options.quick ? 10 : 1))
   const next = await prepare(body, requests)
   await server.reset()
   const { seconds, p50, p99 } = await load(server.url, CONNECTIONS, requests, next)
@@ -121,36 +131,33 @@ async function measure ({ name, server, count, prepare }: Subject, size: string,
   return { subject: name, size, requestsPerSecond: requests / seconds, p50, p99, cpuPerRequest: cpu / requests, stall, peakRss }
 }
 
-/** CPU microseconds of one RSA-4096 private operation with a parsed key. */
-function rsaCost (): number {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 4096 })
-  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }
-  const wrapped = publicEncrypt({ key: publicKey, ...padding }, randomBytes(32))
-  const operation = () => privateDecrypt({ key: privateKey, ...padding }, wrapped)
-  for (let i = 0; i < 50; i++) operation()
-  const before = process.cpuUsage()
-  for (let i = 0; i < 300; i++) operation()
-  const { user, system } = process.cpuUsage(before)
-  return (user + system) / 300
+/** What six of make up most of a v1 request, on the core that the servers have. */
+async function privateOperation (): Promise<number> {
+  const [micros] = await once(forkOnOneCore('private-operation.ts'), 'message') as [number]
+  return micros
+}
+
+function middle (figures: number[]): number {
+  return figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)]!
 }
 
 function medianRow (results: Row[]): Row {
-  const middle = (pick: (row: Row) => number) => results.map(pick).sort((a, b) => a - b)[Math.floor(results.length / 2)]!
+  const median = (pick: (row: Row) => number) => middle(results.map(pick))
   return {
     subject: results[0]!.subject,
     size: results[0]!.size,
-    requestsPerSecond: middle(row => row.requestsPerSecond),
-    p50: middle(row => row.p50),
-    p99: middle(row => row.p99),
-    cpuPerRequest: middle(row => row.cpuPerRequest),
-    stall: middle(row => row.stall),
-    peakRss: middle(row => row.peakRss)
+    requestsPerSecond: median(row => row.requestsPerSecond),
+    p50: median(row => row.p50),
+    p99: median(row => row.p99),
+    cpuPerRequest: median(row => row.cpuPerRequest),
+    stall: median(row => row.stall),
+    peakRss: median(row => row.peakRss)
   }
 }
 
 function report (all: Row[], rsa: number): void {
   const floorOf = (size: string) => all.find(row => row.size === size)!.cpuPerRequest
-  console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is the server process alone.\n`)
+  console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is that of the server process, which has one core.\n`)
   console.log('| body | server | req/s | p50 ms | p99 ms | CPU µs/req | × floor | longest stall ms | peak RSS MiB |')
   console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
   for (const row of all) {

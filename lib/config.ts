@@ -41,7 +41,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>): 
   const data: Record<string, string> = {}
   for (const [, { env: name, aliases = [] }] of entries) {
     // A variable set to nothing counts as not set: compose files and templates write it so.
-    const given = [name, ...aliases].find(candidate => (env[candidate] ?? '') !== '')
+    const given = [name, ...aliases].find(candidate => (env[candidate] ?? '').trim() !== '')
     if (given !== undefined) data[name] = env[given] as string
   }
 

@@ -13,8 +13,7 @@ export interface Setting {
   readonly enum?: readonly string[]
   readonly minimum?: number
   readonly maximum?: number
-  /** One of the formats in lib/config.ts. */
-  readonly format?: string
+  readonly format?: keyof typeof formats
   readonly default?: string | number | boolean
   readonly required?: true
   /** What is accepted, in words; made from the other fields where absent. */
@@ -143,7 +142,7 @@ export function accepts (setting: Setting): string {
   if (setting.enum !== undefined) return setting.enum.map(value => `\`${value}\``).join(', ')
   if (setting.type === 'boolean') return '`true`, `false`'
   if (setting.type === 'integer') return `an integer from ${setting.minimum ?? 0} to ${setting.maximum ?? 2 ** 53 - 1}`
-  if (setting.format !== undefined) return formats[setting.format as keyof typeof formats].accepts
+  if (setting.format !== undefined) return formats[setting.format].accepts
   return 'text'
 }
 

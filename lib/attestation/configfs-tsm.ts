@@ -12,9 +12,8 @@ import { encodeBase64url } from '../protocols/base64url.ts'
 import type { Attester, Evidence } from './attester.ts'
 import { AttesterError } from './attester.ts'
 import { certificatesOfPem, certificatesOfTable } from './certificates.ts'
+import { TSM_REPORTS } from './detect.ts'
 import { snpReportData, tdxReportData } from './reports.ts'
-
-export const TSM_REPORTS = '/sys/kernel/config/tsm/report'
 
 export interface ConfigfsTsmOptions {
   readonly path?: string

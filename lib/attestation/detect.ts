@@ -1,8 +1,9 @@
 /** Finds out what this machine can attest with, for `POLARIS_CONTAINER_ATTESTATION_TYPE=auto`. */
 import { stat } from 'node:fs/promises'
 import type { AttesterType } from './attester.ts'
-import { TSM_REPORTS } from './configfs-tsm.ts'
-import { LAUNCHER_SOCKET } from './google-confidential-space.ts'
+
+export const LAUNCHER_SOCKET = '/run/container_launcher/teeserver.sock'
+export const TSM_REPORTS = '/sys/kernel/config/tsm/report'
 
 export interface DetectOptions {
   readonly launcherSocket?: string

@@ -6,10 +6,10 @@ import { MEDIA_TYPES } from '../protocols/attestation.ts'
 import { encodeBase64url } from '../protocols/base64url.ts'
 import type { Attester } from './attester.ts'
 import { AttesterError } from './attester.ts'
+import { LAUNCHER_SOCKET } from './detect.ts'
 import { postJson } from './post-json.ts'
 import { readToken } from './token.ts'
 
-export const LAUNCHER_SOCKET = '/run/container_launcher/teeserver.sock'
 const SOURCE = 'The Confidential Space launcher'
 
 export interface GoogleAttesterOptions {

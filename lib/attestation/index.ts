@@ -1,11 +1,6 @@
-/** Makes the attester that the settings name. */
+/** Makes the attester that the settings name. Each is loaded only when it is the one in use: a start has to be short. */
 import type { Attester, AttesterType } from './attester.ts'
-import { azureMaa, maaSidecar } from './azure-maa.ts'
-import { azureSnp } from './azure-snp.ts'
-import { configfsTsm } from './configfs-tsm.ts'
 import { detectAttester, hasTsmReports } from './detect.ts'
-import { googleConfidentialSpace } from './google-confidential-space.ts'
-import { maaDirect } from './maa-direct.ts'
 import { none } from './none.ts'
 
 export interface AttesterSettings {
@@ -36,14 +31,16 @@ export async function createAttester (settings: AttesterSettings): Promise<Attes
   const sidecar = azureSidecar === undefined ? {} : { endpoint: azureSidecar }
   const type = settings.type === 'auto' ? await detectAttester({ azureSecurityContext, hasMaaEndpoint: maaEndpoint !== undefined, ...reports }) : settings.type
   switch (type) {
-    case 'google-confidential-space': return googleConfidentialSpace({ audience })
-    case 'azure-maa':
+    case 'google-confidential-space': return (await import('./google-confidential-space.ts')).googleConfidentialSpace({ audience })
+    case 'azure-maa': {
       if (maaEndpoint === undefined) throw new AttesterSettingsError('azure-maa needs the address of an attestation provider')
-      return azureMaa(azureSidecar === undefined && await hasTsmReports(tsmReports)
-        ? maaDirect({ maaEndpoint, certificatesFile, azureSecurityContext, ...reports })
-        : maaSidecar({ maaEndpoint, ...sidecar }))
-    case 'azure-snp': return azureSnp(sidecar)
-    case 'configfs-tsm': return configfsTsm({ certificatesFile, ...tsmReports !== undefined && { path: tsmReports } })
+      const { azureMaa, maaSidecar } = await import('./azure-maa.ts')
+      if (azureSidecar !== undefined || !await hasTsmReports(tsmReports)) return azureMaa(maaSidecar({ maaEndpoint, ...sidecar }))
+      const { maaDirect } = await import('./maa-direct.ts')
+      return azureMaa(maaDirect({ maaEndpoint, certificatesFile, azureSecurityContext, ...reports }))
+    }
+    case 'azure-snp': return (await import('./azure-snp.ts')).azureSnp(sidecar)
+    case 'configfs-tsm': return (await import('./configfs-tsm.ts')).configfsTsm({ certificatesFile, ...tsmReports !== undefined && { path: tsmReports } })
     case 'simulated': return (await import('./simulated.ts')).simulated()
     case 'none': return none
   }

@@ -2,7 +2,7 @@
  * Opens a v1 body as it arrives: each piece is decrypted at once, so no call blocks for long and only the plaintext is
  * held. It is handed on only after the tag, which covers all of it, was verified.
  */
-import { createDecipheriv } from 'node:crypto'
+import { createDecipheriv, createSecretKey } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { ByteBudget } from '../byte-budget.ts'
 import { Problem } from '../problems.ts'
@@ -38,7 +38,7 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
     const pieces = request.payload[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     const { header, rest } = await readHeader(pieces)
     const { secrets, authTag } = await unwrap(header)
-    const decipher = createDecipheriv('aes-256-gcm', secrets.key, secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
+    const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
     const plaintext: Buffer[] = []
     for (let piece: Buffer | undefined = rest; piece !== undefined; piece = await next(pieces)) {
       if (held + piece.length > maxBytes) throw new Problem('body-too-large')

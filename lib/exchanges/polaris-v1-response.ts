@@ -3,7 +3,7 @@
  * of the ciphertext and covers all of it, so a response is held until it is complete; each piece is encrypted as it
  * arrives, so that no call blocks for long.
  */
-import { constants, createCipheriv, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { constants, createCipheriv, createPublicKey, createSecretKey, publicEncrypt, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Transform } from 'node:stream'
@@ -12,10 +12,11 @@ import type { ByteBudget } from '../byte-budget.ts'
 import type { PlainResponse, SealedResponse } from '../exchange.ts'
 import { Problem } from '../problems.ts'
 import { decodeBase64 } from '../protocols/base64.ts'
+import { decodeLatin1 } from '../protocols/bytes.ts'
 import { KEY_BYTES, MessageError, TAG_BYTES, encodeMessageHead } from '../protocols/polaris-v1.ts'
 import { upstreamProblem } from '../upstream-problem.ts'
 
-const SPKI_PEM = /^\s*-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*$/
+const SPKI_PEM = /^-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----$/
 /** A larger key would let a client buy much of our time with little of its own. */
 const MODULUS_BITS: readonly number[] = [2048, 3072, 4096]
 const MAX_EXPONENT = 0xffffffffn
@@ -29,13 +30,13 @@ const TEXT_BYTES = 2 ** 18
  * @throws {MessageError}
  */
 export function parseResponseKey (header: string | string[] | undefined): KeyObject {
-  const pem = typeof header === 'string' ? decodeBase64(header) : undefined
-  const [, base64] = SPKI_PEM.exec(pem === undefined ? '' : Buffer.from(pem).toString('latin1')) ?? []
-  const spki = base64 === undefined ? undefined : decodeBase64(base64)
-  if (spki === undefined) throw new MessageError()
+  const octets = typeof header === 'string' ? decodeBase64(header) : undefined
+  const pem = octets === undefined ? '' : decodeLatin1(octets).trim()
+  // Node would take certificates and private keys, too.
+  if (!SPKI_PEM.test(pem)) throw new MessageError()
   let key: KeyObject
   try {
-    key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+    key = createPublicKey(pem)
   } catch (cause) {
     throw new MessageError({ cause })
   }
@@ -67,7 +68,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     if (response.body === undefined) return { ...response, headers }
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
-    const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
+    const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv, { authTagLength: TAG_BYTES })
     const ciphertext: Buffer[] = []
     for await (const piece of decoded(response)) {
       if (held + piece.length > maxBytes) throw new Problem('upstream-invalid')

@@ -1,5 +1,5 @@
 /** Opens requests of the legacy protocol: path and headers from two header messages, the body from a third. */
-import { createDecipheriv } from 'node:crypto'
+import { createDecipheriv, createSecretKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import secureJson from 'secure-json-parse'
 import type { ByteBudget } from '../byte-budget.ts'
@@ -135,7 +135,7 @@ async function openHeader ({ headers }: IncomingRequest, name: string, unwrap: U
   const { header, ciphertext } = splitMessage(message)
   const { secrets, authTag } = await unwrap(header)
   try {
-    const decipher = createDecipheriv('aes-256-gcm', secrets.key, secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
+    const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
     const plaintext = Buffer.concat([decipher.update(ciphertext), decipher.final()])
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(plaintext)
   } catch (cause) {

@@ -2,14 +2,12 @@
  * Base64 (RFC 4648, sections 4 and 5) for octets. Reads both alphabets, padded or not, with white space anywhere;
  * writes the standard alphabet with padding.
  */
+import { decodeLatin1 } from './bytes.ts'
 
 /** What a JavaScript engine has of the Uint8Array base64 methods (ECMAScript 2026); absent from Node 24. */
 interface NativeBase64 {
   fromBase64?: (text: string, options: { lastChunkHandling: 'loose' }) => Uint8Array<ArrayBuffer>
 }
-
-/** Octets turned into a binary string at once: a multiple of 3, and few enough to be arguments of one call. */
-const SLICE = 0x6000
 
 /**
  * @returns the octets, or undefined where the text is not base64. Never throws, so that each caller can refuse in its
@@ -31,10 +29,5 @@ export function decodeBase64 (text: string): Uint8Array<ArrayBuffer> | undefined
 
 export function encodeBase64 (octets: Uint8Array): string {
   const { toBase64 } = octets as Uint8Array & { toBase64?: () => string }
-  if (toBase64) return toBase64.call(octets)
-  let text = ''
-  for (let i = 0; i < octets.length; i += SLICE) {
-    text += btoa(String.fromCharCode(...octets.subarray(i, i + SLICE)))
-  }
-  return text
+  return toBase64 ? toBase64.call(octets) : btoa(decodeLatin1(octets))
 }

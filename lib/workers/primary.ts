@@ -35,7 +35,9 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   let served = false
 
   cluster.setupPrimary({ serialization: 'advanced' })
-  const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message) }
+  // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback, the
+  // error would be an event that nobody listens to, and end this process.
+  const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message, () => undefined) }
   const workers = () => Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
 
   function start (): void {
