@@ -5,7 +5,7 @@
 import { constants, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { load } from './load.ts'
+import { load, prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
 import { startServer } from './processes.ts'
@@ -29,7 +29,7 @@ interface Subject {
 interface Row { subject: string, size: string, requestsPerSecond: number, p50: number, p99: number, cpuPerRequest: number, stall: number, peakRss: number }
 
 const plain = async (body: Uint8Array): Promise<() => PreparedRequest> => {
-  const request: PreparedRequest = { method: 'POST', path: '/echo?q=1', headers: { 'content-type': 'application/octet-stream' }, body }
+  const request = prepareRequest('/echo?q=1', { 'content-type': 'application/octet-stream' }, body)
   return () => request
 }
 const fast = { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 600 }
