@@ -78,7 +78,7 @@ export async function openArrivingRequest (source: AsyncIterable<Uint8Array>, de
   const opener = recipient.startOpen()
   const pieces = [opener.update(rest)]
   for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) pieces.push(opener.update(next.value))
-  guarded(() => opener.end())
+  pieces.push(guarded(() => opener.end()))
   return { ...oneShot(recipient, header, enc), pieces }
 }
 
