@@ -54,7 +54,6 @@ const v1 = await startServer('../server.ts', '/polaris-container/readyz', {
   POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
   POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true'
 })
-const pair = await startServer('../server.ts', '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_WORKERS: '2' })
 const subjects: Subject[] = [
   { name: 'Fastify + reply-from (floor)', server: floor, count: fast, prepare: plain },
   { name: 'passthrough', server: clear, count: fast, prepare: plain },
@@ -69,13 +68,6 @@ const subjects: Subject[] = [
     server: clear,
     count: unique,
     prepare: ohttp(clear, true)
-  },
-  {
-    // CPU and memory of this one are those of the primary, which serves nothing: compare its throughput.
-    name: 'chunked OHTTP, 2 workers',
-    server: pair,
-    count: { [2 ** 10]: unique[2 ** 10]! },
-    prepare: ohttp(pair, true)
   },
   {
     name: 'v1',
