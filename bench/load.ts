@@ -2,7 +2,6 @@
  * Sends prepared requests over a number of connections, and measures each. On bare sockets, since on a machine with few
  * cores what a client takes is taken from what is measured.
  */
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import { createMessageEnd } from './message-end.ts'
 
@@ -22,32 +21,56 @@ export interface Latencies {
   readonly p99: number
 }
 
+interface Connection {
+  /** False where the server closed the connection before it answered, as it may after any answer. */
+  send (request: PreparedRequest): Promise<boolean>
+  close (): void
+}
+
+function open (url: string): Connection {
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+  const response = createMessageEnd()
+  let waiting: PromiseWithResolvers<boolean> | undefined
+  socket.on('data', (octets: Buffer) => {
+    const head = response.push(octets)
+    if (head !== undefined && head.toString('latin1', 9, 12) !== '200') waiting?.reject(new Error(`${url} answered ${head.toString()}`))
+    if (response.ended) waiting?.resolve(true)
+  })
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNREFUSED') waiting?.reject(error)
+    socket.destroy()
+  })
+  socket.on('close', () => {
+    if (response.ended) waiting?.resolve(false)
+    else waiting?.reject(new Error(`${url} broke off`))
+  })
+  return {
+    async send (request) {
+      if (!socket.writable) return false
+      waiting = Promise.withResolvers()
+      socket.write(request)
+      return await waiting.promise
+    },
+    close () { socket.end() }
+  }
+}
+
 /** Sends `count` requests, `connections` at a time; any answer but 200 is an error. */
 export async function load (url: string, connections: number, count: number, next: (i: number) => PreparedRequest): Promise<Latencies> {
-  const { hostname, port } = new URL(url)
   const took: number[] = []
   let issued = 0
   const begin = performance.now()
   await Promise.all(Array.from({ length: connections }, async () => {
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true })
-    const response = createMessageEnd()
-    let start = 0
-    const send = () => {
-      if (issued === count) return socket.end()
-      start = performance.now()
-      socket.write(next(issued++))
-    }
-    socket.on('data', (octets: Buffer) => {
-      const head = response.push(octets)
-      if (head?.toString('latin1', 9, 12) !== '200' && head !== undefined) socket.destroy(new Error(`${url} answered ${head}`))
-      if (!response.ended) return
+    let connection = open(url)
+    for (let i = issued++; i < count; i = issued++) {
+      const request = next(i)
+      const start = performance.now()
+      while (!await connection.send(request)) connection = open(url)
       took.push(performance.now() - start)
-      send()
-    })
-    send()
-    await once(socket, 'close')
+    }
+    connection.close()
   }))
-  if (took.length < count) throw new Error(`${url} answered ${took.length} of ${count} requests`)
   const seconds = (performance.now() - begin) / 1000
   took.sort((a, b) => a - b)
   return { requests: count, seconds, p50: took[Math.floor(took.length * 0.5)]!, p99: took[Math.floor(took.length * 0.99)]! }
