@@ -4,6 +4,7 @@ import { KEYS_MEDIA_TYPE, decodeKeyConfigs } from '../lib/protocols/key-config.t
 import { selectKey } from '../lib/protocols/hpke-sender.ts'
 import { encapsulateRequest, startChunkedExchange } from '../lib/protocols/ohttp-client.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../lib/protocols/ohttp.ts'
+import { prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 
 export async function prepareOhttp (proxyUrl: string, body: Uint8Array, count: number, chunked: boolean): Promise<PreparedRequest[]> {
@@ -23,7 +24,7 @@ export async function prepareOhttp (proxyUrl: string, body: Uint8Array, count: n
     const message = chunked
       ? await (await startChunkedExchange(key)).seal(request)
       : (await encapsulateRequest(key, request)).message
-    requests.push({ method: 'POST', path: '/.well-known/ohttp-gateway', headers, body: message })
+    requests.push(prepareRequest('/.well-known/ohttp-gateway', headers, message))
   }
   return requests
 }

@@ -6,7 +6,12 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import type { Usage } from './probe.ts'
+import type { ProcessUsage } from './probe.ts'
+
+export interface Usage extends ProcessUsage {
+  /** Microseconds since 'reset', of the process and of those that it started. */
+  readonly cpu: number
+}
 
 export interface Server {
   readonly url: string
@@ -45,11 +50,18 @@ export async function startServer (file: string, path: string, env: Record<strin
     if (child.exitCode !== null || attempt === 200) throw new Error(`${file} did not start`)
     await setTimeout(50)
   }
+  let before = 0
   return {
     url,
     process: child,
-    reset: async () => { await ask('reset') },
-    read: async () => await ask('read') as Usage,
+    async reset () {
+      await ask('reset')
+      before = cpuOf(child.pid)
+    },
+    async read () {
+      const cpu = cpuOf(child.pid) - before
+      return { cpu, ...await ask('read') as ProcessUsage }
+    },
     async stop () {
       if (child.exitCode !== null) return
       const exit = once(child, 'exit')
@@ -57,6 +69,17 @@ export async function startServer (file: string, path: string, env: Record<strin
       await exit
     }
   }
+}
+
+/** A tick of the clock that Linux counts CPU by, in microseconds. */
+const TICK = 10_000
+
+/** Microseconds of CPU that a process and its children have used; proc_pid_stat(5). */
+function cpuOf (pid: number | undefined): number {
+  // The name, the only field that may hold spaces, is in brackets.
+  const [utime, stime] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ').slice(11, 13)
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean)
+  return children.reduce((sum, child) => sum + cpuOf(Number(child)), (Number(utime) + Number(stime)) * TICK)
 }
 
 /** Whether a GET of the URL is answered with success. */

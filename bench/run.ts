@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { load } from './load.ts'
+import { load, prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
 import { forkOnOneCore, startServer } from './processes.ts'
@@ -33,7 +33,7 @@ interface Subject {
 interface Row { subject: string, size: string, requestsPerSecond: number, p50: number, p99: number, cpuPerRequest: number, stall: number, peakRss: number }
 
 const plain = async (body: Uint8Array): Promise<() => PreparedRequest> => {
-  const request: PreparedRequest = { method: 'POST', path: '/echo?q=1', headers: { 'content-type': 'application/octet-stream' }, body }
+  const request = prepareRequest('/echo?q=1', { 'content-type': 'application/octet-stream' }, body)
   return () => request
 }
 const fast = { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 600 }
@@ -58,7 +58,6 @@ const v1 = await startServer('../server.ts', '/polaris-container/readyz', {
   POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
   POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true'
 }, 'one')
-const pair = await startServer('../server.ts', '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_WORKERS: '2' }, 'all')
 const subjects: Subject[] = [
   { name: 'Fastify + reply-from (floor)', server: floor, count: fast, prepare: plain },
   { name: 'passthrough', server: clear, count: fast, prepare: plain },
@@ -73,13 +72,6 @@ const subjects: Subject[] = [
     server: clear,
     count: unique,
     prepare: ohttp(clear, true)
-  },
-  {
-    // On all cores. Its CPU and memory are those of the primary, which serves nothing: compare its throughput.
-    name: 'chunked OHTTP, 2 workers',
-    server: pair,
-    count: { [2 ** 10]: unique[2 ** 10]! },
-    prepare: ohttp(pair, true)
   },
   {
     name: 'v1',

@@ -1,6 +1,7 @@
 /** Requests of the legacy protocol, made beforehand. It has no replay protection, so one serves for a whole run. */
 import { generateKeyPairSync } from 'node:crypto'
 import { sealMessage } from '../lib/protocols/polaris-v1.ts'
+import { prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 
 const base64 = (octets: Uint8Array) => Buffer.from(octets).toString('base64')
@@ -18,15 +19,10 @@ export async function prepareV1 (proxyUrl: string, body: Uint8Array<ArrayBuffer>
   const url = base64(await sealMessage(text('/echo?q=1'), proxyKey))
   const responseKey = base64(text(clientPem))
   const headers = { 'content-type': 'application/octet-stream', 'polaris-url': url, 'polaris-response-public-key': responseKey }
-  return {
-    method: 'POST',
-    path: '/',
-    headers: {
-      'content-type': 'application/octet-stream',
-      'polaris-url': url,
-      'polaris-response-public-key': responseKey,
-      'polaris-secure': base64(await sealMessage(text(JSON.stringify(headers)), proxyKey))
-    },
-    body: await sealMessage(body, proxyKey)
-  }
+  return prepareRequest('/', {
+    'content-type': 'application/octet-stream',
+    'polaris-url': url,
+    'polaris-response-public-key': responseKey,
+    'polaris-secure': base64(await sealMessage(text(JSON.stringify(headers)), proxyKey))
+  }, await sealMessage(body, proxyKey))
 }

@@ -39,10 +39,14 @@ const schema = {
  */
 export function loadConfig (env: Readonly<Record<string, string | undefined>>): Config {
   const data: Record<string, string> = {}
-  for (const [, { env: name, aliases = [] }] of entries) {
+  for (const [, setting] of entries) {
+    const { env: name, aliases = [] } = setting
     // A variable set to nothing counts as not set: compose files and templates write it so.
     const given = [name, ...aliases].find(candidate => (env[candidate] ?? '').trim() !== '')
-    if (given !== undefined) data[name] = env[given] as string
+    if (given === undefined) continue
+    const text = env[given] as string
+    // Ajv would also take 0x10, 1e3 and Infinity for integers.
+    data[name] = setting.type === 'integer' && !/^\d+$/.test(text) ? 'no integer' : text
   }
 
   const problems = contradictions(setting => data[setting.env] ?? String(setting.default ?? ''))

@@ -24,10 +24,13 @@ export interface PieceSealer {
 }
 
 export interface PieceOpener {
-  /** Plaintext that nothing vouches for yet: to be held, and not looked at until `end` has returned. */
+  /**
+   * Plaintext that nothing vouches for yet: to be held, and not looked at until `end` has returned. The ciphertext is
+   * kept until the next call, and must not change before.
+   */
   update (ciphertext: Uint8Array): Uint8Array
-  /** @throws as open */
-  end (): void
+  /** The rest of the plaintext. @throws as open */
+  end (): Uint8Array
 }
 
 // Node's types tell modes apart, which differ in nothing that matters here: all are called as the last one is.
@@ -76,19 +79,27 @@ export function createAead (aeadId: number, key: Uint8Array): Aead {
     },
     startOpen (nonce) {
       const decipher = createDecipheriv(cipherName, secretKey, nonce, options)
-      // The last octets so far: those that turn out to be the end are the tag.
+      // What came last, as long as a tag at least, where there is as much: its end may turn out to be the tag.
       let last: Uint8Array = new Uint8Array()
       return {
         update (ciphertext) {
-          const waiting = last.length === 0 ? ciphertext : Buffer.concat([last, ciphertext])
-          const tagAt = Math.max(0, waiting.length - Nt)
-          last = Uint8Array.from(waiting.subarray(tagAt))
-          return decipher.update(waiting.subarray(0, tagAt))
+          let due = last
+          last = ciphertext
+          if (ciphertext.length < Nt) {
+            const joined = Buffer.concat([due, ciphertext])
+            const tagAt = Math.max(0, joined.length - Nt)
+            due = joined.subarray(0, tagAt)
+            last = joined.subarray(tagAt)
+          }
+          return decipher.update(due)
         },
         end () {
-          if (last.length < Nt) throw new RangeError('The ciphertext is shorter than its tag')
-          decipher.setAuthTag(last)
+          const tagAt = last.length - Nt
+          if (tagAt < 0) throw new RangeError('The ciphertext is shorter than its tag')
+          const plaintext = decipher.update(last.subarray(0, tagAt))
+          decipher.setAuthTag(last.subarray(tagAt))
           decipher.final()
+          return plaintext
         }
       }
     }

@@ -64,8 +64,9 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
         return {
           ...opener,
           end () {
-            opener.end()
+            const rest = opener.end()
             sequence++
+            return rest
           }
         }
       },

@@ -78,7 +78,7 @@ export async function openArrivingRequest (source: AsyncIterable<Uint8Array>, de
   const opener = recipient.startOpen()
   const pieces = [opener.update(rest)]
   for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) pieces.push(opener.update(next.value))
-  guarded(() => opener.end())
+  pieces.push(guarded(() => opener.end()))
   return { ...oneShot(recipient, header, enc), pieces }
 }
 
@@ -106,7 +106,7 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
 }
 
 export interface RequestPiece {
-  /** Binary HTTP, at most 16384 octets. Empty only where final. */
+  /** Binary HTTP: what one piece of the source completed. Empty only where final. */
   readonly bytes: Uint8Array
   /** Nothing follows, and the client said so under the key. */
   readonly final: boolean
@@ -183,10 +183,11 @@ async function * openPieces (
 ): AsyncGenerator<RequestPiece, void, void> {
   const deframer = new Deframer()
   for (let bytes = rest; ;) {
-    for (const { ciphertext } of deframer.push(bytes)) {
-      yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
-    }
+    const opened = deframer.push(bytes).map(({ ciphertext }) => openPiece(recipient, ciphertext, chunkAad(false)))
     deframer.settle()
+    // Joined: on the way to the workload, every piece costs more than copying it does.
+    const [first] = opened
+    if (first !== undefined) yield { bytes: opened.length === 1 ? first : Buffer.concat(opened), final: false }
     const next = await iterator.next()
     if (next.done === true) break
     bytes = next.value

@@ -68,7 +68,7 @@ t.test('every problem is told at once, with what is accepted, and never with the
 
 const refused: Array<[string, string[]]> = [
   [`${P}WORKLOAD_BASE_URL`, ['localhost:3001', 'ftp://h', 'http://', 'http://user:pass@h', 'http://h?q', 'http://h?', 'http://h/#f', 'x']],
-  ['PORT', ['-1', '65536', '3000.5', 'http', 'NaN', 'Infinity']],
+  ['PORT', ['-1', '65536', '3000.5', 'http', 'NaN', 'Infinity', '0x10', '1e3', '+1']],
   [`${P}ENABLE_OUTPUT_ENCRYPTION`, ['yes', 'TRUE', '2', 'on']],
   [`${P}UPSTREAM_IDLE_TIMEOUT`, ['30 s', '-1s', '1w', 's', '1.5s', '25d', '1e3']],
   [`${P}URL_HEADER_KEY`, ['a b', 'a:b', 'ä', 'x'.repeat(65)]],

@@ -1,14 +1,16 @@
 import t from 'tap'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { generateKemKeyPair } from '../../lib/hpke/kem.ts'
 import { createResponseWriter, readRequest, readRequestStream } from '../../lib/ohttp/exchange.ts'
 import { openChunkedRequest } from '../../lib/ohttp/gateway.ts'
-import type { ChunkSealer, RequestPiece } from '../../lib/ohttp/gateway.ts'
+import type { RequestPiece } from '../../lib/ohttp/gateway.ts'
 import { readResponse, requestStream } from '../../lib/protocols/bhttp-stream.ts'
 import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../lib/protocols/bhttp-writer.ts'
 import { concat } from '../../lib/protocols/bytes.ts'
+import { Deframer, MAX_CHUNK } from '../../lib/protocols/ohttp-chunks.ts'
 import { startChunkedExchange } from '../../lib/protocols/ohttp-client.ts'
 import type { ChunkedExchange } from '../../lib/protocols/ohttp-client.ts'
 import { collectStream, encryptionKey, gatewayWith, streamOf } from '../fixtures/ohttp.ts'
@@ -24,15 +26,6 @@ async function start (): Promise<ChunkedExchange> {
 
 async function * pieces (messages: readonly Uint8Array[]): AsyncGenerator<RequestPiece, void, void> {
   for (const [i, bytes] of messages.entries()) yield { bytes, final: i === messages.length - 1 }
-}
-
-/** A sealer that does not seal: what it is given shows. */
-function openSealer (chunks: Uint8Array[]): ChunkSealer {
-  const keep = (plaintext: Uint8Array = new Uint8Array()): Uint8Array => {
-    chunks.push(Uint8Array.from(plaintext))
-    return plaintext
-  }
-  return { seal: keep, final: keep }
 }
 
 for (const contentLength of [undefined, 450_000]) {
@@ -96,14 +89,45 @@ t.test('the client sees the head, and each piece of content, as soon as it is wr
   await Promise.all([out.close(), t.rejects(last, { code: 'ERR_OHTTP_INCOMPLETE' }, 'no end was written')])
 })
 
-t.test('content becomes one chunk each, and nothing is written for nothing', async (t) => {
-  const chunks: Uint8Array[] = []
-  const writer = createResponseWriter(openSealer(chunks), OK)
-  writer.head()
-  writer.content(new Uint8Array(50_000))
-  t.equal(writer.content(new Uint8Array()).length, 0)
-  t.strictSame(chunks.slice(1).map(({ length }) => length), [4 + 50_000])
-  t.equal(writer.head().length, 0)
+t.test('content becomes one content chunk each, in as few chunks as it fits into, and nothing is written for nothing', async (t) => {
+  const full = MAX_CHUNK + 16
+  for (const [size, ciphertexts] of [
+    [1, [1 + 1 + 16]], [MAX_CHUNK - 3, [full - 1]], [MAX_CHUNK - 2, [full]], [MAX_CHUNK - 1, [full, 1 + 16]], [MAX_CHUNK, [full, 4 + 16]],
+    [50_000, [full, full, full, 4 + 50_000 - 3 * MAX_CHUNK + 16]]
+  ] as const) {
+    const client = await start()
+    const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+    const writer = createResponseWriter(opened.createResponseSealer(), OK)
+    const content = randomBytes(size)
+    const parts = [writer.head(), writer.content(content), writer.end()]
+    t.strictSame(new Deframer().push(parts[1]!).map(({ ciphertext }) => ciphertext.length), ciphertexts)
+    t.equal(writer.content(new Uint8Array()).length, 0)
+    t.equal(writer.head().length, 0)
+    const response = await readResponse(streamOf(parts).pipeThrough(client.openStream()))
+    t.ok((await collectStream(response.body)).equals(content))
+  }
+})
+
+t.test('a head that fills chunks of its own goes with the content that follows', async (t) => {
+  const head = { status: 200, headers: [['a', 'x'.repeat(MAX_CHUNK)], ['b', 'y'.repeat(MAX_CHUNK)]] as const }
+  const client = await start()
+  const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const writer = createResponseWriter(opened.createResponseSealer(), head)
+  const response = await readResponse(streamOf([writer.content(Buffer.from('content')), writer.end()]).pipeThrough(client.openStream()))
+  t.strictSame(response.head, head)
+  t.equal((await collectStream(response.body)).toString(), 'content')
+})
+
+t.test('chunks that come together leave together', async (t) => {
+  const client = await start()
+  const message = await client.seal(encodeRequest({ ...HEAD, method: 'POST' }, { content: new Uint8Array(5 * MAX_CHUNK) }))
+  const opened = await openChunkedRequest(streamOf([message.subarray(0, 60_000), message.subarray(60_000)]), gatewayWith(1, KEY_PAIR))
+  const { body } = await readRequestStream(opened.pieces)
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const lengths: number[] = []
+  for await (const piece of body) if (piece instanceof Uint8Array) lengths.push(piece.length)
+  t.equal(lengths.length, 3, 'one for each piece that came, and the final chunk')
+  t.equal(lengths.reduce((sum, length) => sum + length), 5 * MAX_CHUNK)
 })
 
 t.test('a request that is there at once has a Buffer, or no body', async (t) => {
