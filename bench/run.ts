@@ -77,7 +77,7 @@ const subjects: Subject[] = [
     name: 'v1',
     server: v1,
     count: slow,
-    warmUp: { [2 ** 10]: 2_000 },
+    warmUp: { [2 ** 10]: 6_000 },
     async prepare (body) {
       v1Request = v1Request?.octets === body.length ? v1Request : { octets: body.length, request: await prepareV1(v1.url, body) }
       const { request } = v1Request
