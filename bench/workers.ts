@@ -1,6 +1,6 @@
 /**
- * What several processes are good for: the OHTTP throughput of two workers beside that of one process, round by round
- * in turns; `node bench/workers.ts`. The load and the workload take their part of the cores, so the ratio of requests
+ * What several processes are good for: the OHTTP throughput of two workers beside that of one process on one core, in
+ * turns; `node bench/workers.ts`. The load and the workload take their part of the cores, so the ratio of requests
  * per second says too little where there are as many cores as workers: the last column says what the CPU that the
  * proxy's processes took, the primary included, was good for.
  */
@@ -23,7 +23,9 @@ interface Round { readonly requestsPerSecond: number, readonly cpuPerRequest: nu
 const workload = await startServer('workload.ts', '/', {}, 'all')
 const subjects = await Promise.all(['1', '2'].map(async workers => ({
   workers,
-  server: await startServer('../server.ts', '/polaris-container/readyz', { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, POLARIS_CONTAINER_WORKERS: workers }, 'all')
+  server: await startServer('../server.ts', '/polaris-container/readyz', {
+    POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, POLARIS_CONTAINER_WORKERS: workers
+  }, workers === '1' ? 'one' : 'all')
 })))
 
 try {

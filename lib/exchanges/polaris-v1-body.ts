@@ -9,7 +9,10 @@ import { Problem } from '../problems.ts'
 import { LENGTH_BYTES, MAX_HEADER_BYTES, MessageError, parseHeaderLength } from '../protocols/polaris-v1.ts'
 import { announcedLength } from './incoming.ts'
 import type { IncomingRequest } from './incoming.ts'
-import type { UnwrapSecrets } from './polaris-v1.ts'
+
+/** The AES key and IV of one message, unwrapped. */
+export interface MessageSecrets { readonly key: Uint8Array, readonly iv: Uint8Array }
+export type UnwrapSecrets = (header: Uint8Array) => Promise<{ secrets: MessageSecrets, authTag: Uint8Array }>
 
 export interface OpenedBody {
   readonly body: Buffer | Readable

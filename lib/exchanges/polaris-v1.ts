@@ -14,6 +14,7 @@ import { MessageError, checkIV, checkKey, parseMessageHeader, splitMessage } fro
 import { hasBody, originForm } from './incoming.ts'
 import type { IncomingRequest } from './incoming.ts'
 import { openBody } from './polaris-v1-body.ts'
+import type { MessageSecrets, UnwrapSecrets } from './polaris-v1-body.ts'
 import { createSealer, parseResponseKey } from './polaris-v1-response.ts'
 
 export interface PolarisV1Options {
@@ -32,10 +33,6 @@ export interface PolarisV1Options {
 
 /** Private-key operations of one request: a key and an IV for each of three messages. */
 export const UNWRAPS_PER_REQUEST = 6
-
-/** The AES key and IV of one message, unwrapped. */
-export interface MessageSecrets { readonly key: Uint8Array, readonly iv: Uint8Array }
-export type UnwrapSecrets = (header: Uint8Array) => Promise<{ secrets: MessageSecrets, authTag: Uint8Array }>
 
 /** Whether a request carries a header of the legacy protocol. */
 export function isPolarisV1 ({ headers }: Pick<IncomingRequest, 'headers'>, { urlHeader, secureHeader }: PolarisV1Options): boolean {

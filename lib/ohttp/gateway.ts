@@ -106,7 +106,7 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
 }
 
 export interface RequestPiece {
-  /** Binary HTTP: what one piece of the source completed. Empty only where final. */
+  /** Binary HTTP, at most 16384 octets. Empty only where final. */
   readonly bytes: Uint8Array
   /** Nothing follows, and the client said so under the key. */
   readonly final: boolean
@@ -183,11 +183,10 @@ async function * openPieces (
 ): AsyncGenerator<RequestPiece, void, void> {
   const deframer = new Deframer()
   for (let bytes = rest; ;) {
-    const opened = deframer.push(bytes).map(({ ciphertext }) => openPiece(recipient, ciphertext, chunkAad(false)))
+    for (const { ciphertext } of deframer.push(bytes)) {
+      yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
+    }
     deframer.settle()
-    // Joined: on the way to the workload, every piece costs more than copying it does.
-    const [first] = opened
-    if (first !== undefined) yield { bytes: opened.length === 1 ? first : Buffer.concat(opened), final: false }
     const next = await iterator.next()
     if (next.done === true) break
     bytes = next.value

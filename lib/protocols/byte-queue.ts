@@ -14,8 +14,6 @@ export class ByteQueue {
   /** The newest piece, from #offset on. */
   #piece: Uint8Array = EMPTY
   #offset = 0
-  /** What was asked for and not there yet: there is room for it when it comes. */
-  #wanted = 0
   #copied = 0
 
   /** Octets waiting. */
@@ -44,8 +42,7 @@ export class ByteQueue {
 
   /** The next n octets in one array, or undefined while fewer are waiting. The array is a view: read it or copy it at once. */
   take (n: number): Uint8Array | undefined {
-    this.#wanted = this.length < n ? n : 0
-    if (this.#wanted > 0) return undefined
+    if (this.length < n) return undefined
     if (this.#start === this.#end) {
       this.#offset += n
       return this.#piece.subarray(this.#offset - n, this.#offset)
@@ -82,7 +79,7 @@ export class ByteQueue {
     if (n === 0) return
     const length = this.#end - this.#start
     if (this.#end + n > this.#kept.length) {
-      const grown = new Uint8Array(Math.max(64, this.#wanted, 2 * (length + n)))
+      const grown = new Uint8Array(Math.max(64, 2 * (length + n)))
       grown.set(this.#kept.subarray(this.#start, this.#end))
       this.#copied += length
       this.#kept = grown

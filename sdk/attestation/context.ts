@@ -2,8 +2,7 @@
 import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
 import { check, skipped } from './checks.ts'
 import type { Check } from './checks.ts'
-import type { SnpProduct } from './sev-snp.ts'
-import type { TdxVerifier } from './tdx.ts'
+import type { SnpProduct } from './snp-report.ts'
 
 export interface VerifyOptions {
   /** The nonce that this client sent, 16 to 64 octets, fresh. Without it only `allowCached` policies can pass. */
@@ -17,6 +16,17 @@ export interface VerifyOptions {
   readonly amdRoots?: Readonly<Record<string, SnpProduct>>
   /** Instead of the optional package @phala/dcap-qvl, e.g. where a bundler has to see the import. */
   readonly tdxVerifier?: TdxVerifier
+}
+
+/** The part of @phala/dcap-qvl that is used. */
+export interface TdxVerifier {
+  /** @throws where the quote is not genuine or the collateral is out of date */
+  verify (quote: Uint8Array, collateral: never, nowSeconds: number): { readonly status: unknown }
+  /**
+   * From Intel, or from somebody who is trusted as Intel is, but never from the proxy: the library believes revocation
+   * lists without a look at their signatures.
+   */
+  getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
 }
 
 export interface VerifierContext {

@@ -4,12 +4,11 @@ export type { AttestationDocument, AttestedKey, KeyKind, TeeKind } from '../../l
 export { AttestationError, attestKeys, fetchAttestation } from './attest-keys.ts'
 export type { AttestedKeys, AttestKeysOptions } from './attest-keys.ts'
 export type { Check, Outcome, Verdict } from './checks.ts'
-export type { VerifyOptions } from './context.ts'
+export type { TdxVerifier, VerifyOptions } from './context.ts'
 export { AttestationFetchError } from './http.ts'
 export { AttestationPolicyError, parseAttestationPolicy } from './policy.ts'
 export type {
   AttestationPolicy, AzureMaaPolicy, GooglePolicy, PlatformPolicies, SimulatedPolicy, SnpPolicy, SnpTcb, TdxMeasurement, TdxPolicy
 } from './policy.ts'
-export type { SnpProduct } from './sev-snp.ts'
-export type { TdxVerifier } from './tdx.ts'
+export type { SnpProduct } from './snp-report.ts'
 export { verifyAttestation } from './verify.ts'

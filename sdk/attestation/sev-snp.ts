@@ -11,11 +11,9 @@ import { hardwareFreshness } from './context.ts'
 import type { VerifierContext } from './context.ts'
 import type { SnpPolicy, SnpTcb } from './policy.ts'
 import { isZero, parseSnpReport } from './snp-report.ts'
-import type { SnpReport } from './snp-report.ts'
+import type { SnpProduct, SnpReport } from './snp-report.ts'
 import { isIssuedBy, isValidAt, parseCertificate, sameOctets, toHex } from './x509.ts'
 import type { ParsedCertificate } from './x509.ts'
-
-export type SnpProduct = 'Milan' | 'Genoa' | 'Turin'
 
 /** SHA-256 of the SubjectPublicKeyInfo of AMD's root keys (ARK). */
 export const AMD_ROOTS: Readonly<Record<string, SnpProduct>> = {

@@ -13,6 +13,9 @@ const SCALAR_BYTES = 48
 /** Order of the group of P-384 (SP 800-186, section 3.2.1.4). */
 const P384_ORDER = 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n
 
+/** Generations of AMD's processors, each with a root of its own. */
+export type SnpProduct = 'Milan' | 'Genoa' | 'Turin'
+
 export interface SnpReport {
   readonly version: number
   readonly guestSvn: number

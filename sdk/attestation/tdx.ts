@@ -8,23 +8,12 @@ import { decodeBase64url } from '../../lib/protocols/base64url.ts'
 import { check, oneOfCheck, show, skipped } from './checks.ts'
 import type { Check, Findings } from './checks.ts'
 import { hardwareFreshness } from './context.ts'
-import type { VerifierContext } from './context.ts'
+import type { TdxVerifier, VerifierContext } from './context.ts'
 import { TIMEOUT_MS } from './http.ts'
 import type { TdxMeasurement, TdxPolicy } from './policy.ts'
 import { parseCertificate, sameOctets, toHex } from './x509.ts'
 
 type Octets = Uint8Array<ArrayBuffer>
-
-/** The part of @phala/dcap-qvl that is used. */
-export interface TdxVerifier {
-  /** @throws where the quote is not genuine or the collateral is out of date */
-  verify (quote: Uint8Array, collateral: never, nowSeconds: number): { readonly status: unknown }
-  /**
-   * From Intel, or from somebody who is trusted as Intel is, but never from the proxy: the library believes revocation
-   * lists without a look at their signatures.
-   */
-  getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
-}
 
 const TEE_TYPE_TDX = 0x81
 /** Header and TD report: all that is signed. */

@@ -118,18 +118,6 @@ t.test('a head that fills chunks of its own goes with the content that follows',
   t.equal((await collectStream(response.body)).toString(), 'content')
 })
 
-t.test('chunks that come together leave together', async (t) => {
-  const client = await start()
-  const message = await client.seal(encodeRequest({ ...HEAD, method: 'POST' }, { content: new Uint8Array(5 * MAX_CHUNK) }))
-  const opened = await openChunkedRequest(streamOf([message.subarray(0, 60_000), message.subarray(60_000)]), gatewayWith(1, KEY_PAIR))
-  const { body } = await readRequestStream(opened.pieces)
-  if (!(body instanceof Readable)) throw new Error('a stream')
-  const lengths: number[] = []
-  for await (const piece of body) if (piece instanceof Uint8Array) lengths.push(piece.length)
-  t.equal(lengths.length, 3, 'one for each piece that came, and the final chunk')
-  t.equal(lengths.reduce((sum, length) => sum + length), 5 * MAX_CHUNK)
-})
-
 t.test('a request that is there at once has a Buffer, or no body', async (t) => {
   const content = Buffer.from('some content')
   t.strictSame(readRequest(encodeRequest(HEAD)), { head: HEAD, body: undefined, bodyLength: 0 })
