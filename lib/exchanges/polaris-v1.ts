@@ -14,7 +14,7 @@ import { MessageError, checkIV, checkKey, parseMessageHeader, splitMessage } fro
 import { hasBody, originForm } from './incoming.ts'
 import type { IncomingRequest } from './incoming.ts'
 import { openBody } from './polaris-v1-body.ts'
-import type { MessageSecrets, UnwrapSecrets } from './polaris-v1-body.ts'
+import type { UnwrapSecrets } from './polaris-v1-body.ts'
 import { createSealer, parseResponseKey } from './polaris-v1-response.ts'
 
 export interface PolarisV1Options {

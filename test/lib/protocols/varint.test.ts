@@ -1,8 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { ByteQueue } from '../../lib/protocols/byte-queue.ts'
-import { decodeVarint, encodeVarint, varintLength } from '../../lib/protocols/varint.ts'
-import { cut, cuts, hex, unhex } from '../fixtures/vectors.ts'
+import { ByteQueue } from '../../../lib/protocols/byte-queue.ts'
+import { decodeVarint, encodeVarint, varintLength } from '../../../lib/protocols/varint.ts'
+import { cut, cuts, hex, unhex } from '../../fixtures/vectors.ts'
 
 t.test('the examples of RFC 9000, appendix A.1, are read and written', async (t) => {
   const examples: [string, number][] = [

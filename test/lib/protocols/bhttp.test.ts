@@ -1,11 +1,11 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { BHttpDecoder, BHttpEncoder } from 'bhttp-js'
-import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../lib/protocols/bhttp-writer.ts'
-import type { Field } from '../../lib/protocols/bhttp.ts'
-import { concat } from '../../lib/protocols/bytes.ts'
-import { readMessage } from '../fixtures/bhttp.ts'
-import { hex, oneByOne, sharedVectors, unhex } from '../fixtures/vectors.ts'
+import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../lib/protocols/bhttp-writer.ts'
+import type { Field } from '../../../lib/protocols/bhttp.ts'
+import { concat } from '../../../lib/protocols/bytes.ts'
+import { readMessage } from '../../fixtures/bhttp.ts'
+import { hex, oneByOne, sharedVectors, unhex } from '../../fixtures/vectors.ts'
 
 // RFC 9292, section 5.1.
 const REQUEST = {

@@ -1,13 +1,13 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { createRequestReader } from '../../lib/protocols/bhttp-reader.ts'
-import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../lib/protocols/bhttp-writer.ts'
-import { BhttpError, DEFAULT_BHTTP_LIMITS } from '../../lib/protocols/bhttp.ts'
-import type { BhttpErrorCode, BhttpLimits, Field } from '../../lib/protocols/bhttp.ts'
-import { ascii, concat } from '../../lib/protocols/bytes.ts'
-import { encodeVarint } from '../../lib/protocols/varint.ts'
-import { readMessage } from '../fixtures/bhttp.ts'
-import { cut, cuts, oneByOne } from '../fixtures/vectors.ts'
+import { createRequestReader } from '../../../lib/protocols/bhttp-reader.ts'
+import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../lib/protocols/bhttp-writer.ts'
+import { BhttpError, DEFAULT_BHTTP_LIMITS } from '../../../lib/protocols/bhttp.ts'
+import type { BhttpErrorCode, BhttpLimits, Field } from '../../../lib/protocols/bhttp.ts'
+import { ascii, concat } from '../../../lib/protocols/bytes.ts'
+import { encodeVarint } from '../../../lib/protocols/varint.ts'
+import { readMessage } from '../../fixtures/bhttp.ts'
+import { cut, cuts, oneByOne } from '../../fixtures/vectors.ts'
 
 const HEAD = { method: 'POST', scheme: 'https', authority: 'a.example', path: '/p', headers: [['x', '1'], ['y', '']] satisfies Field[] }
 const CONTENT = Buffer.from('0123456789'.repeat(20))

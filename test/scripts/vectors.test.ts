@@ -1,13 +1,13 @@
 import t from 'tap'
 import { readFileSync, readdirSync } from 'node:fs'
-import { deriveKemKeyPair, importKemKeyPair } from '../lib/hpke/kem.ts'
-import { openChunkedRequest, openRequest } from '../lib/ohttp/gateway.ts'
-import { concat } from '../lib/protocols/bytes.ts'
-import { decodeKeyConfig, decodeKeyConfigs } from '../lib/protocols/key-config.ts'
-import { DIRECTORY, generateVectors, serialise } from '../scripts/vectors.ts'
-import { readMessage } from './fixtures/bhttp.ts'
-import { arriving, collect, gatewayWith } from './fixtures/ohttp.ts'
-import { hex, unhex } from './fixtures/vectors.ts'
+import { deriveKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'
+import { openChunkedRequest, openRequest } from '../../lib/ohttp/gateway.ts'
+import { concat } from '../../lib/protocols/bytes.ts'
+import { decodeKeyConfig, decodeKeyConfigs } from '../../lib/protocols/key-config.ts'
+import { DIRECTORY, generateVectors, serialise } from '../../scripts/vectors.ts'
+import { readMessage } from '../fixtures/bhttp.ts'
+import { arriving, collect, gatewayWith } from '../fixtures/ohttp.ts'
+import { hex, unhex } from '../fixtures/vectors.ts'
 
 interface Exchange {
   name: string

@@ -2,12 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { generateKemKeyPair } from '../../lib/hpke/kem.ts'
-import { readRequest, readRequestPieces } from '../../lib/ohttp/exchange.ts'
-import { openArrivingRequest, openRequest } from '../../lib/ohttp/gateway.ts'
-import { encodeEnd, encodeRequest, encodeRequestHead } from '../../lib/protocols/bhttp-writer.ts'
-import { encapsulateRequest } from '../../lib/protocols/ohttp-client.ts'
-import { arriving, encryptionKey, gatewayWith } from '../fixtures/ohttp.ts'
+import { generateKemKeyPair } from '../../../lib/hpke/kem.ts'
+import { readRequest, readRequestPieces } from '../../../lib/ohttp/exchange.ts'
+import { openArrivingRequest, openRequest } from '../../../lib/ohttp/gateway.ts'
+import { encodeEnd, encodeRequest, encodeRequestHead } from '../../../lib/protocols/bhttp-writer.ts'
+import { encapsulateRequest } from '../../../lib/protocols/ohttp-client.ts'
+import { arriving, encryptionKey, gatewayWith } from '../../fixtures/ohttp.ts'
 
 const HEAD = { method: 'POST', scheme: 'https', authority: 'a.example', path: '/', headers: [['x', 'y']] as const }
 const unopened = { name: 'OhttpError', code: 'ERR_OHTTP_OPEN' }

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { root, runScript } from './fixtures/script.ts'
+import { root, runScript } from '../fixtures/script.ts'
 
 const scripts = readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' })
   .filter(path => /(?:^|[/\\])run\.ts$/.test(path))

@@ -4,10 +4,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
-import { createPolarisFetch } from '../../sdk/index.ts'
-import { AEAD_IDS, callGateway, createIndependentGateway } from '../fixtures/independent-ohttp.ts'
-import { startProxy } from '../fixtures/proxy.ts'
-import { startWorkload } from '../fixtures/workload.ts'
+import { createPolarisFetch } from '../../../sdk/index.ts'
+import { AEAD_IDS, callGateway, createIndependentGateway } from '../../fixtures/independent-ohttp.ts'
+import { startProxy } from '../../fixtures/proxy.ts'
+import { startWorkload } from '../../fixtures/workload.ts'
 
 for (const aeadId of AEAD_IDS) {
   for (const chunked of [false, true]) {

@@ -1,8 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { KeyConfigError, decodeKeyConfig, decodeKeyConfigs, encodeKeyConfig, encodeKeyConfigs } from '../../lib/protocols/key-config.ts'
-import { concat, uint16 } from '../../lib/protocols/bytes.ts'
-import { hex, unhex } from '../fixtures/vectors.ts'
+import { KeyConfigError, decodeKeyConfig, decodeKeyConfigs, encodeKeyConfig, encodeKeyConfigs } from '../../../lib/protocols/key-config.ts'
+import { concat, uint16 } from '../../../lib/protocols/bytes.ts'
+import { hex, unhex } from '../../fixtures/vectors.ts'
 
 // RFC 9458, appendix A.
 const PRINTED = '01002031e1f05a740102115220e9af918f738674aec95f54db6e04eb705aae8e79815500080001000100010003'
