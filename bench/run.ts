@@ -1,7 +1,8 @@
 /**
  * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
- * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests. Servers have
- * one core, all the same one, and all their threads count; the load and the workload have all cores.
+ * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests;
+ * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'. Servers have one core, all the
+ * same one, and all their threads count; the load and the workload have all cores.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -14,8 +15,11 @@ import { forkOnOneCore, startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
 
-const { values: options } = parseArgs({ options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '3' } } })
+const { values: options } = parseArgs({
+  options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' } }
+})
 const ROUNDS = Number(options.rounds)
+const ONLY = new RegExp(options.only)
 const CONNECTIONS = 8
 const SIZES = [['1 KiB', 2 ** 10], ['64 KiB', 2 ** 16], ['1 MiB', 2 ** 20]] as const
 
@@ -96,18 +100,18 @@ try {
     for (let round = 0; round <= ROUNDS; round++) {
       for (const subject of subjects) {
         const count = subject.count[octets]
-        if (count === undefined) continue
+        if (count === undefined || !ONLY.test(`${size} ${subject.name}`)) continue
         progress(`${size}, round ${round} of ${ROUNDS}: ${subject.name}`)
         // Round 0 warms up.
         const row = await measure(subject, size, body, round === 0 ? subject.warmUp?.[octets] ?? count : count)
         if (round > 0) rounds.get(subject.name)?.push(row)
       }
       // Compared with v1, the last of a round.
-      if (octets === 2 ** 10 && round > 0) privateOperations.push(await privateOperation())
+      if (octets === 2 ** 10 && round > 0 && ONLY.test(`${size} v1`)) privateOperations.push(await privateOperation())
     }
     for (const results of rounds.values()) if (results.length > 0) rows.push(medianRow(results))
   }
-  const rsa = middle(privateOperations)
+  const rsa = middle(privateOperations) ?? NaN
   report(rows, rsa)
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ node: process.version, connections: CONNECTIONS, rounds: ROUNDS, rsa4096Micros: rsa, rows }, null, 2) + '\n')
 } finally {
@@ -129,12 +133,12 @@ async function privateOperation (): Promise<number> {
   return micros
 }
 
-function middle (figures: number[]): number {
-  return figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)]!
+function middle (figures: number[]): number | undefined {
+  return figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)]
 }
 
 function medianRow (results: Row[]): Row {
-  const median = (pick: (row: Row) => number) => middle(results.map(pick))
+  const median = (pick: (row: Row) => number) => middle(results.map(pick))!
   return {
     subject: results[0]!.subject,
     size: results[0]!.size,
@@ -148,7 +152,7 @@ function medianRow (results: Row[]): Row {
 }
 
 function report (all: Row[], rsa: number): void {
-  const floorOf = (size: string) => all.find(row => row.size === size)!.cpuPerRequest
+  const floorOf = (size: string) => all.find(row => row.size === size && row.subject.endsWith('(floor)'))?.cpuPerRequest ?? NaN
   console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is that of the server process, which has one core.\n`)
   console.log('| body | server | req/s | p50 ms | p99 ms | CPU µs/req | × floor | longest stall ms | peak RSS MiB |')
   console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
@@ -158,8 +162,9 @@ function report (all: Row[], rsa: number): void {
     console.log(`| ${row.size} | ${row.subject} | ${figures.join(' | ')} |`)
   }
   const v1Small = all.find(row => row.subject === 'v1' && row.size === '1 KiB')
+  if (v1Small === undefined) return
   console.log(`\nOne RSA-4096 private operation: ${rsa.toFixed(0)} µs; six: ${(6 * rsa).toFixed(0)} µs.`)
-  if (v1Small !== undefined) console.log(`v1 at 1 KiB: ${(v1Small.cpuPerRequest / (6 * rsa)).toFixed(2)} × six private operations.`)
+  console.log(`v1 at 1 KiB: ${(v1Small.cpuPerRequest / (6 * rsa)).toFixed(2)} × six private operations.`)
 }
 
 function progress (line: string): void {
