@@ -16,6 +16,7 @@ import hpke from './plugins/hpke.ts'
 import type { HpkePluginOptions } from './plugins/hpke.ts'
 import keys from './plugins/keys.ts'
 import type { KeysPluginOptions } from './plugins/keys.ts'
+import linger from './plugins/linger.ts'
 import methods from './plugins/methods.ts'
 import replay from './plugins/replay.ts'
 import type { ReplayPluginOptions } from './plugins/replay.ts'
@@ -33,6 +34,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   // What the others stand on
   await app.register(config, options)
   await app.register(stop)
+  await app.register(linger)
   await app.register(errors)
   await app.register(methods)
   await app.register(clients)

@@ -15,7 +15,11 @@ export default fp(async function errors (app) {
     else request.log.info({ problem: problem.code, cause: codeOf(problem.cause) }, 'request refused')
 
     // What is left of the request body is not worth reading: the connection ends with the answer.
-    if (!request.raw.complete) reply.header('connection', 'close')
+    if (!request.raw.complete) {
+      reply.header('connection', 'close')
+      // Destroyed is one that undici was forwarding when the workload failed, and detached from its connection.
+      if (!request.raw.destroyed) app.polaris.linger(request.raw)
+    }
     if (problem.retryAfter !== undefined) reply.header('retry-after', problem.retryAfter)
     return reply
       .code(problem.statusCode)
@@ -25,7 +29,7 @@ export default fp(async function errors (app) {
       // As octets, so that Fastify adds no charset: the media type has none.
       .send(Buffer.from(problem.body(request.id)))
   })
-}, { name: 'polaris-errors' })
+}, { name: 'polaris-errors', dependencies: ['polaris-linger'] })
 
 function asProblem (error: Error): Problem {
   if (error instanceof Problem) return error

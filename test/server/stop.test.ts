@@ -74,6 +74,19 @@ t.test('STOP_TIMEOUT cuts off what does not finish', async t => {
   t.match(setup.server.lines.join(''), /cutting off exchanges that did not finish in time/)
 })
 
+t.test('a connection that is still open for a refused client to read why does not hold up the stop', async t => {
+  const setup = await setUp(t, { POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true', POLARIS_CONTAINER_STOP_TIMEOUT: '2s' })
+  const { server } = setup
+  const client = await rawClient(t, server.port, { allowHalfOpen: true })
+  client.send('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n')
+  const ended = once(client.socket, 'end')
+  await client.until('encryption-required')
+  await ended
+  server.child.kill('SIGTERM')
+  t.equal(await server.exit, 0)
+  t.notMatch(server.lines.join(''), /cutting off/)
+})
+
 t.test('STOP_DELAY: requests are served on while readyz already says no', async t => {
   const { events, server } = await setUp(t, { POLARIS_CONTAINER_STOP_DELAY: '3s' })
   events.on('request', (response: ServerResponse) => response.end('served'))
