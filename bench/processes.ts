@@ -24,6 +24,10 @@ export interface Server {
 /** The core of everything whose CPU is compared: the last one that this process may use. */
 const CORE = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
 
+/** As a server of its own, the proxy, and the flags that `npm start` gives it. */
+export const PROXY = '../server.ts'
+const FLAGS = ['--max-semi-space-size=2']
+
 /** As fork, but the child and all of its threads stay on one core (taskset is part of util-linux). */
 export function forkOnOneCore (file: string, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {
   return fork(new URL(file, import.meta.url), {
@@ -36,7 +40,7 @@ export async function startServer (file: string, path: string, env: Record<strin
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const options: ForkOptions = {
-    execArgv: ['--import', new URL('probe.ts', import.meta.url).href],
+    execArgv: [...file === PROXY ? FLAGS : [], '--import', new URL('probe.ts', import.meta.url).href],
     env: { ...process.env, POLARIS_CONTAINER_LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   }

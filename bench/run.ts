@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { load, prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
-import { forkOnOneCore, startServer } from './processes.ts'
+import { PROXY, forkOnOneCore, startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
 
@@ -56,8 +56,8 @@ function ohttp ({ url }: Server, chunked: boolean): Subject['prepare'] {
 const workload = await startServer('workload.ts', '/', {}, 'all')
 const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
 const floor = await startServer('floor.ts', '/', env, 'one')
-const clear = await startServer('../server.ts', '/polaris-container/readyz', env, 'one')
-const v1 = await startServer('../server.ts', '/polaris-container/readyz', {
+const clear = await startServer(PROXY, '/polaris-container/readyz', env, 'one')
+const v1 = await startServer(PROXY, '/polaris-container/readyz', {
   ...env,
   POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
   POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true'

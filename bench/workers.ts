@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { load } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
-import { startServer } from './processes.ts'
+import { PROXY, startServer } from './processes.ts'
 
 const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, connections: { type: 'string', default: '32' }, chunked: { type: 'boolean', default: false } }
@@ -23,7 +23,7 @@ interface Round { readonly requestsPerSecond: number, readonly cpuPerRequest: nu
 const workload = await startServer('workload.ts', '/', {}, 'all')
 const subjects = await Promise.all(['1', '2'].map(async workers => ({
   workers,
-  server: await startServer('../server.ts', '/polaris-container/readyz', {
+  server: await startServer(PROXY, '/polaris-container/readyz', {
     POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, POLARIS_CONTAINER_WORKERS: workers
   }, workers === '1' ? 'one' : 'all')
 })))

@@ -2,11 +2,11 @@
 // Confidential Space runs one container to a VM, so both have to be in it.
 import { spawn } from 'node:child_process'
 
-const start = (script, cwd, env) => spawn(process.execPath, [script], { cwd, env, stdio: 'inherit' })
+const start = (args, cwd, env) => spawn(process.execPath, args, { cwd, env, stdio: 'inherit' })
 
 // The workload gets no setting of the proxy, and listens where only the proxy is.
-const workload = start('server.mjs', '/workload', { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '3001' })
-const proxy = start('server.ts', '/app', process.env)
+const workload = start(['server.mjs'], '/workload', { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '3001' })
+const proxy = start(['--max-semi-space-size=2', 'server.ts'], '/app', process.env)
 
 let stopping = false
 for (const signal of ['SIGTERM', 'SIGINT']) {
