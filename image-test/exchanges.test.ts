@@ -102,8 +102,8 @@ t.test('several processes share its keys, on the same file system and within the
   const url = await startProxy(t, { POLARIS_CONTAINER_WORKERS: '2' })
   const processes = Number(await evaluate('proxy', `
     import { readFileSync, readdirSync } from 'node:fs'
-    const scripts = readdirSync('/proc').filter(Number).map(pid => readFileSync('/proc/' + pid + '/cmdline', 'utf8').split('\\0')[1])
-    console.log(scripts.filter(script => script?.endsWith('server.ts')).length)
+    const lines = readdirSync('/proc').filter(Number).map(pid => readFileSync('/proc/' + pid + '/cmdline', 'utf8').split('\\0'))
+    console.log(lines.filter(words => words.some(word => /^(?:\\/app\\/)?server\\.ts$/.test(word))).length)
   `))
   t.equal(processes, 3, 'a primary and two workers')
   for (const protocol of ['ohttp', 'polaris-v1'] as const) {
