@@ -5,6 +5,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { AzureKeyVaultOptions } from '../../../lib/keys/azure-key-vault.ts'
 import { createKeyProvider } from '../../../lib/keys/index.ts'
+import { setEnvironment, startEntra } from '../../fixtures/entra.ts'
 import { startVault } from '../../fixtures/key-vault.ts'
 import { createLog } from '../../fixtures/log.ts'
 import { startManagedIdentity } from '../../fixtures/managed-identity.ts'
@@ -54,6 +55,23 @@ t.test('azure-cli, for development', async t => {
   t.match(provider.publicKeys(), [{ keyId: key.keyId }])
   t.same(log.leaked([token, ...identity.issued]), [])
 })
+
+for (const [credential, variables, proof] of [
+  ['workload-identity', (directory: string) => ({ AZURE_FEDERATED_TOKEN_FILE: join(directory, 'token') }), { client_assertion: 'the-pod-s-token' }],
+  ['environment', () => ({ AZURE_CLIENT_SECRET: 'the-client-s-secret' }), { client_secret: 'the-client-s-secret' }]
+] as const) {
+  t.test(`${credential}, which Entra ID gives a token`, async t => {
+    const directory = t.testdir({ token: 'the-pod-s-token' })
+    const entra = await startEntra(t, token => vault.tokens.add(token))
+    // A tenant of this name is served by the authority that is named, and by no other.
+    setEnvironment(t, { AZURE_TENANT_ID: 'adfs', AZURE_CLIENT_ID: 'the-client', AZURE_AUTHORITY_HOST: entra.url, ...variables(directory) })
+    const provider = await provide(t, { credential })
+    await provider.ready
+    t.match(provider.publicKeys(), [{ keyId: key.keyId }])
+    t.match(entra.asked, [{ client_id: 'the-client', grant_type: 'client_credentials', scope: 'https://vault.azure.net/.default', ...proof }])
+    t.same(log.leaked([...Object.values(proof), ...entra.issued]), [])
+  })
+}
 
 t.test('an environment that names no identity', async t => {
   const provider = await provide(t, { credential: 'environment' })
