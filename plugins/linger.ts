@@ -1,5 +1,5 @@
 /**
- * polaris.linger: after a refusal that did not wait for the whole body, ends only our side of the connection, and reads on
+ * polaris.linger: after an answer that did not wait for the whole body, ends only our side of the connection, and reads on
  * for a while (RFC 9112, section 9.6). Closed over octets that nobody read, it would be reset, and with that a client
  * that still sends would lose the answer.
  */
@@ -9,8 +9,11 @@ import fp from 'fastify-plugin'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
-    /** To be called before a request is answered with `connection: close`: nothing behind it on its connection is a request. */
-    readonly linger: (request: IncomingMessage) => void
+    /**
+     * To be called before a request is answered with `connection: close`: nothing behind it on its connection is a request.
+     * `forwarded`: somebody still reads its body.
+     */
+    readonly linger: (request: IncomingMessage, forwarded?: boolean) => void
   }
 }
 
@@ -21,21 +24,21 @@ export default fp(async function linger (app) {
   const ending = new Set<Socket>()
   let closing = false
 
-  function close (socket: Socket, request: IncomingMessage): void {
+  function close (socket: Socket, request: IncomingMessage, forwarded: boolean): void {
     socket.end(() => { if (closing || request.complete) socket.destroy() })
     const timer = setTimeout(() => socket.destroy(), LINGER)
     socket.once('close', () => clearTimeout(timer))
     // Whoever was reading the body does no longer, and would hold up the rest.
-    request.removeAllListeners('readable').resume()
+    if (!forwarded) request.removeAllListeners('readable').resume()
   }
 
   Object.assign(app.polaris, {
-    linger (request: IncomingMessage) {
+    linger (request: IncomingMessage, forwarded = false) {
       const { socket } = request
       ending.add(socket)
       socket.once('close', () => ending.delete(socket))
       // Node's server calls this after the last answer on a connection, and by itself it would end reading, too.
-      socket.destroySoon = () => close(socket, request)
+      socket.destroySoon = () => close(socket, request, forwarded)
     }
   })
 

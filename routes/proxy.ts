@@ -83,6 +83,8 @@ function forward (request: FastifyRequest, reply: FastifyReply) {
       const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
       if (vary.length > 0) kept['vary'] = vary.join(', ')
       request.workloadHeaders = kept
+      // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the connection.
+      if (!request.raw.complete && !request.raw.destroyed) request.server.polaris.linger(request.raw, true)
       return exchange.seal === undefined ? kept as Record<string, string> : {}
     },
     onError (reply, { error }) {
