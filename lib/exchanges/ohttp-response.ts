@@ -22,7 +22,7 @@ const JOIN_BYTES = 256 * 1024
  */
 export async function encodeWhole (response: PlainResponse, hold: (bytes: number) => void, padTo: number): Promise<Uint8Array | Uint8Array[]> {
   const body = await ready(response)
-  if (!(body instanceof Readable)) return valid(() => encodeResponse(headOf(response), { content: Buffer.from(body ?? ''), padTo }))
+  if (!(body instanceof Readable)) return valid(() => encodeResponse(headOf(response), { content: body, padTo }))
 
   const content: Buffer[] = []
   let length = 0
@@ -45,11 +45,11 @@ export async function encodeWhole (response: PlainResponse, hold: (bytes: number
  * @throws {Problem} upstream-invalid
  */
 export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Uint8Array> {
+  const body = await ready(response)
+  if (!(body instanceof Readable)) return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
+
   const single = padTo > 1 && response.headers['content-length'] !== undefined
   const writer = valid(() => createResponseWriter(sealer, headOf(response), padTo, single))
-  const body = await ready(response)
-  if (!(body instanceof Readable)) return writer.whole(Buffer.from(body ?? ''))
-
   const sealing = new Transform({
     transform: (piece: Buffer, _encoding, done) => done(null, writer.content(piece)),
     flush: (done) => done(null, writer.end())
@@ -83,10 +83,11 @@ function trimmed (value: string): string {
   return value.replace(/^[\t ]+|[\t ]+$/g, '')
 }
 
-/** The body, whole where it is there as a whole. */
-async function ready ({ headers, body }: PlainResponse): Promise<PlainResponse['body']> {
+/** The body: octets where all of it is there. */
+async function ready ({ headers, body }: PlainResponse): Promise<Readable | Uint8Array> {
+  if (!(body instanceof Readable)) return Buffer.from(body ?? '')
   const length = headers['content-length']
-  return body instanceof Readable ? await arrived(body, typeof length === 'string' ? Number(length) : undefined) ?? body : body
+  return await arrived(body, typeof length === 'string' ? Number(length) : undefined) ?? body
 }
 
 /** What the workload sent may not be representable. */

@@ -7,7 +7,7 @@ import type { Exchange, PlainResponse, SealedResponse } from '../exchange.ts'
 import { openedHeaders } from '../headers.ts'
 import type { ResponseHeaders } from '../headers.ts'
 import type { HpkeRing } from '../keys/hpke-ring.ts'
-import { openArrivingRequest, openChunkedRequest, openRequest } from '../ohttp/gateway.ts'
+import { openArrivingRequest, openChunkedRequest, openChunks, openRequest } from '../ohttp/gateway.ts'
 import type { Decapsulate } from '../ohttp/gateway.ts'
 import { readRequest, readRequestPieces, readRequestStream } from '../ohttp/exchange.ts'
 import type { InnerRequest } from '../ohttp/exchange.ts'
@@ -175,15 +175,15 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     if (whole !== undefined) {
       hold(whole.length)
       const opened = await openRequest(whole, decapsulate)
-      return { ...opened, read: () => readRequest(opened.request) }
+      return { ...opened, read: () => readRequest([opened.request]) }
     }
     const opened = await openArrivingRequest(held(inBlocks(request.payload), hold), decapsulate)
     return { ...opened, read: () => readRequestPieces(opened.pieces) }
   }
 
   async function openChunked (request: IncomingRequest): Promise<OpenedMessage> {
-    const opened = await openChunkedRequest(await payload(request), decapsulate)
-    const { head, body, bodyLength } = await read(() => readRequestStream(opened.pieces))
+    const opened = await openStream(request)
+    const { head, body, bodyLength } = await read(opened.read)
     return {
       keyId: opened.header.keyId,
       enc: opened.enc,
@@ -198,22 +198,23 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     }
   }
 
+  /** A chunked message: at once where it is there already, otherwise as far as it has to be for its head. */
+  async function openStream (request: IncomingRequest) {
+    const whole = await arrived(request.payload, announcedLength(request))
+    if (whole !== undefined) {
+      const opened = await openChunks(whole, decapsulate)
+      return { ...opened, read: () => readRequest(opened.pieces) }
+    }
+    const opened = await openChunkedRequest(request.payload, decapsulate)
+    return { ...opened, read: () => readRequestStream(opened.pieces) }
+  }
+
   return { open }
 }
 
 /** The first authority that a request names, in lower case. */
 function authorityOf ({ authority, headers }: RequestHead): string {
   return (authority || (headers.find(([name]) => name === 'host')?.[1] ?? '')).toLowerCase()
-}
-
-/** The body as it arrives, in one piece where it is there already. */
-async function payload (request: IncomingRequest): Promise<AsyncIterable<Buffer>> {
-  const whole = await arrived(request.payload, announcedLength(request))
-  return whole === undefined ? request.payload : onePiece(whole)
-}
-
-async function * onePiece (piece: Buffer): AsyncGenerator<Buffer> {
-  yield piece
 }
 
 /** The same pieces, after `hold` was told of each. */

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
-import { contentChunkPrefix, encodeEnd, encodeResponse, encodeResponseHead } from '../protocols/bhttp-writer.ts'
+import { contentChunkPrefix, encodeEnd, encodeResponseHead } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
 import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
@@ -24,13 +24,13 @@ export interface InnerRequest {
   readonly bodyLength: number | undefined
 }
 
-/** Reads a request that is there as a whole. @throws {BhttpError} */
-export function readRequest (request: Uint8Array, limits?: BhttpLimits): InnerRequest {
+/** Reads a request that is there as a whole, in any pieces. @throws {BhttpError} */
+export function readRequest (pieces: readonly Uint8Array[], limits?: BhttpLimits): InnerRequest {
   const reader = createRequestReader(limits)
-  return complete([...reader.push(request), ...reader.end()])
+  return complete([...pieces.flatMap(piece => reader.push(piece)), ...reader.end()])
 }
 
-/** The same of a large one that is there in pieces, with time for others between them. @throws {BhttpError} */
+/** The same of a large one, with time for others between them. @throws {BhttpError} */
 export async function readRequestPieces (pieces: readonly Uint8Array[], limits?: BhttpLimits): Promise<InnerRequest> {
   const reader = createRequestReader(limits)
   let head: RequestHead | undefined
@@ -124,8 +124,6 @@ export interface ResponseWriter {
   /** Nothing, for nothing. */
   content (bytes: Uint8Array): Uint8Array
   end (): Uint8Array
-  /** All at once, instead of the others: one chunk where it fits. */
-  whole (content: Uint8Array): Uint8Array
 }
 
 const NOTHING = new Uint8Array()
@@ -158,7 +156,6 @@ export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, p
       length += last.length - unsent.length
       const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
       return sealer.final(Buffer.concat([last], last.length + padding))
-    },
-    whole: (content) => sealer.final(encodeResponse(head, { content, padTo }))
+    }
   }
 }

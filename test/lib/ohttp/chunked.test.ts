@@ -3,10 +3,11 @@ import fc from 'fast-check'
 import { Readable } from 'node:stream'
 import * as hpke from 'hpke'
 import { generateKemKeyPair, importKemKeyPair } from '../../../lib/hpke/kem.ts'
-import { openChunkedRequest } from '../../../lib/ohttp/gateway.ts'
+import { openChunkedRequest, openChunks } from '../../../lib/ohttp/gateway.ts'
 import { concat } from '../../../lib/protocols/bytes.ts'
 import { startChunkedExchange } from '../../../lib/protocols/ohttp-client.ts'
 import { Deframer } from '../../../lib/protocols/ohttp-chunks.ts'
+import { OhttpError } from '../../../lib/protocols/ohttp.ts'
 import { encodeVarint } from '../../../lib/protocols/varint.ts'
 import { arriving, collect, collectStream, encryptionKey, fixedEphemeral, gatewayWith, streamOf } from '../../fixtures/ohttp.ts'
 import { cut, cuts, hex, oneByOne, sharedVectors, unhex } from '../../fixtures/vectors.ts'
@@ -41,8 +42,18 @@ async function exchange (aeadId = 1, keyPair = KEY_PAIR) {
   return { client, message, opened }
 }
 
+/** As it arrives, and as one that is there already: both give the same, or both refuse. */
 async function openWhole (message: readonly Uint8Array[]): Promise<Buffer> {
-  return await collect((await openChunkedRequest(arriving(message), gatewayWith(1, KEY_PAIR))).pieces)
+  const gateway = gatewayWith(1, KEY_PAIR)
+  const whole = openChunks(concat(...message), gateway)
+  // Of the two refusals, the one thrown here is that of the first; the other's reason may differ.
+  const refused = whole.then(() => undefined, (error: unknown) => error)
+  const streamed = await openChunkedRequest(arriving(message), gateway).then(opened => collect(opened.pieces)).catch(async (error: unknown) => {
+    if (!(await refused instanceof OhttpError)) throw new Error('opened as a whole, but not as it arrived', { cause: await refused })
+    throw error
+  })
+  if (!Buffer.concat((await whole).pieces).equals(streamed)) throw new Error('opened to something else')
+  return streamed
 }
 
 t.test('the example of the draft is made and opened by both sides', async (t) => {
@@ -103,6 +114,34 @@ t.test('a client put together from hpke alone is understood, long varints includ
     Uint8Array.of(0x80, 0, 0, 0), await ctx.Seal(Buffer.from('world'), Buffer.from('final'))
   ]
   t.equal((await openWhole(message)).toString(), 'hello world')
+})
+
+t.test('others have their turn while chunks of one octet are opened', async (t) => {
+  const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
+  const content = Buffer.alloc(1000, 'x')
+  const message = concat(await collectStream(streamOf([...content].map(octet => Uint8Array.of(octet))).pipeThrough(client.sealStream())))
+  for (const opening of [
+    async () => Buffer.concat((await openChunks(message, gatewayWith(1, KEY_PAIR))).pieces),
+    async () => await collect((await openChunkedRequest(arriving([message]), gatewayWith(1, KEY_PAIR))).pieces)
+  ]) {
+    let turns = 0
+    let done = false
+    const count = () => {
+      turns++
+      if (!done) setImmediate(count)
+    }
+    setImmediate(count)
+    t.ok((await opening()).equals(content))
+    done = true
+    t.ok(turns >= 1000 / 64 - 1, `${turns} turns`)
+  }
+})
+
+t.test('no two responses have the same nonce', async (t) => {
+  const { opened } = await exchange()
+  const nonces = new Set<string>()
+  for (let i = 0; i < 1000; i++) nonces.add(hex(opened.createResponseSealer().final().subarray(0, 16)))
+  t.equal(nonces.size, 1000)
 })
 
 t.test('any split over network reads gives the same result, in both directions', async () => {

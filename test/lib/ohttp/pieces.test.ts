@@ -55,7 +55,7 @@ t.test('a request in pieces is read as the whole one', async t => {
   const content = randomBytes(2000)
   const crumbs = Buffer.concat([...content].map(octet => Buffer.from([1, octet])))
   for (const message of [encodeRequest(HEAD), encodeRequest(HEAD, { content }), Buffer.concat([encodeRequestHead(HEAD), crumbs, encodeEnd()])]) {
-    const whole = readRequest(message)
+    const whole = readRequest([message])
     for (const places of [[], [1], [10, 20, 30], Array.from({ length: message.length }, (_, i) => i)]) {
       const { head, body, bodyLength } = await readRequestPieces(cutAt(message, places))
       t.strictSame(head, whole.head)
