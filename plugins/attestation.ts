@@ -68,9 +68,8 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   hpke.onRotation(() => { service.refresh() })
 
   const inFlight = new Set<ServerResponse>()
-  service.onClose(() => {
-    if (config.attestationOnClose === 'end') for (const response of inFlight) response.destroy()
-  })
+  const endsExchanges = config.attestationOnClose === 'end'
+  if (endsExchanges) service.onClose(() => { for (const response of inFlight) response.destroy() })
   readiness.add('attestation', () => {
     const { open, reason } = service.status()
     return open ? undefined : reason
@@ -85,7 +84,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
       admit (response) {
         if (!service.status().open) throw new Problem('not-attested')
         // It may have closed before this, and does so once only.
-        if (response.destroyed) return
+        if (!endsExchanges || response.destroyed) return
         inFlight.add(response)
         response.once('close', () => inFlight.delete(response))
       }

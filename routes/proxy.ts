@@ -45,9 +45,10 @@ export default async function proxy (app: FastifyInstance) {
     for (const url of gatewayPaths(config)) app.route({ ...pipeline, method: 'POST', url, onRequest: [onlyOhttp, accept] })
   }
 
-  async function accept (request: FastifyRequest, reply: FastifyReply) {
+  function accept (request: FastifyRequest, reply: FastifyReply, done: () => void) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
     attestation.admit(reply.raw)
+    done()
   }
 
   async function onlyOhttp (request: FastifyRequest) {
