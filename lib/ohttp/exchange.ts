@@ -150,7 +150,16 @@ export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, p
   return {
     head: () => unsent.length === 0 || fillChunks ? NOTHING : sealer.seal(next()),
     // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
-    content: (bytes) => bytes.length === 0 ? NOTHING : sealer.seal(next(contentChunkPrefix(bytes.length), bytes)),
+    content (bytes) {
+      if (bytes.length === 0) return NOTHING
+      const prefix = contentChunkPrefix(bytes.length)
+      if (fillChunks) return sealer.seal(next(prefix, bytes))
+      // With what is in front, the first OHTTP chunk; the others are sealed from where they are.
+      const first = bytes.subarray(0, Math.max(0, MAX_CHUNK - unsent.length - prefix.length))
+      const rest = bytes.subarray(first.length)
+      length += rest.length
+      return sealer.seal(next(prefix, first), rest)
+    },
     end () {
       const last = Buffer.concat([unsent, encodeEnd()])
       length += last.length - unsent.length

@@ -19,6 +19,10 @@ import {
 import type { Labels, RequestHeader } from '../protocols/ohttp.ts'
 
 const NONE = new Uint8Array(0)
+/** So many octets are sealed without a break: less than 0.1 ms of AES. */
+const OCTETS_AT_ONCE = 256 * 1024
+/** So many chunks are opened without a break: they may be cut as small as an octet, and each takes some µs. */
+const CHUNKS_AT_ONCE = 64
 
 /**
  * The KEM's shared secret for enc, under the key and the algorithms that the header names.
@@ -89,8 +93,12 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
       const { nonce, startSeal } = createResponseKey(recipient, header, enc, LABELS, responseNonce)
       const sealer = startSeal()
       yield nonce
+      let sealed = 0
       for (const piece of response) {
         yield sealer.update(piece)
+        sealed += piece.length
+        if (sealed < OCTETS_AT_ONCE) continue
+        sealed = 0
         await setImmediate()
       }
       yield sealer.end()
@@ -107,8 +115,8 @@ export interface RequestPiece {
 
 /** Seals the chunks of a response, each as soon as there is something to send. */
 export interface ChunkSealer {
-  /** More of the response, one chunk for every 16384 octets of it. The response nonce comes with the first call. */
-  seal (plaintext: Uint8Array): Uint8Array
+  /** More of the response, one chunk for every 16384 octets of each part. The response nonce comes with the first call. */
+  seal (...plaintext: readonly Uint8Array[]): Uint8Array
   /** The rest of the response, possibly nothing, with the proof of its end. Never call it for a response that broke off. */
   final (plaintext?: Uint8Array): Uint8Array
 }
@@ -130,9 +138,6 @@ export interface OpenedChunks extends Chunked {
   /** Binary HTTP, a piece for each chunk. */
   readonly pieces: readonly Uint8Array[]
 }
-
-/** So many chunks are opened without a break: they may be cut as small as an octet, and each takes some µs. */
-const CHUNKS_AT_ONCE = 64
 
 /**
  * Opens a message/ohttp-chunked-req that is there as a whole, and authentic when this resolves.
@@ -310,20 +315,22 @@ function createResponseKey (
 function createChunkSealer (key: ResponseKey): ChunkSealer {
   let finished = false
   let unsent: Uint8Array[] = [key.nonce]
-  function sealChunks (plaintext: Uint8Array, end: boolean): Uint8Array {
+  function sealChunks (plaintexts: readonly Uint8Array[], end: boolean): Uint8Array {
     // Sealed or not: a second end would be a second message under one key.
     if (finished) throw new TypeError('The response has ended')
     finished = end
     const parts = unsent
     unsent = []
-    for (const { bytes, final } of chunksOf(plaintext, end)) {
-      const [ciphertext, tag] = key.seal(bytes, chunkAad(final))
-      parts.push(chunkPrefix(ciphertext.length + tag.length, final), ciphertext, tag)
+    for (const plaintext of plaintexts) {
+      for (const { bytes, final } of chunksOf(plaintext, end)) {
+        const [ciphertext, tag] = key.seal(bytes, chunkAad(final))
+        parts.push(chunkPrefix(ciphertext.length + tag.length, final), ciphertext, tag)
+      }
     }
     return Buffer.concat(parts)
   }
   return {
-    seal: (plaintext) => sealChunks(plaintext, false),
-    final: (plaintext = NONE) => sealChunks(plaintext, true)
+    seal: (...plaintexts) => sealChunks(plaintexts, false),
+    final: (plaintext = NONE) => sealChunks([plaintext], true)
   }
 }

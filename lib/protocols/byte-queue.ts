@@ -48,7 +48,8 @@ export class ByteQueue {
       return this.#piece.subarray(this.#offset - n, this.#offset)
     }
     const missing = n - (this.#end - this.#start)
-    if (missing > 0) this.#keep(missing)
+    // The array goes to the caller whole: no room for more is needed.
+    if (missing > 0) this.#keep(missing, n)
     this.#start += n
     const taken = this.#kept.subarray(this.#start - n, this.#start)
     if (this.#start === this.#end) {
@@ -74,12 +75,12 @@ export class ByteQueue {
     return bytes && decodeVarint(bytes)
   }
 
-  /** Moves the next n octets of the newest piece behind the kept ones. */
-  #keep (n: number): void {
+  /** Moves the next n octets of the newest piece behind the kept ones, where there must be room for so many. */
+  #keep (n: number, room = Math.max(64, 2 * (this.#end - this.#start + n))): void {
     if (n === 0) return
     const length = this.#end - this.#start
     if (this.#end + n > this.#kept.length) {
-      const grown = new Uint8Array(Math.max(64, 2 * (length + n)))
+      const grown = new Uint8Array(room)
       grown.set(this.#kept.subarray(this.#start, this.#end))
       this.#copied += length
       this.#kept = grown

@@ -1,0 +1,79 @@
+/**
+ * A workload that was told the length of a body has all of it before the client has sent the proof of its end, and may
+ * answer then. reply-from has the connection closed after such an answer: the client, which still sends, must not lose it.
+ */
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { encodeRequestHead } from '../../../lib/protocols/bhttp-writer.ts'
+import { readResponse } from '../../../lib/protocols/bhttp-stream.ts'
+import { startChunkedExchange } from '../../../lib/protocols/ohttp-client.ts'
+import { CHUNKED_REQUEST_MEDIA_TYPE } from '../../../lib/protocols/ohttp.ts'
+import { fetchKey, requestHead } from '../../fixtures/ohttp-client.ts'
+import { streamOf } from '../../fixtures/ohttp.ts'
+import { startProxy } from '../../fixtures/proxy.ts'
+import { rawClient, startRawWorkload } from '../../fixtures/raw.ts'
+
+const CONTENT = Buffer.alloc(1000, 'x')
+
+t.test('the answer arrives, and nothing is reset by what the client sends after it', async t => {
+  const workload = await startRawWorkload(t, (socket, received) => {
+    if (received.subarray(-CONTENT.length).equals(CONTENT)) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly')
+  })
+  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const config = await fetchKey(url)
+  const [suite] = config.suites
+  if (suite === undefined) throw new Error('There is no suite')
+  const exchange = await startChunkedExchange({ config, suite })
+  const sealing = exchange.sealStream()
+  const plaintext = sealing.writable.getWriter()
+
+  const client = await rawClient(t, port, { allowHalfOpen: true })
+  const errors: Error[] = []
+  client.socket.on('error', error => errors.push(error))
+  client.send(`POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ${CHUNKED_REQUEST_MEDIA_TYPE}\r\ntransfer-encoding: chunked\r\n\r\n`)
+  const sent = (async () => {
+    for await (const octets of sealing.readable) {
+      client.send(`${octets.length.toString(16)}\r\n`)
+      client.send(octets)
+      client.send('\r\n')
+    }
+    client.send('0\r\n\r\n')
+  })()
+
+  // All of the request inside, as its length says; but not the final chunk.
+  await plaintext.write(encodeRequestHead(requestHead('POST', '/'), CONTENT.length))
+  await plaintext.write(CONTENT)
+  await once(client.socket, 'end')
+  const answer = client.text()
+  t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
+  t.match(answer, /^connection: close\r$/m)
+
+  await plaintext.close()
+  await sent
+  // A reset, were there one, would come for what has just been sent.
+  await setTimeout(200)
+  t.equal(client.socket.writable, true)
+  client.socket.end()
+  await client.end
+  t.strictSame(errors, [])
+
+  const response = await readResponse(streamOf([dechunked(answer)]).pipeThrough(exchange.openStream()))
+  t.equal(response.head.status, 200)
+  t.equal(await new Response(response.body).text(), 'early')
+})
+
+/** The body of a raw response, whichever way it is framed. */
+function dechunked (raw: string): Buffer {
+  const headEnd = raw.indexOf('\r\n\r\n')
+  const body = raw.slice(headEnd + 4)
+  if (!/^transfer-encoding: chunked\r$/m.test(raw.slice(0, headEnd))) return Buffer.from(body, 'latin1')
+  let octets = ''
+  for (let at = 0; ;) {
+    const lineEnd = body.indexOf('\r\n', at)
+    const length = parseInt(body.slice(at, lineEnd), 16)
+    if (length === 0) return Buffer.from(octets, 'latin1')
+    octets += body.slice(lineEnd + 2, lineEnd + 2 + length)
+    at = lineEnd + 2 + length + 2
+  }
+}
