@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
 })
 const CONNECTIONS = Number(options.connections)
 const SHARE = options.share === undefined ? undefined : Number(options.share)
+if (SHARE !== undefined && !(SHARE > 0)) throw new RangeError('--share takes a number above 0, such as 0.4')
 const SIZES = [['1 KiB', 2 ** 10, 4000], ['16 KiB', 2 ** 14, 2000], ['64 KiB', 2 ** 16, 1000]] as const
 /** Rounds before what counts. */
 const WARM_UP = 4
@@ -38,14 +39,14 @@ const subjects = [
   { name: 'two proxies', processes: 2, servers: [await start('1', 'all'), await start('1', 'all')] }
 ]
 const shares: CpuShare[] = []
-if (SHARE !== undefined) {
-  for (const { processes, servers } of subjects) {
-    for (const { process } of servers) shares.push(shareCpu(`${shares.length}`, process.pid, SHARE * processes / servers.length))
-  }
-}
 
 try {
-  if (SHARE !== undefined) console.log(`A core is ${SHARE} of a real one.`)
+  if (SHARE !== undefined) {
+    for (const { processes, servers } of subjects) {
+      for (const { process } of servers) shares.push(shareCpu(`${shares.length}`, process.pid, SHARE * processes / servers.length))
+    }
+    console.log(`A core is ${SHARE} of a real one.`)
+  }
   console.log(`Node ${process.version}, ${CONNECTIONS} connections, medians of ${options.rounds} rounds.\n`)
   console.log('| body | served by | req/s | CPU µs/req | cores used | × req/s of one | × requests per CPU of one |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |')
   for (const [size, octets, each] of SIZES) {
