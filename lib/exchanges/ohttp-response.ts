@@ -2,6 +2,7 @@
 import { Readable, Transform, pipeline } from 'node:stream'
 import { arrived } from '../arrived.ts'
 import type { PlainResponse } from '../exchange.ts'
+import { free } from '../free.ts'
 import type { ResponseHeaders } from '../headers.ts'
 import { createResponseWriter } from '../ohttp/exchange.ts'
 import type { ChunkSealer } from '../ohttp/gateway.ts'
@@ -14,16 +15,36 @@ import { inBlocks } from './blocks.ts'
 /** Larger messages are not joined, and not sealed at once: that would hold up others. */
 const JOIN_BYTES = 256 * 1024
 
+/** A message in pieces, and how many octets they have together. */
+export interface MessageInPieces {
+  readonly pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+  readonly length: number
+}
+
+export interface WholeOptions {
+  /** Octets of content that a message may have. */
+  readonly maxBytes: number
+  /** Told of every octet of the workload's before it is held. Throws where they are too many. */
+  readonly hold: (bytes: number) => void
+  readonly padTo: number
+}
+
 /**
- * A whole Binary HTTP response, known length: in one piece where it is small. `hold` is told of every octet of the
- * workload's before it is held.
+ * A whole Binary HTTP response, known length: in one piece where it is small. Of a large one whose length the workload
+ * tells, the pieces come from the workload as they are read, and end with an error where it breaks off; unless it is
+ * padded, since when they leave is seen.
  *
  * @throws {Problem} upstream-invalid, and whatever hold throws
  */
-export async function encodeWhole (response: PlainResponse, hold: (bytes: number) => void, padTo: number): Promise<Uint8Array | Uint8Array[]> {
+export async function encodeWhole (response: PlainResponse, { maxBytes, hold, padTo }: WholeOptions): Promise<Uint8Array | MessageInPieces> {
   const body = await ready(response)
   if (!(body instanceof Readable)) return valid(() => encodeResponse(headOf(response), { content: body, padTo }))
-
+  const announced = contentLength(response) ?? 0
+  if (announced > maxBytes) throw new Problem('upstream-invalid')
+  if (announced > JOIN_BYTES && padTo <= 1) {
+    const start = valid(() => encodeResponseStart(headOf(response), announced))
+    return { pieces: following(start, body), length: start.length + announced }
+  }
   const content: Buffer[] = []
   let length = 0
   for await (const piece of inBlocks(body)) {
@@ -34,7 +55,13 @@ export async function encodeWhole (response: PlainResponse, hold: (bytes: number
   if (length <= JOIN_BYTES) return valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo }))
   const start = valid(() => encodeResponseStart(headOf(response), length))
   const unpadded = start.length + length
-  return [start, ...content, new Uint8Array(padTo > 1 ? Math.ceil(unpadded / padTo) * padTo - unpadded : 0)]
+  const padding = new Uint8Array(padTo > 1 ? Math.ceil(unpadded / padTo) * padTo - unpadded : 0)
+  return { pieces: [start, ...content, padding], length: unpadded + padding.length }
+}
+
+async function * following (start: Uint8Array, body: Readable): AsyncGenerator<Uint8Array, void, void> {
+  yield start
+  yield * body
 }
 
 /**
@@ -48,10 +75,13 @@ export async function sealStream (response: PlainResponse, sealer: ChunkSealer, 
   const body = await ready(response)
   if (!(body instanceof Readable)) return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
 
-  const single = padTo > 1 && response.headers['content-length'] !== undefined
-  const writer = valid(() => createResponseWriter(sealer, headOf(response), padTo, single))
+  const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: contentLength(response), padTo }))
   const sealing = new Transform({
-    transform: (piece: Buffer, _encoding, done) => done(null, writer.content(piece)),
+    transform (piece: Buffer, _encoding, done) {
+      done(null, writer.content(piece))
+      // Not at once: undici is still reading the message that it cut the piece from.
+      queueMicrotask(() => free(piece))
+    },
     flush: (done) => done(null, writer.end())
   })
   // The head does not wait for a body that is yet to come; where the body is there already, they go together.
@@ -83,11 +113,16 @@ function trimmed (value: string): string {
   return value.replace(/^[\t ]+|[\t ]+$/g, '')
 }
 
+/** Octets of the body, where the workload tells of any. */
+function contentLength ({ headers }: PlainResponse): number | undefined {
+  return Number(headers['content-length']) || undefined
+}
+
 /** The body: octets where all of it is there. */
-async function ready ({ headers, body }: PlainResponse): Promise<Readable | Uint8Array> {
+async function ready (response: PlainResponse): Promise<Readable | Uint8Array> {
+  const { body } = response
   if (!(body instanceof Readable)) return Buffer.from(body ?? '')
-  const length = headers['content-length']
-  return await arrived(body, typeof length === 'string' ? Number(length) : undefined) ?? body
+  return await arrived(body, response.headers['content-length'] === '0' ? 0 : contentLength(response)) ?? body
 }
 
 /** What the workload sent may not be representable. */

@@ -137,11 +137,11 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     const { maxBodyBytes } = options
     const announced = announcedLength(request)
     if (announced !== undefined && announced > maxBodyBytes) throw new Problem('body-too-large')
-    const account = openAccount(budget)
+    const account = openAccount(budget, maxBodyBytes, 'body-too-large')
     try {
-      const opened = await openOneShot(request, bytes => account.hold(bytes, maxBodyBytes, 'body-too-large'))
+      const opened = await openOneShot(request, account.hold)
       const { head, body, bodyLength } = await read(opened.read)
-      const responses = openAccount(budget)
+      const responses = openAccount(budget, maxBodyBytes, 'upstream-invalid')
       return {
         keyId: opened.header.keyId,
         enc: opened.enc,
@@ -153,13 +153,12 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
           responses.release()
         },
         async seal (response) {
-          const message = await encodeWhole(response, bytes => responses.hold(bytes, maxBodyBytes, 'upstream-invalid'), options.padding)
-          if (!Array.isArray(message)) return { status: 200, headers: OUTER_HEADERS.ohttp, body: opened.sealResponse(message) }
-          const length = message.reduce((sum, piece) => sum + piece.length, opened.overhead)
+          const message = await encodeWhole(response, { maxBytes: maxBodyBytes, hold: responses.hold, padTo: options.padding })
+          if (message instanceof Uint8Array) return { status: 200, headers: OUTER_HEADERS.ohttp, body: opened.sealResponse(message) }
           return {
             status: 200,
-            headers: { ...OUTER_HEADERS.ohttp, 'content-length': String(length) },
-            body: Readable.from(opened.sealResponsePieces(message), { objectMode: false })
+            headers: { ...OUTER_HEADERS.ohttp, 'content-length': String(message.length + opened.overhead) },
+            body: Readable.from(opened.sealResponsePieces(message.pieces), { objectMode: false })
           }
         }
       }
@@ -227,16 +226,16 @@ async function * held (pieces: AsyncIterable<Buffer>, hold: (bytes: number) => v
 
 interface Account {
   /** @throws {Problem} `excess`, where it would be more than `most` together; overloaded */
-  hold (bytes: number, most: number, excess: ProblemCode): void
-  release (): void
+  readonly hold: (bytes: number) => void
+  readonly release: () => void
 }
 
 /** What one message holds of the budget. */
-function openAccount (budget: ByteBudget): Account {
+function openAccount (budget: ByteBudget, most: number, excess: ProblemCode): Account {
   let held = 0
   let released = false
   return {
-    hold (bytes, most, excess) {
+    hold (bytes) {
       if (held + bytes > most) throw new Problem(excess)
       // Once released, for a client that is gone, nobody would give back what is taken.
       if (released || !budget.take(bytes)) throw new Problem('overloaded')

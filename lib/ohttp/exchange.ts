@@ -4,9 +4,10 @@
  */
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { free } from '../free.ts'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
-import { contentChunkPrefix, encodeEnd, encodeResponseHead } from '../protocols/bhttp-writer.ts'
+import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
 import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
@@ -24,7 +25,7 @@ export interface InnerRequest {
   readonly bodyLength: number | undefined
 }
 
-/** Reads a request that is there as a whole, in any pieces. @throws {BhttpError} */
+/** Reads a request that is there as a whole, in any pieces, which are the reader's to free. @throws {BhttpError} */
 export function readRequest (pieces: readonly Uint8Array[], limits?: BhttpLimits): InnerRequest {
   const reader = createRequestReader(limits)
   return complete([...pieces.flatMap(piece => reader.push(piece)), ...reader.end()])
@@ -69,7 +70,7 @@ export async function readRequestStream (
   for (;;) {
     const { value, done } = await pieces.next()
     if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-    early.push(...reader.push(value.bytes))
+    for (const plaintext of value.plaintexts) early.push(...reader.push(plaintext))
     if (value.final) return complete([...early, ...reader.end()])
     const [first, next] = early
     if (first?.type !== 'request') continue
@@ -85,8 +86,9 @@ async function * readBody (
 ): AsyncGenerator<Uint8Array, void, void> {
   const first = contentOf(early)
   if (first !== undefined) yield first
-  for await (const { bytes, final } of pieces) {
-    const content = contentOf(final ? [...reader.push(bytes), ...reader.end()] : reader.push(bytes))
+  for await (const { plaintexts, final } of pieces) {
+    const events = plaintexts.flatMap(plaintext => reader.push(plaintext))
+    const content = contentOf(final ? [...events, ...reader.end()] : events)
     if (content !== undefined) yield content
     if (final) return
   }
@@ -99,7 +101,10 @@ function contentOf (events: readonly BhttpRequestEvent[]): Buffer | undefined {
   for (const event of events) if (event.type === 'content') content.push(event.bytes)
   const [only] = content
   if (only === undefined) return undefined
-  return content.length === 1 ? Buffer.from(only.buffer, only.byteOffset, only.byteLength) : Buffer.concat(content)
+  if (content.length === 1) return Buffer.from(only.buffer, only.byteOffset, only.byteLength)
+  const joined = Buffer.concat(content)
+  for (const bytes of content) free(bytes)
+  return joined
 }
 
 function complete (events: readonly BhttpRequestEvent[]): InnerRequest {
@@ -128,14 +133,23 @@ export interface ResponseWriter {
 
 const NOTHING = new Uint8Array()
 
+export interface ResponseShape {
+  /** Octets of content, at least one, where they are known: the message then tells, and exactly as many have to follow. */
+  readonly contentLength?: number | undefined
+  /** The message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all. */
+  readonly padTo?: number
+}
+
 /**
- * @param padTo the message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all
- * @param fillChunks nothing leaves before the end but what fills chunks. Their lengths are in clear: of a message that is
- * padded, they would tell what the padding hides.
+ * Of a message that is padded, the lengths of its chunks, which are in clear, would tell what the padding hides. Where the
+ * length is known, nothing leaves before the end but what fills chunks.
+ *
  * @throws {BhttpError} the head cannot be written
  */
-export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, padTo = 0, fillChunks = false): ResponseWriter {
-  let unsent: Uint8Array = encodeResponseHead(head)
+export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, { contentLength, padTo = 0 }: ResponseShape = {}): ResponseWriter {
+  const known = contentLength !== undefined
+  const fillChunks = known && padTo > 1
+  let unsent: Uint8Array = known ? encodeResponseStart(head, contentLength) : encodeResponseHead(head)
   let length = unsent.length
 
   /** These parts, with what was not sent in front. */
@@ -152,19 +166,20 @@ export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, p
     // One content chunk, however many OHTTP chunks it takes: they need not line up, and this copies least.
     content (bytes) {
       if (bytes.length === 0) return NOTHING
-      const prefix = contentChunkPrefix(bytes.length)
-      if (fillChunks) return sealer.seal(next(prefix, bytes))
+      const prefix = known ? NOTHING : contentChunkPrefix(bytes.length)
+      if (fillChunks) return sealer.seal(next(bytes))
+      const before = unsent.length + prefix.length
       // With what is in front, the first OHTTP chunk; the others are sealed from where they are.
-      const first = bytes.subarray(0, Math.max(0, MAX_CHUNK - unsent.length - prefix.length))
+      const first = before === 0 ? NOTHING : bytes.subarray(0, Math.max(0, MAX_CHUNK - before))
       const rest = bytes.subarray(first.length)
       length += rest.length
       return sealer.seal(next(prefix, first), rest)
     },
     end () {
-      const last = Buffer.concat([unsent, encodeEnd()])
+      const last = known ? unsent : Buffer.concat([unsent, encodeEnd()])
       length += last.length - unsent.length
       const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
-      return sealer.final(Buffer.concat([last], last.length + padding))
+      return sealer.final(padding === 0 ? last : Buffer.concat([last], last.length + padding))
     }
   }
 }

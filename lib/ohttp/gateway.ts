@@ -4,6 +4,7 @@
  */
 import { randomFillSync } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
+import { free } from '../free.ts'
 import { createAead } from '../hpke/aead.ts'
 import type { PieceSealer } from '../hpke/aead.ts'
 import { expand, extract } from '../hpke/hmac.ts'
@@ -11,7 +12,7 @@ import { createRecipientFactory } from '../hpke/recipient.ts'
 import type { Recipient, RecipientFactory } from '../hpke/recipient.ts'
 import { ByteQueue } from '../protocols/byte-queue.ts'
 import { computeNonce } from '../protocols/nonce.ts'
-import { Deframer, chunkAad, chunkPrefix, chunksOf } from '../protocols/ohttp-chunks.ts'
+import { Deframer, MAX_CHUNK_OVERHEAD, chunkAad, chunksOf, writeChunkPrefix } from '../protocols/ohttp-chunks.ts'
 import {
   CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, decodeHeader, requestInfo,
   responseSizes
@@ -41,8 +42,11 @@ interface Opened {
 interface OneShot extends Opened {
   /** A whole Binary HTTP response as message/ohttp-res. The nonce is for tests and vectors. */
   sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Uint8Array
-  /** The same of one that is there in pieces, with time for others between them. */
-  sealResponsePieces (response: Iterable<Uint8Array>, responseNonce?: Uint8Array): AsyncGenerator<Uint8Array, void, void>
+  /**
+   * The same of one that is in pieces, which are the gateway's to free, with time for others between them. Where they end
+   * with an error, so does this: without its tag, nothing of the response opens.
+   */
+  sealResponsePieces (response: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, responseNonce?: Uint8Array): AsyncGenerator<Uint8Array, void, void>
   /** By how much sealing lengthens a response. */
   readonly overhead: number
 }
@@ -65,7 +69,7 @@ export async function openRequest (message: Uint8Array, decapsulate: Decapsulate
 
 /**
  * Opens a message/ohttp-req as it arrives, so that a large one keeps nobody waiting; all of it is there and authentic
- * when this resolves. The source stays the caller's, as for the chunked form.
+ * when this resolves. Of the source the pieces are the gateway's to free; it stays the caller's, as for the chunked form.
  *
  * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
  */
@@ -74,7 +78,13 @@ export async function openArrivingRequest (source: AsyncIterable<Uint8Array>, de
   const { header, enc, recipient, rest } = await readStart(iterator, LABELS, decapsulate)
   const opener = recipient.startOpen()
   const pieces = [opener.update(rest)]
-  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) pieces.push(opener.update(next.value))
+  // The opener needs each until it has the next.
+  let last = rest
+  for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+    pieces.push(opener.update(next.value))
+    free(last)
+    last = next.value
+  }
   pieces.push(guarded(() => opener.end()))
   return { ...oneShot(recipient, header, enc), pieces }
 }
@@ -94,9 +104,12 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
       const sealer = startSeal()
       yield nonce
       let sealed = 0
-      for (const piece of response) {
-        yield sealer.update(piece)
-        sealed += piece.length
+      for await (const piece of response) {
+        const { length } = piece
+        const ciphertext = sealer.update(piece)
+        free(piece)
+        yield ciphertext
+        sealed += length
         if (sealed < OCTETS_AT_ONCE) continue
         sealed = 0
         await setImmediate()
@@ -107,8 +120,8 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
 }
 
 export interface RequestPiece {
-  /** Binary HTTP, at most 16384 octets. Empty only where final. */
-  readonly bytes: Uint8Array
+  /** Binary HTTP: the chunks that came with one read of the source, one at least. Empty only where final. */
+  readonly plaintexts: readonly Uint8Array[]
   /** Nothing follows, and the client said so under the key. */
   readonly final: boolean
 }
@@ -116,7 +129,7 @@ export interface RequestPiece {
 /** Seals the chunks of a response, each as soon as there is something to send. */
 export interface ChunkSealer {
   /** More of the response, one chunk for every 16384 octets of each part. The response nonce comes with the first call. */
-  seal (...plaintext: readonly Uint8Array[]): Uint8Array
+  seal (...plaintexts: readonly Uint8Array[]): Uint8Array
   /** The rest of the response, possibly nothing, with the proof of its end. Never call it for a response that broke off. */
   final (plaintext?: Uint8Array): Uint8Array
 }
@@ -128,7 +141,7 @@ interface Chunked extends Opened {
 
 export interface OpenedChunkedRequest extends Chunked {
   /**
-   * The request as it arrives, to be read once. Throws an OhttpError where a piece is not authentic (ERR_OHTTP_OPEN) or
+   * The request as it arrives, to be read once. Throws an OhttpError where a chunk is not authentic (ERR_OHTTP_OPEN) or
    * where the source ends before the final chunk (ERR_OHTTP_INCOMPLETE), and whatever the source throws.
    */
   readonly pieces: AsyncGenerator<RequestPiece, void, void>
@@ -161,7 +174,7 @@ export async function openChunks (message: Uint8Array, decapsulate: Decapsulate)
  * which proves nothing yet; the first piece does.
  *
  * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut off
- * the response that says what was wrong with it.
+ * the response that says what was wrong with it. Its pieces are the gateway's to free.
  *
  * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
  */
@@ -223,16 +236,20 @@ async function * openPieces (
   const deframer = new Deframer()
   let opened = 0
   for (let bytes = rest; ;) {
+    const plaintexts: Uint8Array[] = []
     for (const { ciphertext } of deframer.push(bytes)) {
       if (++opened % CHUNKS_AT_ONCE === 0) await setImmediate()
-      yield { bytes: openPiece(recipient, ciphertext, chunkAad(false)), final: false }
+      plaintexts.push(openPiece(recipient, ciphertext, chunkAad(false)))
+      free(ciphertext)
     }
     deframer.settle()
+    free(bytes)
+    if (plaintexts.length > 0) yield { plaintexts, final: false }
     const next = await iterator.next()
     if (next.done === true) break
     bytes = next.value
   }
-  yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
+  yield { plaintexts: [openPiece(recipient, deframer.end().ciphertext, chunkAad(true))], final: true }
 }
 
 /** By label, key id, KEM and AEAD: what a key schedule takes from them is the same for every request. */
@@ -314,23 +331,35 @@ function createResponseKey (
 
 function createChunkSealer (key: ResponseKey): ChunkSealer {
   let finished = false
-  let unsent: Uint8Array[] = [key.nonce]
+  let unsent = key.nonce
+
   function sealChunks (plaintexts: readonly Uint8Array[], end: boolean): Uint8Array {
     // Sealed or not: a second end would be a second message under one key.
     if (finished) throw new TypeError('The response has ended')
     finished = end
-    const parts = unsent
-    unsent = []
-    for (const plaintext of plaintexts) {
-      for (const { bytes, final } of chunksOf(plaintext, end)) {
-        const [ciphertext, tag] = key.seal(bytes, chunkAad(final))
-        parts.push(chunkPrefix(ciphertext.length + tag.length, final), ciphertext, tag)
-      }
+    const chunks = plaintexts.flatMap(plaintext => chunksOf(plaintext, end))
+    const most = chunks.reduce((sum, { bytes }) => sum + bytes.length + MAX_CHUNK_OVERHEAD, unsent.length)
+    const sealed = Buffer.allocUnsafe(most)
+    let at = append(sealed, unsent, 0)
+    unsent = NONE
+    for (const { bytes, final } of chunks) {
+      const [ciphertext, tag] = key.seal(bytes, chunkAad(final))
+      at = writeChunkPrefix(sealed, ciphertext.length + tag.length, final, at)
+      at = append(sealed, ciphertext, at)
+      at = append(sealed, tag, at)
+      free(ciphertext)
     }
-    return Buffer.concat(parts)
+    return sealed.subarray(0, at)
   }
+
   return {
     seal: (...plaintexts) => sealChunks(plaintexts, false),
     final: (plaintext = NONE) => sealChunks([plaintext], true)
   }
+}
+
+/** Returns the offset behind what was written. */
+function append (target: Uint8Array, bytes: Uint8Array, offset: number): number {
+  target.set(bytes, offset)
+  return offset + bytes.length
 }

@@ -7,7 +7,7 @@ import type { Bytes } from './bytes.ts'
  */
 export function computeNonce (base: Uint8Array, sequence: number): Bytes {
   if (!Number.isSafeInteger(sequence)) throw new RangeError('Too many messages under one key')
-  const nonce = Uint8Array.from(base)
+  const nonce = new Uint8Array(base)
   let rest = sequence
   for (let i = nonce.length - 1; rest > 0; i--) {
     nonce[i] = (nonce[i] ?? 0) ^ (rest % 0x100)

@@ -10,12 +10,14 @@ import { ByteQueue } from './byte-queue.ts'
 import { ascii } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { OhttpError } from './ohttp.ts'
-import { encodeVarint } from './varint.ts'
+import { encodeVarint, writeVarint } from './varint.ts'
 
 /** Octets of plaintext in the largest chunk (section 3 of the draft asks receivers to accept as much). */
 export const MAX_CHUNK = 16384
 /** Octets of a tag: the same for all AEADs. */
 const Nt = 16
+/** By how much sealing lengthens a chunk, at most: a prefix of four octets and the tag. */
+export const MAX_CHUNK_OVERHEAD = 4 + Nt
 const FINAL_AAD = ascii('final')
 const NO_AAD = new Uint8Array(0)
 
@@ -33,12 +35,25 @@ export function chunkPrefix (length: number, final: boolean): Bytes {
   return encodeVarint(final ? 0 : length)
 }
 
+/** Writes the same at the offset and returns the offset behind it. */
+export function writeChunkPrefix (target: Uint8Array, length: number, final: boolean, offset: number): number {
+  return writeVarint(target, final ? 0 : length, offset)
+}
+
+/** Plaintext for one chunk. */
+export interface PlainChunk {
+  readonly bytes: Uint8Array
+  readonly final: boolean
+}
+
 /** Cuts plaintext into pieces that fit a chunk: none when it is empty, but where the end has to be said, one. */
-export function * chunksOf (plaintext: Uint8Array, end: boolean): Generator<{ bytes: Uint8Array, final: boolean }, void, void> {
+export function chunksOf (plaintext: Uint8Array, end: boolean): PlainChunk[] {
   const until = end ? Math.max(1, plaintext.length) : plaintext.length
+  const chunks: PlainChunk[] = []
   for (let offset = 0; offset < until; offset += MAX_CHUNK) {
-    yield { bytes: plaintext.subarray(offset, offset + MAX_CHUNK), final: end && offset + MAX_CHUNK >= until }
+    chunks.push({ bytes: plaintext.subarray(offset, offset + MAX_CHUNK), final: end && offset + MAX_CHUNK >= until })
   }
+  return chunks
 }
 
 /** Finds the chunks in octets that arrive in any pieces. Holds less than one chunk. */

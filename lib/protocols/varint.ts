@@ -9,6 +9,8 @@ export function varintLength (value: number): 1 | 2 | 4 | 8 {
   return 8
 }
 
+const LENGTH_BITS = { 1: 0x00, 2: 0x40, 4: 0x80, 8: 0xc0 }
+
 /** Writes the shortest encoding of value at the offset and returns the offset after it. */
 export function writeVarint (target: Uint8Array, value: number, offset: number): number {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('A varint holds a non-negative safe integer')
@@ -18,7 +20,7 @@ export function writeVarint (target: Uint8Array, value: number, offset: number):
     target[offset + i] = rest % 0x100
     rest = Math.floor(rest / 0x100)
   }
-  target[offset] = (target[offset] ?? 0) | ({ 1: 0x00, 2: 0x40, 4: 0x80, 8: 0xc0 })[length]
+  target[offset] = (target[offset] ?? 0) | LENGTH_BITS[length]
   return offset + length
 }
 

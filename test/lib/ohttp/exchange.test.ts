@@ -25,7 +25,7 @@ async function start (): Promise<ChunkedExchange> {
 }
 
 async function * pieces (messages: readonly Uint8Array[]): AsyncGenerator<RequestPiece, void, void> {
-  for (const [i, bytes] of messages.entries()) yield { bytes, final: i === messages.length - 1 }
+  for (const [i, bytes] of messages.entries()) yield { plaintexts: [bytes], final: i === messages.length - 1 }
 }
 
 for (const contentLength of [undefined, 450_000]) {
@@ -39,7 +39,7 @@ for (const contentLength of [undefined, 450_000]) {
     if (!(body instanceof Readable)) throw new Error('a stream')
     t.ok((await buffer(body)).equals(Buffer.concat(sent)))
 
-    const writer = createResponseWriter(opened.createResponseSealer(), OK)
+    const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength })
     const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
     const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
     t.strictSame(response.head, OK)
@@ -108,6 +108,18 @@ t.test('content becomes one content chunk each, in as few chunks as it fits into
   }
 })
 
+t.test('content of a known length fills chunks: there is nothing between its pieces', async (t) => {
+  const full = MAX_CHUNK + 16
+  const client = await start()
+  const opened = await openChunkedRequest(streamOf([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const content = randomBytes(4 * MAX_CHUNK + 1000)
+  const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength: content.length })
+  const parts = [writer.head(), writer.content(content.subarray(0, 4 * MAX_CHUNK)), writer.content(content.subarray(4 * MAX_CHUNK)), writer.end()]
+  t.strictSame(parts.slice(1, 3).map(part => new Deframer().push(part).map(({ ciphertext }) => ciphertext.length)), [[full, full, full, full], [1016]])
+  const response = await readResponse(streamOf(parts).pipeThrough(client.openStream()))
+  t.ok((await collectStream(response.body)).equals(content))
+})
+
 t.test('a head that fills chunks of its own goes with the content that follows', async (t) => {
   const head = { status: 200, headers: [['a', 'x'.repeat(MAX_CHUNK)], ['b', 'y'.repeat(MAX_CHUNK)]] as const }
   const client = await start()
@@ -150,11 +162,11 @@ t.test('a message of known length tells the length of its body before all of it 
 t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {
   const start = concat(encodeRequestHead(HEAD), contentChunkPrefix(5), Buffer.from('ab'))
   async function * interrupted (): AsyncGenerator<RequestPiece, void, void> {
-    yield { bytes: start, final: false }
+    yield { plaintexts: [start], final: false }
     throw new Error('connection reset')
   }
   async function * unfinished (): AsyncGenerator<RequestPiece, void, void> {
-    yield { bytes: start, final: false }
+    yield { plaintexts: [start], final: false }
   }
   const cases: [string, AsyncGenerator<RequestPiece, void, void>, { message: string } | { code: string }][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
@@ -185,10 +197,10 @@ t.test('pieces are taken only as the body is read', async (t) => {
   let returned = false
   async function * endless (): AsyncGenerator<RequestPiece, void, void> {
     try {
-      yield { bytes: encodeRequestHead(HEAD), final: false }
+      yield { plaintexts: [encodeRequestHead(HEAD)], final: false }
       for (;;) {
         taken++
-        yield { bytes: concat(contentChunkPrefix(16382), new Uint8Array(16382)), final: false }
+        yield { plaintexts: [concat(contentChunkPrefix(16382), new Uint8Array(16382))], final: false }
       }
     } finally {
       returned = true

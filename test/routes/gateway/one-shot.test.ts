@@ -148,8 +148,8 @@ t.test('past what all may hold together a request is refused, and what was held 
   for (const [i, answer] of lastAnswers.entries()) t.equal((await last[i]?.open(await answer))?.status, 200)
 })
 
-t.test('a workload that dies within a response is told inside: nothing was sent yet', async t => {
-  for (const headers of [{}, { 'content-length': '1000000' }]) {
+t.test('a workload that dies within a response is told inside, where nothing was sent yet', async t => {
+  for (const headers of [{}, { 'content-length': '100000' }]) {
     const workload = await startWorkload(t, (request, response) => {
       request.resume()
       response.writeHead(200, headers).write('beginning')
@@ -161,6 +161,59 @@ t.test('a workload that dies within a response is told inside: nothing was sent 
     t.equal(inner.status, 502)
     t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable' })
   }
+})
+
+t.test('a large response whose length the workload tells is sealed as it comes', async t => {
+  const content = pattern(2 * MIB)
+  const proceed = Promise.withResolvers<void>()
+  const workload = await startWorkload(t, async (request, response) => {
+    request.resume()
+    response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, MIB))
+    await proceed.promise
+    response.end(content.subarray(MIB))
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBufferedBytes: 100_000 })
+  const request = await encapsulate(await fetchKey(url), requestHead('GET', '/'), undefined, { chunked: false })
+  const response = await send(url, request)
+  const [seen, rest] = (response.body as ReadableStream<Uint8Array>).tee()
+  let length = 0
+  for await (const piece of seen) {
+    length += piece.length
+    if (length > MIB) break
+    if (length > MIB / 2) proceed.resolve()
+  }
+  const inner = await request.open(new Response(rest, { headers: response.headers }))
+  t.ok(inner.body.equals(content), 'and takes nothing of what is held')
+})
+
+t.test('one that breaks off is broken off, and one that nobody waits for is read no further', async t => {
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  const workload = await startWorkload(t, (request, response) => {
+    request.resume()
+    response.writeHead(200, { 'content-length': MIB }).write(Buffer.alloc(MIB / 2))
+    if (request.url === '/break') setTimeout(() => response.destroy(), 20)
+    else response.once('close', () => resolve())
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const key = await fetchKey(url)
+  const broken = await send(url, await encapsulate(key, requestHead('GET', '/break'), undefined, { chunked: false }))
+  t.equal(broken.status, 200)
+  await t.rejects(broken.arrayBuffer(), { message: 'terminated' })
+  const abandoned = await send(url, await encapsulate(key, requestHead('GET', '/wait'), undefined, { chunked: false }))
+  await abandoned.body?.cancel()
+  await closed
+})
+
+t.test('one that says that it is over the limit is not begun', async t => {
+  const workload = await startWorkload(t, (request, response) => {
+    request.resume()
+    response.writeHead(200, { 'content-length': 400_001 }).end(Buffer.alloc(400_001))
+  })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 400_000 })
+  const request = await encapsulate(await fetchKey(url), requestHead('GET', '/'), undefined, { chunked: false })
+  const inner = await request.open(await send(url, request))
+  t.equal(inner.status, 502)
+  t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-invalid' })
 })
 
 t.test('content that a client cuts octet by octet inside comes through in pieces worth having', async t => {
