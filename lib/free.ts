@@ -3,13 +3,30 @@
  * has marked all of its heap, which costs more than opening and sealing them (docs/decisions/0017-buffers-freed-by-hand.md).
  */
 
-/** Below, it is not worth the call. */
-const LARGE_BYTES = 16 * 1024
+/** Fewer octets are not worth the call. */
+const FREED_FROM = 16 * 1024
 
 /**
  * Frees the memory of these octets, where they are all of it; not where they are a part of something larger. Every view
  * of that memory is empty afterwards: only for octets that nobody else will look at, nor an operation under way.
  */
 export function free ({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength >= LARGE_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+  if (byteLength < FREED_FROM || byteLength !== buffer.byteLength || !(buffer instanceof ArrayBuffer)) return
+  try {
+    buffer.transfer(0)
+  } catch {
+    // Some memory cannot be detached, such as WebAssembly's. It stays.
+  }
+}
+
+const sendable = new WeakSet<ArrayBufferLike>()
+
+/** Says of octets that nobody will look at them once they were sent. */
+export function freeOnceSent ({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength >= FREED_FROM) sendable.add(buffer)
+}
+
+/** Whether that was said. */
+export function isFreedOnceSent ({ buffer }: Uint8Array): boolean {
+  return sendable.has(buffer)
 }

@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import type { Exchange } from '../lib/exchange.ts'
+import { createFreeingConnector } from '../lib/freeing-connector.ts'
 import { Problem } from '../lib/problems.ts'
 import { upstreamProblem } from '../lib/upstream-problem.ts'
 
@@ -57,7 +58,7 @@ export default fp(async function upstream (app) {
     headersTimeout: config.upstreamHeadersTimeout,
     bodyTimeout: config.upstreamIdleTimeout,
     maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-    connect: { timeout: config.upstreamConnectTimeout, rejectUnauthorized: config.upstreamTlsVerify }
+    connect: createFreeingConnector({ timeout: config.upstreamConnectTimeout, rejectUnauthorized: config.upstreamTlsVerify })
   })
   app.addHook('onClose', () => pool.close())
 

@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import { free } from '../free.ts'
+import { free, freeOnceSent } from '../free.ts'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart } from '../protocols/bhttp-writer.ts'
@@ -70,7 +70,7 @@ export async function readRequestStream (
   for (;;) {
     const { value, done } = await pieces.next()
     if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-    for (const plaintext of value.plaintexts) early.push(...reader.push(plaintext))
+    early.push(...reader.push(value.bytes))
     if (value.final) return complete([...early, ...reader.end()])
     const [first, next] = early
     if (first?.type !== 'request') continue
@@ -86,9 +86,8 @@ async function * readBody (
 ): AsyncGenerator<Uint8Array, void, void> {
   const first = contentOf(early)
   if (first !== undefined) yield first
-  for await (const { plaintexts, final } of pieces) {
-    const events = plaintexts.flatMap(plaintext => reader.push(plaintext))
-    const content = contentOf(final ? [...events, ...reader.end()] : events)
+  for await (const { bytes, final } of pieces) {
+    const content = contentOf(final ? [...reader.push(bytes), ...reader.end()] : reader.push(bytes))
     if (content !== undefined) yield content
     if (final) return
   }
@@ -97,6 +96,12 @@ async function * readBody (
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */
 function contentOf (events: readonly BhttpRequestEvent[]): Buffer | undefined {
+  const content = join(events)
+  if (content !== undefined) freeOnceSent(content)
+  return content
+}
+
+function join (events: readonly BhttpRequestEvent[]): Buffer | undefined {
   const content: Uint8Array[] = []
   for (const event of events) if (event.type === 'content') content.push(event.bytes)
   const [only] = content

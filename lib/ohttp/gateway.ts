@@ -12,7 +12,7 @@ import { createRecipientFactory } from '../hpke/recipient.ts'
 import type { Recipient, RecipientFactory } from '../hpke/recipient.ts'
 import { ByteQueue } from '../protocols/byte-queue.ts'
 import { computeNonce } from '../protocols/nonce.ts'
-import { Deframer, MAX_CHUNK_OVERHEAD, chunkAad, chunksOf, writeChunkPrefix } from '../protocols/ohttp-chunks.ts'
+import { Deframer, MAX_CHUNK_OVERHEAD, Nt, chunkAad, chunksOf, writeChunkPrefix } from '../protocols/ohttp-chunks.ts'
 import {
   CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, decodeHeader, requestInfo,
   responseSizes
@@ -120,8 +120,8 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
 }
 
 export interface RequestPiece {
-  /** Binary HTTP: the chunks that came with one read of the source, one at least. Empty only where final. */
-  readonly plaintexts: readonly Uint8Array[]
+  /** Binary HTTP: what was in the chunks that one read of the source completed. Empty only where final. */
+  readonly bytes: Uint8Array
   /** Nothing follows, and the client said so under the key. */
   readonly final: boolean
 }
@@ -236,20 +236,24 @@ async function * openPieces (
   const deframer = new Deframer()
   let opened = 0
   for (let bytes = rest; ;) {
-    const plaintexts: Uint8Array[] = []
-    for (const { ciphertext } of deframer.push(bytes)) {
+    const chunks = deframer.push(bytes)
+    const joined = Buffer.allocUnsafe(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
+    let length = 0
+    for (const { ciphertext } of chunks) {
       if (++opened % CHUNKS_AT_ONCE === 0) await setImmediate()
-      plaintexts.push(openPiece(recipient, ciphertext, chunkAad(false)))
+      const plaintext = openPiece(recipient, ciphertext, chunkAad(false))
+      length = append(joined, plaintext, length)
+      free(plaintext)
       free(ciphertext)
     }
     deframer.settle()
     free(bytes)
-    if (plaintexts.length > 0) yield { plaintexts, final: false }
+    if (length > 0) yield { bytes: joined, final: false }
     const next = await iterator.next()
     if (next.done === true) break
     bytes = next.value
   }
-  yield { plaintexts: [openPiece(recipient, deframer.end().ciphertext, chunkAad(true))], final: true }
+  yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
 }
 
 /** By label, key id, KEM and AEAD: what a key schedule takes from them is the same for every request. */

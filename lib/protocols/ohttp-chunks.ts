@@ -15,7 +15,7 @@ import { encodeVarint, writeVarint } from './varint.ts'
 /** Octets of plaintext in the largest chunk (section 3 of the draft asks receivers to accept as much). */
 export const MAX_CHUNK = 16384
 /** Octets of a tag: the same for all AEADs. */
-const Nt = 16
+export const Nt = 16
 /** By how much sealing lengthens a chunk, at most: a prefix of four octets and the tag. */
 export const MAX_CHUNK_OVERHEAD = 4 + Nt
 const FINAL_AAD = ascii('final')

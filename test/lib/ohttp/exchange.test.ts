@@ -25,7 +25,7 @@ async function start (): Promise<ChunkedExchange> {
 }
 
 async function * pieces (messages: readonly Uint8Array[]): AsyncGenerator<RequestPiece, void, void> {
-  for (const [i, bytes] of messages.entries()) yield { plaintexts: [bytes], final: i === messages.length - 1 }
+  for (const [i, bytes] of messages.entries()) yield { bytes, final: i === messages.length - 1 }
 }
 
 for (const contentLength of [undefined, 450_000]) {
@@ -162,11 +162,11 @@ t.test('a message of known length tells the length of its body before all of it 
 t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {
   const start = concat(encodeRequestHead(HEAD), contentChunkPrefix(5), Buffer.from('ab'))
   async function * interrupted (): AsyncGenerator<RequestPiece, void, void> {
-    yield { plaintexts: [start], final: false }
+    yield { bytes: start, final: false }
     throw new Error('connection reset')
   }
   async function * unfinished (): AsyncGenerator<RequestPiece, void, void> {
-    yield { plaintexts: [start], final: false }
+    yield { bytes: start, final: false }
   }
   const cases: [string, AsyncGenerator<RequestPiece, void, void>, { message: string } | { code: string }][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
@@ -197,10 +197,10 @@ t.test('pieces are taken only as the body is read', async (t) => {
   let returned = false
   async function * endless (): AsyncGenerator<RequestPiece, void, void> {
     try {
-      yield { plaintexts: [encodeRequestHead(HEAD)], final: false }
+      yield { bytes: encodeRequestHead(HEAD), final: false }
       for (;;) {
         taken++
-        yield { plaintexts: [concat(contentChunkPrefix(16382), new Uint8Array(16382))], final: false }
+        yield { bytes: concat(contentChunkPrefix(16382), new Uint8Array(16382)), final: false }
       }
     } finally {
       returned = true
