@@ -31,8 +31,8 @@ export interface WholeOptions {
 
 /**
  * A whole Binary HTTP response, known length: in one piece where it is small. Of a large one whose length the workload
- * tells, the pieces come from the workload as they are read, and end with an error where it breaks off; unless it is
- * padded, since when they leave is seen.
+ * tells, the pieces come from the workload as they are read, and end with an error where it breaks off or has told
+ * another length; unless it is padded, since when they leave is seen.
  *
  * @throws {Problem} upstream-invalid, and whatever hold throws
  */
@@ -43,7 +43,7 @@ export async function encodeWhole (response: PlainResponse, { maxBytes, hold, pa
   if (announced > maxBytes) throw new Problem('upstream-invalid')
   if (announced > JOIN_BYTES && padTo <= 1) {
     const start = valid(() => encodeResponseStart(headOf(response), announced))
-    return { pieces: following(start, body), length: start.length + announced }
+    return { pieces: following(start, body, announced), length: start.length + announced }
   }
   const content: Buffer[] = []
   let length = 0
@@ -59,9 +59,15 @@ export async function encodeWhole (response: PlainResponse, { maxBytes, hold, pa
   return { pieces: [start, ...content, padding], length: unpadded + padding.length }
 }
 
-async function * following (start: Uint8Array, body: Readable): AsyncGenerator<Uint8Array, void, void> {
+async function * following (start: Uint8Array, body: Readable, length: number): AsyncGenerator<Uint8Array, void, void> {
   yield start
-  yield * body
+  let left = length
+  for await (const piece of body as AsyncIterable<Buffer>) {
+    left -= piece.length
+    if (left < 0) break
+    yield piece
+  }
+  if (left !== 0) throw new Problem('upstream-invalid')
 }
 
 /**
@@ -75,14 +81,21 @@ export async function sealStream (response: PlainResponse, sealer: ChunkSealer, 
   const body = await ready(response)
   if (!(body instanceof Readable)) return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
 
-  const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: contentLength(response), padTo }))
+  const announced = contentLength(response)
+  const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: announced, padTo }))
+  let length = 0
   const sealing = new Transform({
     transform (piece: Buffer, _encoding, done) {
+      length += piece.length
+      if (announced !== undefined && length > announced) return done(new Problem('upstream-invalid'))
       done(null, writer.content(piece))
       // Not at once: undici is still reading the message that it cut the piece from.
       queueMicrotask(() => free(piece))
     },
-    flush: (done) => done(null, writer.end())
+    flush (done) {
+      if (announced !== undefined && length < announced) return done(new Problem('upstream-invalid'))
+      done(null, writer.end())
+    }
   })
   // The head does not wait for a body that is yet to come; where the body is there already, they go together.
   setImmediate(() => {
@@ -115,7 +128,8 @@ function trimmed (value: string): string {
 
 /** Octets of the body, where the workload tells of any. */
 function contentLength ({ headers }: PlainResponse): number | undefined {
-  return Number(headers['content-length']) || undefined
+  const length = Number(headers['content-length'])
+  return Number.isSafeInteger(length) && length > 0 ? length : undefined
 }
 
 /** The body: octets where all of it is there. */

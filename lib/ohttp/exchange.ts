@@ -70,7 +70,7 @@ export async function readRequestStream (
   for (;;) {
     const { value, done } = await pieces.next()
     if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-    early.push(...reader.push(value.bytes))
+    for (const event of reader.push(value.bytes)) early.push(event)
     if (value.final) return complete([...early, ...reader.end()])
     const [first, next] = early
     if (first?.type !== 'request') continue

@@ -237,6 +237,8 @@ async function * openPieces (
   let opened = 0
   for (let bytes = rest; ;) {
     const chunks = deframer.push(bytes)
+    // Now, since a ciphertext may be all of these octets.
+    deframer.settle()
     const joined = Buffer.allocUnsafe(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
     let length = 0
     for (const { ciphertext } of chunks) {
@@ -246,7 +248,6 @@ async function * openPieces (
       free(plaintext)
       free(ciphertext)
     }
-    deframer.settle()
     free(bytes)
     if (length > 0) yield { bytes: joined, final: false }
     const next = await iterator.next()

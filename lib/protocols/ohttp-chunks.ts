@@ -87,7 +87,7 @@ export class Deframer {
     return chunks
   }
 
-  /** Ends `push`: what is left of its octets is copied, and the ciphertexts it gave may be overwritten. */
+  /** Ends `push`: what is left of its octets is copied, and they are not looked at any more. */
   settle (): void {
     this.#queue.settle()
   }
