@@ -9,7 +9,7 @@ import type { ChunkSealer } from '../ohttp/gateway.ts'
 import { Problem } from '../problems.ts'
 import { BhttpError } from '../protocols/bhttp.ts'
 import type { Field, ResponseHead } from '../protocols/bhttp.ts'
-import { encodeResponse, encodeResponseStart } from '../protocols/bhttp-writer.ts'
+import { encodeResponse, encodeResponseStart, paddingLength } from '../protocols/bhttp-writer.ts'
 import { inBlocks } from './blocks.ts'
 
 /** Larger messages are not joined, and not sealed at once: that would hold up others. */
@@ -55,7 +55,7 @@ export async function encodeWhole (response: PlainResponse, { maxBytes, hold, pa
   if (length <= JOIN_BYTES) return valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo }))
   const start = valid(() => encodeResponseStart(headOf(response), length))
   const unpadded = start.length + length
-  const padding = new Uint8Array(padTo > 1 ? Math.ceil(unpadded / padTo) * padTo - unpadded : 0)
+  const padding = new Uint8Array(paddingLength(unpadded, padTo))
   return { pieces: [start, ...content, padding], length: unpadded + padding.length }
 }
 
@@ -81,7 +81,7 @@ export async function sealStream (response: PlainResponse, sealer: ChunkSealer, 
   const body = await ready(response)
   if (!(body instanceof Readable)) return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
 
-  const announced = contentLength(response)
+  const announced = contentLength(response) || undefined
   const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: announced, padTo }))
   let length = 0
   const sealing = new Transform({
@@ -126,17 +126,17 @@ function trimmed (value: string): string {
   return value.replace(/^[\t ]+|[\t ]+$/g, '')
 }
 
-/** Octets of the body, where the workload tells of any. */
+/** Octets of the body, where the workload tells them. */
 function contentLength ({ headers }: PlainResponse): number | undefined {
   const length = Number(headers['content-length'])
-  return Number.isSafeInteger(length) && length > 0 ? length : undefined
+  return Number.isSafeInteger(length) && length >= 0 ? length : undefined
 }
 
 /** The body: octets where all of it is there. */
 async function ready (response: PlainResponse): Promise<Readable | Uint8Array> {
   const { body } = response
   if (!(body instanceof Readable)) return Buffer.from(body ?? '')
-  return await arrived(body, response.headers['content-length'] === '0' ? 0 : contentLength(response)) ?? body
+  return await arrived(body, contentLength(response)) ?? body
 }
 
 /** What the workload sent may not be representable. */

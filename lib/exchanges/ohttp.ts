@@ -26,7 +26,7 @@ import { encodeWhole, sealStream } from './ohttp-response.ts'
 export interface OhttpOptions {
   /** Lower-case names of the proxy's own headers. */
   readonly own: ReadonlySet<string>
-  /** Empty: any. */
+  /** Empty: all are. */
   readonly allowedAuthorities: ReadonlySet<string>
   /** How far the client's Date may be off, either way, in milliseconds. */
   readonly replayWindow: number

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { free, freeOnceSent } from '../free.ts'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
-import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart } from '../protocols/bhttp-writer.ts'
+import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart, paddingLength } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
 import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
@@ -183,7 +183,7 @@ export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, {
     end () {
       const last = known ? unsent : Buffer.concat([unsent, encodeEnd()])
       length += last.length - unsent.length
-      const padding = padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
+      const padding = paddingLength(length, padTo)
       return sealer.final(padding === 0 ? last : Buffer.concat([last], last.length + padding))
     }
   }

@@ -100,11 +100,13 @@ function encodeKnown (control: Bytes, headers: readonly Field[], body: BhttpBody
   // Empty trailers, and empty content before them, are left out: section 3.8.
   if (content.length > 0 || trailers.length > 0) parts.push(encodeVarint(content.length), content)
   if (trailers.length > 0) parts.push(encodeVarint(trailers.length), trailers)
-  if (body.padTo !== undefined && body.padTo > 1) {
-    const length = parts.reduce((sum, part) => sum + part.length, 0)
-    parts.push(new Uint8Array(Math.ceil(length / body.padTo) * body.padTo - length))
-  }
+  parts.push(new Uint8Array(paddingLength(parts.reduce((sum, part) => sum + part.length, 0), body.padTo)))
   return concat(...parts)
+}
+
+/** Zeros that fill a message of this length up to a multiple of padTo (section 3.8); 0 or 1 for not at all. */
+export function paddingLength (length: number, padTo = 0): number {
+  return padTo > 1 ? Math.ceil(length / padTo) * padTo - length : 0
 }
 
 function encodeFields (fields: readonly Field[]): Bytes {
