@@ -19,14 +19,17 @@ export function free ({ buffer, byteLength }: Uint8Array): void {
   }
 }
 
-const sendable = new WeakSet<ArrayBufferLike>()
+/** A mark on the memory itself: keeping a WeakSet of it cost a twentieth of the CPU that a chunked exchange of 1 MiB takes. */
+const SENDABLE = Symbol('polaris.freed-once-sent')
+
+type Markable = ArrayBufferLike & { [SENDABLE]?: true }
 
 /** Says of octets that nobody will look at them once they were sent. */
 export function freeOnceSent ({ buffer, byteLength }: Uint8Array): void {
-  if (byteLength >= FREED_FROM) sendable.add(buffer)
+  if (byteLength >= FREED_FROM) (buffer as Markable)[SENDABLE] = true
 }
 
 /** Whether that was said. */
 export function isFreedOnceSent ({ buffer }: Uint8Array): boolean {
-  return sendable.has(buffer)
+  return (buffer as Markable)[SENDABLE] === true
 }

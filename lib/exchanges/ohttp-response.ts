@@ -90,7 +90,7 @@ export async function sealStream (response: PlainResponse, sealer: ChunkSealer, 
       if (announced !== undefined && length > announced) return done(new Problem('upstream-invalid'))
       done(null, writer.content(piece))
       // Not at once: undici is still reading the message that it cut the piece from.
-      queueMicrotask(() => free(piece))
+      process.nextTick(free, piece)
     },
     flush (done) {
       if (announced !== undefined && length < announced) return done(new Problem('upstream-invalid'))

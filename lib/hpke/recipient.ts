@@ -52,10 +52,11 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
     const aead = createAead(aeadId, labeled.expand(secret, LABELS.key, context, sizes.Nk))
     const baseNonce = labeled.expand(secret, LABELS.baseNonce, context, sizes.Nn)
     const exporterSecret = labeled.expand(secret, LABELS.exporter, context, Nh)
+    const nonce = new Uint8Array(sizes.Nn)
     let sequence = 0
     return {
       open (ciphertext, aad) {
-        const plaintext = aead.open(computeNonce(baseNonce, sequence), ciphertext, aad)
+        const plaintext = aead.open(computeNonce(baseNonce, sequence, nonce), ciphertext, aad)
         sequence++
         return plaintext
       },

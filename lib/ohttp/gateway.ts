@@ -326,10 +326,11 @@ function createResponseKey (
   const prk = extract(Buffer.concat([enc, nonce]), recipient.export(labels.response, nonceLength))
   const aead = createAead(aeadId, expand(prk, Nk, RESPONSE_KEY_LABEL))
   const baseNonce = expand(prk, Nn, RESPONSE_NONCE_LABEL)
+  const chunkNonce = new Uint8Array(Nn)
   let n = 0
   return {
     nonce,
-    seal: (plaintext, aad) => aead.seal(computeNonce(baseNonce, n++), plaintext, aad),
+    seal: (plaintext, aad) => aead.seal(computeNonce(baseNonce, n++, chunkNonce), plaintext, aad),
     startSeal: () => aead.startSeal(computeNonce(baseNonce, n++))
   }
 }
