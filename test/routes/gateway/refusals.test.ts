@@ -9,6 +9,7 @@ import { ReplayStoreError } from '../../../lib/replay/store.ts'
 import { generateKemKeyPair } from '../../../lib/hpke/kem.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import type { Encapsulated } from '../../fixtures/ohttp-client.ts'
+import { spoil } from '../../fixtures/ohttp.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
@@ -156,7 +157,7 @@ for (const chunked of [false, true]) {
     const workload = await startWorkload(t)
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
     const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'), { chunked })
-    const spoiled = Uint8Array.from(request.message).fill(0, -1)
+    const spoiled = spoil(request.message)
     t.match(await outcome(await send(url, { ...request, message: spoiled })), CANNOT_OPEN)
     t.equal((await request.open(await send(url, request))).status, 200)
   })
