@@ -19,7 +19,7 @@ export function free ({ buffer, byteLength }: Uint8Array): void {
   }
 }
 
-/** A mark on the memory itself: keeping a WeakSet of it cost a twentieth of the CPU that a chunked exchange of 1 MiB takes. */
+/** A mark on the memory itself: a WeakSet of it would be gone through by every scavenge. */
 const SENDABLE = Symbol('polaris.freed-once-sent')
 
 type Markable = ArrayBufferLike & { [SENDABLE]?: true }
