@@ -5,6 +5,7 @@
 import {
   createCipheriv, createHmac, createPublicKey, createSecretKey, decapsulate, diffieHellman, generateKeyPairSync, hash, hkdfSync, randomBytes
 } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import * as hpke from 'hpke'
@@ -83,10 +84,6 @@ const request = encodeRequest(head, { content: kilobyte })
 await measure('BHTTP request, 1 KiB: read', 5000, () => readRequest([request]))
 await measure('BHTTP response, 1 KiB: written', 5000, () => encodeResponse(answer, { content: kilobyte }))
 
-async function * arriving (bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
-  yield bytes
-}
-
 for (const [name, kemId] of [['X25519', 0x20], ['MLKEM768-X25519', 0x647a]] as const) {
   const keyPair = generateKemKeyPair(kemId)
   const suites = [{ kdfId: 1, aeadId: 1 }]
@@ -107,8 +104,9 @@ for (const [name, kemId] of [['X25519', 0x20], ['MLKEM768-X25519', 0x647a]] as c
     opened.createResponseSealer().final(encodeResponse(answer, { content: kilobyte }))
   })
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, as it arrives`, 2000, async () => {
-    const opened = await openChunkedRequest(arriving(chunked), (_, enc) => keyPair.decapsulate(enc))
-    await readRequestStream(opened.pieces)
+    const source = Readable.from([chunked])
+    const opened = await openChunkedRequest(source, (_, enc) => keyPair.decapsulate(enc))
+    await readRequestStream(source, opened)
     const writer = createResponseWriter(opened.createResponseSealer(), answer)
     writer.head()
     writer.content(kilobyte)
@@ -126,17 +124,14 @@ const megabyte = randomBytes(1 << 20)
 const encryptionKey = { config: { keyId: 1, kemId: 0x20, publicKey: keyPair.publicKey, suites: [] }, suite: { kdfId: 1, aeadId: 1 } }
 const upload = await (await startChunkedExchange(encryptionKey)).seal(encodeRequest(head, { content: megabyte }))
 const reads = Array.from({ length: Math.ceil(upload.length / 65536) }, (_, i) => upload.subarray(i * 65536, (i + 1) * 65536))
-async function * reading (): AsyncGenerator<Uint8Array, void, void> {
-  for (const read of reads) yield read
-}
 await measure('chunked OHTTP, 1 MiB up, in reads of 64 KiB', 50, async () => {
-  const opened = await openChunkedRequest(reading(), (_, enc) => keyPair.decapsulate(enc))
-  const { body } = await readRequestStream(opened.pieces)
+  const source = Readable.from(reads)
+  const { body } = await readRequestStream(source, await openChunkedRequest(source, (_, enc) => keyPair.decapsulate(enc)))
   if (body === undefined || body instanceof Uint8Array) throw new Error('a stream')
   for await (const piece of body) if (!(piece instanceof Uint8Array)) throw new Error('octets')
 })
 await measure('chunked OHTTP, 1 MiB down, in chunks of 64 KiB', 50, async () => {
-  const opened = await openChunkedRequest(arriving(upload), (_, enc) => keyPair.decapsulate(enc))
+  const opened = await openChunkedRequest(Readable.from([upload]), (_, enc) => keyPair.decapsulate(enc))
   const writer = createResponseWriter(opened.createResponseSealer(), answer)
   writer.head()
   for (let i = 0; i < 16; i++) writer.content(megabyte.subarray(i * 65536, (i + 1) * 65536))

@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import * as hpke from 'hpke'
 import { deriveKemKeyPair, importKemKeyPair } from '../lib/hpke/kem.ts'
@@ -159,7 +160,7 @@ async function chunked (party: Party): Promise<object> {
     parts.push(hex(part))
     message.push(part)
   }
-  const opened = await openChunkedRequest(ReadableStream.from(message), (_, enc) => party.keyPair.decapsulate(enc))
+  const opened = await openChunkedRequest(Readable.from(message), (_, enc) => party.keyPair.decapsulate(enc))
   const sealer = opened.createResponseSealer(responseNonce)
   return {
     ...common(party),

@@ -94,6 +94,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
         return toExchange(protocol, request, opened)
       } catch (error) {
         opened.release?.()
+        stop(opened.body)
         throw error
       }
     } catch (error) {
@@ -106,7 +107,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     const exchange = { protocol, seal, ...(release !== undefined && { release }) }
     const refusal = refuse(head, body)
     if (head === undefined || refusal !== undefined) {
-      if (body instanceof Readable) body.destroy()
+      stop(body)
       return { ...exchange, method: head?.method ?? 'GET', target: '/', headers: [], body: undefined, bodyLength: undefined, refusal: refusal ?? new Problem('bad-request') }
     }
     return {
@@ -205,10 +206,15 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
       return { ...opened, read: () => readRequest(opened.pieces) }
     }
     const opened = await openChunkedRequest(request.payload, decapsulate)
-    return { ...opened, read: () => readRequestStream(opened.pieces) }
+    return { ...opened, read: () => readRequestStream(request.payload, opened) }
   }
 
   return { open }
+}
+
+/** Nobody will read it. */
+function stop (body: OpenedMessage['body']): void {
+  if (body instanceof Readable) body.destroy()
 }
 
 /** The first authority that a request names, in lower case. */

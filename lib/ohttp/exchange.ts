@@ -2,16 +2,16 @@
  * Binary HTTP inside OHTTP, on the server: a request comes out as head and body, a response goes in as head and body.
  * Streams are passed on piece by piece.
  */
-import { Readable } from 'node:stream'
+import { Readable, Transform, finished } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { free, freeOnceSent } from '../free.ts'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
-import type { BhttpRequestEvent } from '../protocols/bhttp-reader.ts'
+import type { BhttpReader, BhttpRequestEvent, BhttpRequestStart } from '../protocols/bhttp-reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart, paddingLength } from '../protocols/bhttp-writer.ts'
 import type { BhttpLimits, RequestHead, ResponseHead } from '../protocols/bhttp.ts'
 import { MAX_CHUNK } from '../protocols/ohttp-chunks.ts'
 import { OhttpError } from '../protocols/ohttp.ts'
-import type { ChunkSealer, RequestPiece } from './gateway.ts'
+import type { ChunkOpener, ChunkSealer, OpenedChunkedRequest } from './gateway.ts'
 
 export interface InnerRequest {
   readonly head: RequestHead
@@ -60,38 +60,57 @@ const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 /**
  * Reads a request that is still arriving: resolves when its head is there, and it is clear whether to expect a body.
  *
- * @throws {BhttpError} or what the pieces throw
+ * @throws {OhttpError} ERR_OHTTP_OPEN or ERR_OHTTP_INCOMPLETE
+ * @throws {BhttpError} or what the source throws
  */
 export async function readRequestStream (
-  pieces: AsyncGenerator<RequestPiece, void, void>, limits?: BhttpLimits
+  source: Readable, { rest, opener }: Pick<OpenedChunkedRequest, 'rest' | 'opener'>, limits?: BhttpLimits
 ): Promise<InnerRequest> {
   const reader = createRequestReader(limits)
-  const early: BhttpRequestEvent[] = []
-  for (;;) {
-    const { value, done } = await pieces.next()
-    if (done === true) throw new OhttpError('ERR_OHTTP_INCOMPLETE')
-    for (const event of reader.push(value.bytes)) early.push(event)
-    if (value.final) return complete([...early, ...reader.end()])
-    const [first, next] = early
-    if (first?.type !== 'request') continue
-    const { head, contentLength: bodyLength } = first
-    if (next !== undefined || (bodyLength ?? 0) > 0 || !BODILESS.has(head.method)) {
-      return { head, body: Readable.from(readBody(pieces, reader, early), { objectMode: false }), bodyLength }
-    }
+  const events: BhttpRequestEvent[] = []
+  let start: BhttpRequestStart | undefined
+  for await (const bytes of startingWith(rest, source)) {
+    for (const event of reader.push(await opener.open(bytes))) events.push(event)
+    start = clearStart(events)
+    if (start !== undefined) break
   }
+  if (start === undefined) return complete([...events, ...reader.push(opener.end()), ...reader.end()])
+  return { head: start.head, body: readBody(source, opener, reader, events), bodyLength: start.contentLength }
 }
 
-async function * readBody (
-  pieces: AsyncGenerator<RequestPiece, void, void>, reader: ReturnType<typeof createRequestReader>, early: BhttpRequestEvent[]
-): AsyncGenerator<Uint8Array, void, void> {
-  const first = contentOf(early)
-  if (first !== undefined) yield first
-  for await (const { bytes, final } of pieces) {
-    const content = contentOf(final ? [...reader.push(bytes), ...reader.end()] : reader.push(bytes))
-    if (content !== undefined) yield content
-    if (final) return
-  }
-  throw new OhttpError('ERR_OHTTP_INCOMPLETE')
+/** The source stays open, whatever happens. */
+async function * startingWith (first: Uint8Array, source: Readable): AsyncGenerator<Uint8Array, void, void> {
+  yield first
+  yield * source.iterator({ destroyOnReturn: false })
+}
+
+/** The first event, once the others tell whether to expect a body. */
+function clearStart ([first, next]: readonly BhttpRequestEvent[]): BhttpRequestStart | undefined {
+  if (first?.type !== 'request') return undefined
+  const isClear = next !== undefined || (first.contentLength ?? 0) > 0 || !BODILESS.has(first.head.method)
+  return isClear ? first : undefined
+}
+
+function readBody (source: Readable, opener: ChunkOpener, reader: BhttpReader<BhttpRequestEvent>, early: readonly BhttpRequestEvent[]): Readable {
+  const body = new Transform({
+    transform (bytes: Uint8Array, _encoding, done) {
+      opener.open(bytes).then(plaintext => contentOf(reader.push(plaintext))).then(content => done(null, content), done)
+    },
+    flush (done) {
+      let content: Buffer | undefined
+      try {
+        content = contentOf([...reader.push(opener.end()), ...reader.end()])
+      } catch (error) {
+        return done(error as Error)
+      }
+      done(null, content)
+    }
+  })
+  const content = contentOf(early)
+  if (content !== undefined) body.push(content)
+  // `pipeline` would close the source.
+  finished(source, { writable: false }, error => { if (error) body.destroy(error) })
+  return source.pipe(body)
 }
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */

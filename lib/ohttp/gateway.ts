@@ -3,6 +3,7 @@
  * makes what seals their responses. Whoever calls this has the private keys; this only asks for shared secrets.
  */
 import { randomFillSync } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { free } from '../free.ts'
 import { createAead } from '../hpke/aead.ts'
@@ -119,11 +120,22 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
   }
 }
 
-export interface RequestPiece {
-  /** Binary HTTP: what was in the chunks that one read of the source completed. Empty only where final. */
-  readonly bytes: Uint8Array
-  /** Nothing follows, and the client said so under the key. */
-  readonly final: boolean
+/** Opens the chunks of a request, one call after the other. */
+export interface ChunkOpener {
+  /**
+   * Binary HTTP: what is in the chunks that these octets complete, joined; empty, where they complete none. The octets are
+   * the opener's to free.
+   *
+   * @throws {OhttpError} ERR_OHTTP_OPEN
+   */
+  open (bytes: Uint8Array): Promise<Uint8Array>
+  /**
+   * What is in the final chunk, possibly nothing, once there are no more octets: the client said under the key that
+   * nothing follows.
+   *
+   * @throws {OhttpError} ERR_OHTTP_OPEN or ERR_OHTTP_INCOMPLETE
+   */
+  end (): Uint8Array
 }
 
 /** Seals the chunks of a response, each as soon as there is something to send. */
@@ -140,11 +152,9 @@ interface Chunked extends Opened {
 }
 
 export interface OpenedChunkedRequest extends Chunked {
-  /**
-   * The request as it arrives, to be read once. Throws an OhttpError where a chunk is not authentic (ERR_OHTTP_OPEN) or
-   * where the source ends before the final chunk (ERR_OHTTP_INCOMPLETE), and whatever the source throws.
-   */
-  readonly pieces: AsyncGenerator<RequestPiece, void, void>
+  /** What was read with the encapsulated key: to be opened first. All else is still in the source. */
+  readonly rest: Uint8Array
+  readonly opener: ChunkOpener
 }
 
 export interface OpenedChunks extends Chunked {
@@ -171,19 +181,21 @@ export async function openChunks (message: Uint8Array, decapsulate: Decapsulate)
 
 /**
  * Opens a message/ohttp-chunked-req as it arrives: resolves as soon as the encapsulated key is there and decapsulated,
- * which proves nothing yet; the first piece does.
+ * which proves nothing yet; the first chunk that opens does.
  *
  * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut off
  * the response that says what was wrong with it. Its pieces are the gateway's to free.
  *
  * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
  */
-export async function openChunkedRequest (
-  source: AsyncIterable<Uint8Array>, decapsulate: Decapsulate
-): Promise<OpenedChunkedRequest> {
-  const iterator = source[Symbol.asyncIterator]()
-  const { header, enc, recipient, rest } = await readStart(iterator, CHUNKED_LABELS, decapsulate)
-  return { ...chunked(recipient, header, enc), pieces: openPieces(iterator, rest, recipient) }
+export async function openChunkedRequest (source: Readable, decapsulate: Decapsulate): Promise<OpenedChunkedRequest> {
+  const iterator = source.iterator({ destroyOnReturn: false })
+  try {
+    const { header, enc, recipient, rest } = await readStart(iterator, CHUNKED_LABELS, decapsulate)
+    return { ...chunked(recipient, header, enc), rest, opener: createChunkOpener(recipient) }
+  } finally {
+    await iterator.return?.()
+  }
 }
 
 function chunked (recipient: Recipient, header: RequestHeader, enc: Uint8Array): Chunked {
@@ -230,31 +242,28 @@ async function read (iterator: AsyncIterator<Uint8Array>, queue: ByteQueue, leng
   }
 }
 
-async function * openPieces (
-  iterator: AsyncIterator<Uint8Array>, rest: Uint8Array, recipient: Recipient
-): AsyncGenerator<RequestPiece, void, void> {
+function createChunkOpener (recipient: Recipient): ChunkOpener {
   const deframer = new Deframer()
   let opened = 0
-  for (let bytes = rest; ;) {
-    const chunks = deframer.push(bytes)
-    // Now, since a ciphertext may be all of these octets.
-    deframer.settle()
-    const joined = Buffer.allocUnsafe(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
-    let length = 0
-    for (const { ciphertext } of chunks) {
-      if (++opened % CHUNKS_AT_ONCE === 0) await setImmediate()
-      const plaintext = openPiece(recipient, ciphertext, chunkAad(false))
-      length = append(joined, plaintext, length)
-      free(plaintext)
-      free(ciphertext)
-    }
-    free(bytes)
-    if (length > 0) yield { bytes: joined, final: false }
-    const next = await iterator.next()
-    if (next.done === true) break
-    bytes = next.value
+  return {
+    async open (bytes) {
+      const chunks = deframer.push(bytes)
+      // Now, since a ciphertext may be all of these octets.
+      deframer.settle()
+      const joined = Buffer.allocUnsafe(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
+      let length = 0
+      for (const { ciphertext } of chunks) {
+        if (++opened % CHUNKS_AT_ONCE === 0) await setImmediate()
+        const plaintext = openPiece(recipient, ciphertext, chunkAad(false))
+        length = append(joined, plaintext, length)
+        free(plaintext)
+        free(ciphertext)
+      }
+      free(bytes)
+      return joined
+    },
+    end: () => openPiece(recipient, deframer.end().ciphertext, chunkAad(true))
   }
-  yield { bytes: openPiece(recipient, deframer.end().ciphertext, chunkAad(true)), final: true }
 }
 
 /** By label, key id, KEM and AEAD: what a key schedule takes from them is the same for every request. */

@@ -1,6 +1,6 @@
 /** What is freed is gone for everyone; what is a part of something else stays. */
 import { randomBytes } from 'node:crypto'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
 import t from 'tap'
@@ -53,18 +53,14 @@ function reads (octets: Uint8Array, sizes: readonly number[]): Uint8Array[] {
   return pieces
 }
 
-async function * arriving (pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
-  yield * pieces
-}
-
 /** Opens the message, both ways, out of reads of these sizes; gives the reads back. */
 async function open (sizes: readonly number[]): Promise<Uint8Array[]> {
   const pieces = reads((await encapsulateRequest(key, message)).message, sizes)
-  const whole = await openArrivingRequest(arriving(pieces), gatewayWith(1, keyPair))
+  const whole = await openArrivingRequest(Readable.from(pieces), gatewayWith(1, keyPair))
   if (!Buffer.concat(whole.pieces).equals(message)) throw new Error('opened to something else')
   const chunks = reads(await (await startChunkedExchange(key)).seal(message), sizes)
-  const chunked = await openChunkedRequest(arriving(chunks), gatewayWith(1, keyPair))
-  const { body } = await readRequestStream(chunked.pieces)
+  const source = Readable.from(chunks)
+  const { body } = await readRequestStream(source, await openChunkedRequest(source, gatewayWith(1, keyPair)))
   if (!(await buffer(body as Readable)).equals(content)) throw new Error('opened to something else, in chunks')
   // The first ones have the encapsulated key; of the last, there is nobody who would ask for more.
   return [...pieces.slice(2, -1), ...chunks.slice(2, -1)]

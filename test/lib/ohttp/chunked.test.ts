@@ -9,7 +9,7 @@ import { startChunkedExchange } from '../../../lib/protocols/ohttp-client.ts'
 import { Deframer } from '../../../lib/protocols/ohttp-chunks.ts'
 import { OhttpError } from '../../../lib/protocols/ohttp.ts'
 import { encodeVarint } from '../../../lib/protocols/varint.ts'
-import { arriving, collect, collectStream, encryptionKey, fixedEphemeral, gatewayWith, streamOf } from '../../fixtures/ohttp.ts'
+import { arriving, collectStream, encryptionKey, fixedEphemeral, gatewayWith, openArriving, opening, streamOf } from '../../fixtures/ohttp.ts'
 import { cut, cuts, hex, oneByOne, sharedVectors, unhex } from '../../fixtures/vectors.ts'
 
 /** draft-ietf-ohai-chunked-ohttp-08, appendix A. */
@@ -48,7 +48,7 @@ async function openWhole (message: readonly Uint8Array[]): Promise<Buffer> {
   const whole = openChunks(concat(...message), gateway)
   // Of the two refusals, the one thrown here is that of the first; the other's reason may differ.
   const refused = whole.then(() => undefined, (error: unknown) => error)
-  const streamed = await openChunkedRequest(arriving(message), gateway).then(opened => collect(opened.pieces)).catch(async (error: unknown) => {
+  const streamed = await openArriving(arriving(message), gateway).catch(async (error: unknown) => {
     if (!(await refused instanceof OhttpError)) throw new Error('opened as a whole, but not as it arrived', { cause: await refused })
     throw error
   })
@@ -61,10 +61,11 @@ t.test('the example of the draft is made and opened by both sides', async (t) =>
   const request = streamOf(VECTOR.request_chunks.map(unhex)).pipeThrough(client.sealStream())
   t.equal(hex(await collectStream(request)), VECTOR.encapsulated_request.join(''))
 
-  const opened = await openChunkedRequest(arriving(VECTOR.encapsulated_request.map(unhex)), gatewayWith(1, KEY_PAIR))
-  const pieces: [string, boolean][] = []
-  for await (const { bytes, final } of opened.pieces) pieces.push([hex(bytes), final])
-  t.strictSame(pieces, VECTOR.request_chunks.map((chunk, i) => [chunk, i === 2]))
+  const source = arriving(VECTOR.encapsulated_request.map(unhex))
+  const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
+  const chunks: string[] = []
+  for await (const bytes of opening(source, opened)) chunks.push(hex(bytes))
+  t.strictSame(chunks, ['', ...VECTOR.request_chunks.slice(0, 2), '', VECTOR.request_chunks[2]], 'nothing came with the key; the final chunk waits for the end')
 
   const sealer = opened.createResponseSealer(unhex(VECTOR.response_nonce))
   const [first, second] = VECTOR.response_chunks.map(unhex)
@@ -90,9 +91,9 @@ for (const kemId of [0x20, 0x647a]) {
         const message = await whole.seal(content)
         const streamed = await startChunkedExchange(encryptionKey(5, keyPair, aeadId))
         const stream = streamOf([content]).pipeThrough(streamed.sealStream())
-        for (const [client, source] of [[whole, arriving([message])], [streamed, stream]] as const) {
+        for (const [client, source] of [[whole, arriving([message])], [streamed, arriving(stream)]] as const) {
           const opened = await openChunkedRequest(source, gatewayWith(5, keyPair))
-          t.ok((await collect(opened.pieces)).equals(content))
+          t.ok(Buffer.concat(await Array.fromAsync(opening(source, opened))).equals(content))
           const sealer = opened.createResponseSealer()
           const response = client === whole ? [sealer.final(content)] : [sealer.seal(content), sealer.final()]
           t.ok((await collectStream(streamOf(response).pipeThrough(client.openStream()))).equals(content))
@@ -122,7 +123,7 @@ t.test('others have their turn while chunks of one octet are opened', async (t) 
   const message = concat(await collectStream(streamOf([...content].map(octet => Uint8Array.of(octet))).pipeThrough(client.sealStream())))
   for (const opening of [
     async () => Buffer.concat((await openChunks(message, gatewayWith(1, KEY_PAIR))).pieces),
-    async () => await collect((await openChunkedRequest(arriving([message]), gatewayWith(1, KEY_PAIR))).pieces)
+    async () => await openArriving(arriving([message]), gatewayWith(1, KEY_PAIR))
   ]) {
     let turns = 0
     let done = false
@@ -252,11 +253,10 @@ t.test('a request is opened piece by piece, while the client still sends, and no
   const endless = new ReadableStream<Uint8Array>({
     pull (controller) { controller.enqueue(Buffer.from(`piece ${pulled++}`)) }
   }, { highWaterMark: 0 })
-  const opened = await openChunkedRequest(endless.pipeThrough(client.sealStream()), gatewayWith(1, KEY_PAIR))
-  for (let i = 0; i < 5; i++) {
-    const { value } = await opened.pieces.next()
-    t.equal(Buffer.from(value?.bytes ?? []).toString(), `piece ${i}`)
-  }
+  const source = arriving(endless.pipeThrough(client.sealStream()))
+  const plaintexts = opening(source, await openChunkedRequest(source, gatewayWith(1, KEY_PAIR)))
+  t.equal((await plaintexts.next()).value?.length, 0, 'nothing came with the key')
+  for (let i = 0; i < 5; i++) t.equal(String(Buffer.from((await plaintexts.next()).value ?? [])), `piece ${i}`)
   t.ok(pulled < 12, `${pulled} pieces taken for 5 read`)
 })
 
@@ -292,15 +292,13 @@ t.test('an error of the source is passed on, and a refusal leaves the source ope
     yield message.subarray(0, 50)
     throw new Error('connection reset')
   }
-  const opened = await openChunkedRequest(broken(), gatewayWith(1, KEY_PAIR))
-  await t.rejects(collect(opened.pieces), { message: 'connection reset' })
+  await t.rejects(openArriving(Readable.from(broken()), gatewayWith(1, KEY_PAIR)), { message: 'connection reset' })
 
   const forged = Uint8Array.from(message)
   forged.set([(message.at(-1) ?? 0) ^ 1], message.length - 1)
   for (const [body, keyId, code] of [[message, 2, 'ERR_OHTTP_KEY'], [forged, 1, 'ERR_OHTTP_OPEN']] as const) {
     const source = Readable.from([body])
-    const opening = openChunkedRequest(source, gatewayWith(keyId, KEY_PAIR)).then((opened) => collect(opened.pieces))
-    await t.rejects(opening, { code })
+    await t.rejects(openArriving(source, gatewayWith(keyId, KEY_PAIR)), { code })
     t.equal(source.errored, null)
   }
   const source = Readable.from([message, message])
