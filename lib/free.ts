@@ -6,6 +6,11 @@
 /** Fewer octets are not worth the call. */
 const FREED_FROM = 16 * 1024
 
+/** Octets to write to, of which large ones can be freed: Node cuts those of up to 32 KiB out of something larger. */
+export function allocate (length: number): Buffer {
+  return length < FREED_FROM ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
+}
+
 /**
  * Frees the memory of these octets, where they are all of it; not where they are a part of something larger. Every view
  * of that memory is empty afterwards: only for octets that nobody else will look at, nor an operation under way.

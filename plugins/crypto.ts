@@ -10,6 +10,7 @@ import { openPlain } from '../lib/exchanges/plain.ts'
 import { UNWRAPS_PER_REQUEST, isPolarisV1, openPolarisV1 } from '../lib/exchanges/polaris-v1.ts'
 import { createSealer, parseResponseKey } from '../lib/exchanges/polaris-v1-response.ts'
 import { createFailedUnwraps } from '../lib/failed-unwraps.ts'
+import { freeSent } from '../lib/freeing-sockets.ts'
 import { clientAddress, forwarding } from '../lib/headers.ts'
 import type { Caller } from '../lib/headers.ts'
 import { createAdmission } from '../lib/keys/admission.ts'
@@ -105,6 +106,8 @@ export default fp(async function crypto (app) {
     }
   }
   Object.assign(app.polaris, { crypto })
+  // Responses leave in Buffers that are marked for it.
+  app.server.on('connection', freeSent)
 }, { name: 'polaris-crypto', dependencies: ['polaris-config', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
 
 function withoutEncodings (headers: readonly string[]): string[] {

@@ -29,7 +29,7 @@ export default fp(async function linger (app) {
     const timer = setTimeout(() => socket.destroy(), LINGER)
     socket.once('close', () => clearTimeout(timer))
     // Whoever was reading the body does no longer, and would hold up the rest.
-    if (!forwarded) request.unpipe().removeAllListeners('readable').resume()
+    if (!forwarded) request.removeAllListeners('readable').resume()
   }
 
   Object.assign(app.polaris, {

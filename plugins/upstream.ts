@@ -10,8 +10,9 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
+import { HIGH_WATER_MARK } from '../lib/convert-stream.ts'
 import type { Exchange } from '../lib/exchange.ts'
-import { createFreeingConnector } from '../lib/freeing-connector.ts'
+import { createFreeingConnector } from '../lib/freeing-sockets.ts'
 import { Problem } from '../lib/problems.ts'
 import { upstreamProblem } from '../lib/upstream-problem.ts'
 
@@ -69,6 +70,7 @@ export default fp(async function upstream (app) {
       method: exchange.method as Dispatcher.HttpMethod,
       headers: framed(exchange),
       body: exchange.body ?? null,
+      highWaterMark: HIGH_WATER_MARK,
       signal
     }, (error, response) => {
       if (error) return callback(upstreamProblem(error))

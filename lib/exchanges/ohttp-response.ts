@@ -1,6 +1,7 @@
 /** Encapsulates responses: whole, or piece by piece as the workload produces them. */
-import { Readable, Transform, pipeline } from 'node:stream'
+import { Readable } from 'node:stream'
 import { arrived } from '../arrived.ts'
+import { convertStream } from '../convert-stream.ts'
 import type { PlainResponse } from '../exchange.ts'
 import { free } from '../free.ts'
 import type { ResponseHeaders } from '../headers.ts'
@@ -84,27 +85,27 @@ export async function sealStream (response: PlainResponse, sealer: ChunkSealer, 
   const announced = contentLength(response) || undefined
   const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: announced, padTo }))
   let length = 0
-  const sealing = new Transform({
-    transform (piece: Buffer, _encoding, done) {
+  const sealed = convertStream(body, {
+    convert (piece) {
       length += piece.length
-      if (announced !== undefined && length > announced) return done(new Problem('upstream-invalid'))
-      done(null, writer.content(piece))
+      if (announced !== undefined && length > announced) throw new Problem('upstream-invalid')
       // Not at once: undici is still reading the message that it cut the piece from.
       process.nextTick(free, piece)
+      return writer.content(piece)
     },
-    flush (done) {
-      if (announced !== undefined && length < announced) return done(new Problem('upstream-invalid'))
-      done(null, writer.end())
-    }
+    end () {
+      if (announced !== undefined && length < announced) throw new Problem('upstream-invalid')
+      return writer.end()
+    },
+    close: () => body.destroy()
   })
   // The head does not wait for a body that is yet to come; where the body is there already, they go together.
   setImmediate(() => {
-    if (sealing.destroyed || sealing.writableEnded) return
+    if (sealed.destroyed || body.readableEnded) return
     const head = writer.head()
-    if (head.length > 0) sealing.push(head)
+    if (head.length > 0) sealed.push(head)
   })
-  pipeline(body, sealing, () => { /* an error destroys `sealing`, whose reader sees it */ })
-  return sealing
+  return sealed
 }
 
 function headOf ({ status, headers }: PlainResponse): ResponseHead {

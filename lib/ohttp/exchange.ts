@@ -2,8 +2,9 @@
  * Binary HTTP inside OHTTP, on the server: a request comes out as head and body, a response goes in as head and body.
  * Streams are passed on piece by piece.
  */
-import { Readable, Transform, finished } from 'node:stream'
+import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { convertStream } from '../convert-stream.ts'
 import { free, freeOnceSent } from '../free.ts'
 import { createRequestReader } from '../protocols/bhttp-reader.ts'
 import type { BhttpReader, BhttpRequestEvent, BhttpRequestStart } from '../protocols/bhttp-reader.ts'
@@ -91,26 +92,19 @@ function clearStart ([first, next]: readonly BhttpRequestEvent[]): BhttpRequestS
   return isClear ? first : undefined
 }
 
+/** Its source stays open, for the answer. */
 function readBody (source: Readable, opener: ChunkOpener, reader: BhttpReader<BhttpRequestEvent>, early: readonly BhttpRequestEvent[]): Readable {
-  const body = new Transform({
-    transform (bytes: Uint8Array, _encoding, done) {
-      opener.open(bytes).then(plaintext => contentOf(reader.push(plaintext))).then(content => done(null, content), done)
+  const contentIn = (bytes: Uint8Array) => contentOf(reader.push(bytes))
+  const body = convertStream(source, {
+    convert (piece) {
+      const opened = opener.open(piece)
+      return opened instanceof Promise ? opened.then(contentIn) : contentIn(opened)
     },
-    flush (done) {
-      let content: Buffer | undefined
-      try {
-        content = contentOf([...reader.push(opener.end()), ...reader.end()])
-      } catch (error) {
-        return done(error as Error)
-      }
-      done(null, content)
-    }
+    end: () => contentOf([...reader.push(opener.end()), ...reader.end()])
   })
   const content = contentOf(early)
   if (content !== undefined) body.push(content)
-  // `pipeline` would close the source.
-  finished(source, { writable: false }, error => { if (error) body.destroy(error) })
-  return source.pipe(body)
+  return body
 }
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */

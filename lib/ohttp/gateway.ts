@@ -5,7 +5,7 @@
 import { randomFillSync } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import { free } from '../free.ts'
+import { allocate, free, freeOnceSent } from '../free.ts'
 import { createAead } from '../hpke/aead.ts'
 import type { PieceSealer } from '../hpke/aead.ts'
 import { expand, extract } from '../hpke/hmac.ts'
@@ -13,7 +13,7 @@ import { createRecipientFactory } from '../hpke/recipient.ts'
 import type { Recipient, RecipientFactory } from '../hpke/recipient.ts'
 import { ByteQueue } from '../protocols/byte-queue.ts'
 import { computeNonce } from '../protocols/nonce.ts'
-import { Deframer, MAX_CHUNK_OVERHEAD, Nt, chunkAad, chunksOf, writeChunkPrefix } from '../protocols/ohttp-chunks.ts'
+import { Deframer, Nt, chunkAad, chunksOf, sealedLength, writeChunkPrefix } from '../protocols/ohttp-chunks.ts'
 import {
   CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, decodeHeader, requestInfo,
   responseSizes
@@ -109,6 +109,7 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
         const { length } = piece
         const ciphertext = sealer.update(piece)
         free(piece)
+        freeOnceSent(ciphertext)
         yield ciphertext
         sealed += length
         if (sealed < OCTETS_AT_ONCE) continue
@@ -123,12 +124,12 @@ function oneShot (recipient: Recipient, header: RequestHeader, enc: Uint8Array):
 /** Opens the chunks of a request, one call after the other. */
 export interface ChunkOpener {
   /**
-   * Binary HTTP: what is in the chunks that these octets complete, joined; empty, where they complete none. The octets are
-   * the opener's to free.
+   * Binary HTTP: what is in the chunks that these octets complete, joined; empty, where they complete none. At once,
+   * unless the chunks are many. The octets are the opener's to free.
    *
    * @throws {OhttpError} ERR_OHTTP_OPEN
    */
-  open (bytes: Uint8Array): Promise<Uint8Array>
+  open (bytes: Uint8Array): Uint8Array | Promise<Uint8Array>
   /**
    * What is in the final chunk, possibly nothing, once there are no more octets: the client said under the key that
    * nothing follows.
@@ -244,23 +245,26 @@ async function read (iterator: AsyncIterator<Uint8Array>, queue: ByteQueue, leng
 
 function createChunkOpener (recipient: Recipient): ChunkOpener {
   const deframer = new Deframer()
-  let opened = 0
   return {
-    async open (bytes) {
+    open (bytes) {
       const chunks = deframer.push(bytes)
       // Now, since a ciphertext may be all of these octets.
       deframer.settle()
-      const joined = Buffer.allocUnsafe(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
+      const joined = allocate(chunks.reduce((sum, { ciphertext }) => sum + ciphertext.length - Nt, 0))
       let length = 0
-      for (const { ciphertext } of chunks) {
-        if (++opened % CHUNKS_AT_ONCE === 0) await setImmediate()
-        const plaintext = openPiece(recipient, ciphertext, chunkAad(false))
-        length = append(joined, plaintext, length)
-        free(plaintext)
-        free(ciphertext)
+      function openFrom (first: number): Uint8Array | Promise<Uint8Array> {
+        const next = first + CHUNKS_AT_ONCE
+        for (const { ciphertext } of chunks.slice(first, next)) {
+          const plaintext = openPiece(recipient, ciphertext, chunkAad(false))
+          length = append(joined, plaintext, length)
+          free(plaintext)
+          free(ciphertext)
+        }
+        if (next < chunks.length) return setImmediate(next).then(openFrom)
+        free(bytes)
+        return joined
       }
-      free(bytes)
-      return joined
+      return openFrom(0)
     },
     end: () => openPiece(recipient, deframer.end().ciphertext, chunkAad(true))
   }
@@ -353,8 +357,7 @@ function createChunkSealer (key: ResponseKey): ChunkSealer {
     if (finished) throw new TypeError('The response has ended')
     finished = end
     const chunks = plaintexts.flatMap(plaintext => chunksOf(plaintext, end))
-    const most = chunks.reduce((sum, { bytes }) => sum + bytes.length + MAX_CHUNK_OVERHEAD, unsent.length)
-    const sealed = Buffer.allocUnsafe(most)
+    const sealed = allocate(chunks.reduce((sum, chunk) => sum + sealedLength(chunk), unsent.length))
     let at = append(sealed, unsent, 0)
     unsent = NONE
     for (const { bytes, final } of chunks) {
@@ -364,7 +367,8 @@ function createChunkSealer (key: ResponseKey): ChunkSealer {
       at = append(sealed, tag, at)
       free(ciphertext)
     }
-    return sealed.subarray(0, at)
+    freeOnceSent(sealed)
+    return sealed
   }
 
   return {

@@ -10,14 +10,12 @@ import { ByteQueue } from './byte-queue.ts'
 import { ascii } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
 import { OhttpError } from './ohttp.ts'
-import { encodeVarint, writeVarint } from './varint.ts'
+import { encodeVarint, varintLength, writeVarint } from './varint.ts'
 
 /** Octets of plaintext in the largest chunk (section 3 of the draft asks receivers to accept as much). */
 export const MAX_CHUNK = 16384
 /** Octets of a tag: the same for all AEADs. */
 export const Nt = 16
-/** By how much sealing lengthens a chunk, at most: a prefix of four octets and the tag. */
-export const MAX_CHUNK_OVERHEAD = 4 + Nt
 const FINAL_AAD = ascii('final')
 const NO_AAD = new Uint8Array(0)
 
@@ -54,6 +52,12 @@ export function chunksOf (plaintext: Uint8Array, end: boolean): PlainChunk[] {
     chunks.push({ bytes: plaintext.subarray(offset, offset + MAX_CHUNK), final: end && offset + MAX_CHUNK >= until })
   }
   return chunks
+}
+
+/** Octets of a chunk once it is sealed: prefix, ciphertext and tag. */
+export function sealedLength ({ bytes, final }: PlainChunk): number {
+  const length = bytes.length + Nt
+  return varintLength(final ? 0 : length) + length
 }
 
 /** Finds the chunks in octets that arrive in any pieces. Holds less than one chunk. */

@@ -1,8 +1,9 @@
-/** undici's connector, whose sockets free what they have sent (docs/decisions/0017-buffers-freed-by-hand.md). */
+/** Sockets that free what they have sent (docs/decisions/0017-buffers-freed-by-hand.md). */
 import type { Socket } from 'node:net'
 import { buildConnector } from 'undici'
 import { free, isFreedOnceSent } from './free.ts'
 
+/** undici's connector, of such sockets. */
 export function createFreeingConnector (options: buildConnector.BuildOptions): buildConnector.connector {
   const connect = buildConnector(options)
   return (target, callback) => connect(target, (...result) => {
@@ -12,13 +13,17 @@ export function createFreeingConnector (options: buildConnector.BuildOptions): b
   })
 }
 
-/** Only what `freeOnceSent` was called for. */
-function freeSent (socket: Socket): void {
+/** Has a socket free what `freeOnceSent` was called for, and nothing else. */
+export function freeSent (socket: Socket): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
   socket.write = (...args: unknown[]): boolean => {
-    const [chunk] = args
-    if (!(chunk instanceof Uint8Array) || !isFreedOnceSent(chunk) || args.length > 1) return write(...args)
+    const [chunk, second, third] = args
+    if (!(chunk instanceof Uint8Array) || !isFreedOnceSent(chunk)) return write(...args)
+    const [encoding, then] = typeof second === 'function' ? [undefined, second] : [second, third]
     // Called when the kernel has all of it. After an error nobody knows what still reads from it: that is left to V8.
-    return write(chunk, (error: Error | null | undefined) => { if (!error) free(chunk) })
+    return write(chunk, encoding, (error: Error | null | undefined) => {
+      if (!error) free(chunk)
+      if (typeof then === 'function') then(error)
+    })
   }
 }

@@ -1,0 +1,80 @@
+/**
+ * A stream that is made of another, piece by piece: what Node's Transform does, with half of its machinery, which costs as
+ * much as opening or sealing what passes through (docs/performance.md).
+ */
+import { Readable, finished } from 'node:stream'
+
+/**
+ * A read of the network is 64 KiB, as is Node's default: one read fills such a stream, which then waits for the next in
+ * line. With room for two, they work at the same time. In octets.
+ */
+export const HIGH_WATER_MARK = 128 * 1024
+
+export interface Conversion {
+  /** What comes of a piece, possibly nothing. No other piece is asked for until that is known. */
+  readonly convert: (piece: Buffer) => Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /** What follows once the source has ended, possibly nothing. */
+  readonly end: () => Uint8Array | undefined
+  /** Nothing is read from the source any more: it has ended, failed, or nobody wants the rest. It is paused. */
+  readonly close?: () => void
+}
+
+/**
+ * Ends where the source does. Errors where it does, where it is closed before its end, and with what the conversion throws.
+ * Reads no further ahead than its high-water mark. The source is never closed by this: that is for `close` to do.
+ */
+export function convertStream (source: Readable, { convert, end, close }: Conversion): Readable {
+  let converting: Promise<void> | undefined
+  const result = new Readable({
+    highWaterMark: HIGH_WATER_MARK,
+    read () {
+      if (converting === undefined) source.resume()
+    },
+    destroy (error, done) {
+      source.off('data', take).off('end', last).pause()
+      close?.()
+      done(error)
+    }
+  })
+
+  function take (piece: Buffer): void {
+    try {
+      const converted = convert(piece)
+      if (!(converted instanceof Promise)) return give(converted)
+      source.pause()
+      converting = converted.then(bytes => {
+        converting = undefined
+        if (result.destroyed) return
+        source.resume()
+        give(bytes)
+      }).catch(fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  function give (bytes: Uint8Array | undefined): void {
+    if (bytes !== undefined && bytes.length > 0 && !result.push(bytes)) source.pause()
+  }
+
+  /** A source may have ended while its last piece is being converted. */
+  async function last (): Promise<void> {
+    await converting
+    if (result.destroyed) return
+    try {
+      give(end())
+      result.push(null)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  function fail (error: unknown): void {
+    result.destroy(error as Error)
+  }
+
+  // Stays until the source is closed: what comes after `result` was destroyed is nobody's error any more.
+  finished(source, { writable: false }, error => { if (error) fail(error) })
+  source.on('data', take).on('end', last)
+  return result
+}
