@@ -26,7 +26,8 @@ const CORE = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/statu
 
 /** As a server of its own, the proxy, and the flags that `npm start` gives it. */
 export const PROXY = '../server.ts'
-const FLAGS = ['--max-semi-space-size=2']
+const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: { start: string } }
+const FLAGS = scripts.start.split(' ').slice(1, -1)
 
 /** As fork, but the child and all of its threads stay on one core (taskset is part of util-linux). */
 export function forkOnOneCore (file: string, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {

@@ -97,7 +97,7 @@ t.test('it says what it is, and how it is meant to be run', async t => {
   const { version } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as Record<string, string>
   t.match(config, {
     Entrypoint: ['/nodejs/bin/node'],
-    Cmd: ['--max-semi-space-size=2', 'server.ts'],
+    Cmd: ['--max-semi-space-size=2', '--heap-growing-percent=400', 'server.ts'],
     WorkingDir: '/app',
     StopSignal: 'SIGTERM',
     ExposedPorts: { '3000/tcp': {} }

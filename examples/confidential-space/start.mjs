@@ -6,7 +6,7 @@ const start = (args, cwd, env) => spawn(process.execPath, args, { cwd, env, stdi
 
 // The workload gets no setting of the proxy, and listens where only the proxy is.
 const workload = start(['server.mjs'], '/workload', { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '3001' })
-const proxy = start(['--max-semi-space-size=2', 'server.ts'], '/app', process.env)
+const proxy = start(['--max-semi-space-size=2', '--heap-growing-percent=400', 'server.ts'], '/app', process.env)
 
 let stopping = false
 for (const signal of ['SIGTERM', 'SIGINT']) {

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
+import { START } from '../fixtures/process.ts'
 import { root } from '../fixtures/script.ts'
 
 /** What the Dockerfile copies to where it was. */
@@ -29,4 +30,11 @@ t.test('whatever the image\'s sources import is in the image', async t => {
       else t.ok(Object.hasOwn(dependencies, /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''), `${path} imports ${specifier}`)
     }
   }
+})
+
+t.test('the image, and the example that is made from it, run what npm start does', async t => {
+  const [, command = ''] = /^CMD (\[.*\])$/m.exec(readFileSync(join(root, 'docker/Dockerfile'), 'utf8')) ?? []
+  t.strictSame(JSON.parse(command), START)
+  const [, combined = ''] = /proxy = start\((\[.*?\])/.exec(readFileSync(join(root, 'examples/confidential-space/start.mjs'), 'utf8')) ?? []
+  t.strictSame(JSON.parse(combined.replaceAll("'", '"')), START)
 })
