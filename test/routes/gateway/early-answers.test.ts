@@ -1,6 +1,7 @@
 /**
- * A workload that was told the length of a body has all of it before the client has sent the proof of its end, and may
- * answer then. reply-from has the connection closed after such an answer: the client, which still sends, must not lose it.
+ * Answers that do not wait for all of the request: the client, which still sends, must not lose them. A workload that was
+ * told the length of a body has all of it before the client has sent the proof of its end, and may answer then; reply-from
+ * has the connection closed after such an answer.
  */
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
@@ -9,7 +10,7 @@ import { encodeRequestHead } from '../../../lib/protocols/bhttp-writer.ts'
 import { readResponse } from '../../../lib/protocols/bhttp-stream.ts'
 import { startChunkedExchange } from '../../../lib/protocols/ohttp-client.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE } from '../../../lib/protocols/ohttp.ts'
-import { fetchKey, requestHead } from '../../fixtures/ohttp-client.ts'
+import { encapsulate, fetchKey, requestHead } from '../../fixtures/ohttp-client.ts'
 import { collectStream, streamOf } from '../../fixtures/ohttp.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawClient, startRawWorkload } from '../../fixtures/raw.ts'
@@ -62,4 +63,25 @@ t.test('the answer arrives, and nothing is reset by what the client sends after 
   const { head, body } = await readResponse(streamOf([sealed]).pipeThrough(exchange.openStream()))
   t.strictSame([head.status, new Map(head.headers).get('x-answer')], [200, 'early'])
   t.equal((await collectStream(body)).length, 0, 'with the proof of its end')
+})
+
+t.test('a refusal of the head lets the client send the rest of a large body', async t => {
+  const { url, port } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' })
+  const stale = { ...requestHead('POST', '/'), headers: [['date', new Date(0).toUTCString()]] as const }
+  const { message } = await encapsulate(await fetchKey(url), stale, Buffer.alloc(32 * 2 ** 20))
+
+  const client = await rawClient(t, port, { allowHalfOpen: true })
+  const errors: Error[] = []
+  client.socket.on('error', error => errors.push(error))
+  client.send(`POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ${CHUNKED_REQUEST_MEDIA_TYPE}\r\ncontent-length: ${message.length}\r\n\r\n`)
+  client.send(message.subarray(0, 2 ** 20))
+  await once(client.socket, 'end')
+  t.match(client.text(), /^HTTP\/1\.1 400 Bad Request\r\n[^]*"https:\/\/iana\.org\/assignments\/http-problem-types#date"/)
+
+  // More than sockets hold: all of it is taken only where somebody reads.
+  const taken = once(client.socket, 'finish')
+  client.socket.end(message.subarray(2 ** 20))
+  await taken
+  await client.end
+  t.strictSame(errors, [])
 })
