@@ -95,16 +95,53 @@ for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]
   })
 }
 
-t.test('destroyed while a piece is converted, it gives nothing any more', async t => {
-  const { promise, resolve } = Promise.withResolvers<Buffer>()
-  const source = of('a', 'b')
-  const result = convertStream(source, { convert: () => promise, end () { throw new Error('is no end') } })
-  result.on('data', () => t.fail('gives nothing'))
-  await sleep(10)
+t.test('pieces are converted one after the other, however eagerly they are asked for', async t => {
+  const source = new Readable({ read () {} })
+  let converting = 0
+  const result = convertStream(source, {
+    async convert (piece) {
+      t.equal(++converting, 1)
+      await sleep(5)
+      converting--
+      return piece
+    },
+    end: () => undefined
+  })
+  const all = buffer(result)
+  for (const letter of 'abcdef') {
+    source.push(letter)
+    // Asks for more, as whoever reads may at any time.
+    result.read(0)
+    await sleep(2)
+  }
+  source.push(null)
+  t.equal((await all).toString(), 'abcdef')
+})
+
+t.test('destroyed while a piece is converted, it gives nothing any more, and reads nothing', async t => {
+  for (const late of ['late', '']) {
+    const { promise, resolve } = Promise.withResolvers<Buffer>()
+    const source = of('a', 'b')
+    const result = convertStream(source, { convert: () => promise, end () { throw new Error('is no end') } })
+    result.on('data', () => t.fail('gives nothing'))
+    await sleep(10)
+    result.destroy()
+    resolve(Buffer.from(late))
+    await sleep(10)
+    t.strictSame([result.destroyed, source.isPaused()], [true, true])
+  }
+})
+
+t.test('destroyed while it reads, it leaves the rest where it is', async t => {
+  const source = new Readable({ read () {} })
+  const result = convertStream(source, { convert: upperCase, end: () => undefined })
+  source.push('a')
+  t.equal(String(await once(result.resume(), 'data')), 'A')
+  t.equal(source.isPaused(), false)
   result.destroy()
-  resolve(Buffer.from('late'))
+  source.push('b')
   await sleep(10)
-  t.equal(result.destroyed, true)
+  t.equal(String(source.read()), 'b')
 })
 
 t.test('close is called once, whether it ends, fails or is not wanted', async t => {
