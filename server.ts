@@ -7,11 +7,11 @@ import type { FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
 import polaris from './app.ts'
 import type { PolarisOptions } from './app.ts'
-import { ConfigError, loadConfig, unknownVariables } from './lib/config.ts'
-import type { Config } from './lib/config.ts'
-import { describeError } from './lib/describe-error.ts'
-import { quietEnvironment } from './lib/quiet-environment.ts'
-import { serverOptions } from './lib/server-options.ts'
+import { ConfigError, loadConfig, unknownVariables } from './lib/config/config.ts'
+import type { Config } from './lib/config/config.ts'
+import { describeError } from './lib/http/describe-error.ts'
+import { quietEnvironment } from './lib/config/quiet-environment.ts'
+import { serverOptions } from './plugins/server/options.ts'
 
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))

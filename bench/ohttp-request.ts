@@ -1,9 +1,9 @@
 /** OHTTP requests, made beforehand; each is unique, as a replayed one would be refused. */
-import { encodeRequest } from '../lib/protocols/bhttp-writer.ts'
-import { KEYS_MEDIA_TYPE, decodeKeyConfigs } from '../lib/protocols/key-config.ts'
-import { selectKey } from '../lib/protocols/hpke-sender.ts'
-import { encapsulateRequest, startChunkedExchange } from '../lib/protocols/ohttp-client.ts'
-import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../lib/protocols/ohttp.ts'
+import { encodeRequest } from '../lib/protocols/bhttp/writer.ts'
+import { KEYS_MEDIA_TYPE, decodeKeyConfigs } from '../lib/protocols/ohttp/key-config.ts'
+import { selectKey } from '../sdk/ohttp/hpke-sender.ts'
+import { encapsulateRequest, startChunkedExchange } from '../sdk/ohttp/client.ts'
+import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../lib/protocols/ohttp/ohttp.ts'
 import { prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 

@@ -12,11 +12,11 @@ import * as hpke from 'hpke'
 import { createAead } from '../lib/hpke/aead.ts'
 import { hmacSha256 } from '../lib/hpke/hmac.ts'
 import { generateKemKeyPair } from '../lib/hpke/kem.ts'
-import { createResponseWriter, readRequest, readRequestStream } from '../lib/ohttp/exchange.ts'
-import { openChunkedRequest, openChunks, openRequest } from '../lib/ohttp/gateway.ts'
-import { encodeRequest, encodeResponse } from '../lib/protocols/bhttp-writer.ts'
-import { decodeKeyConfigs, encodeKeyConfigs } from '../lib/protocols/key-config.ts'
-import { encapsulateRequest, startChunkedExchange } from '../lib/protocols/ohttp-client.ts'
+import { createResponseWriter, readRequest, readRequestStream } from '../lib/exchanges/ohttp/inner.ts'
+import { openChunkedRequest, openChunks, openRequest } from '../lib/exchanges/ohttp/gateway.ts'
+import { encodeRequest, encodeResponse } from '../lib/protocols/bhttp/writer.ts'
+import { decodeKeyConfigs, encodeKeyConfigs } from '../lib/protocols/ohttp/key-config.ts'
+import { encapsulateRequest, startChunkedExchange } from '../sdk/ohttp/client.ts'
 
 const ROUNDS = 7
 

@@ -1,7 +1,7 @@
 // container.test.ts runs the encrypted composition. Here: that the other one differs in nothing but encryption, and
 // that neither says anything that the suite does not run.
 import t from 'tap'
-import { settings } from '../lib/settings.ts'
+import { settings } from '../lib/config/settings.ts'
 import { compositions, readCompose, runOptions } from './fixtures/compose.ts'
 import { address, createNetwork, ready, start } from './fixtures/podman.ts'
 

@@ -5,10 +5,10 @@ import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
 import { AttesterError } from '../lib/attestation/attester.ts'
 import type { Attester } from '../lib/attestation/attester.ts'
-import { createAttester } from '../lib/attestation/index.ts'
+import { createAttester } from '../lib/platforms/attesters.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
-import { Problem } from '../lib/problems.ts'
+import { Problem } from '../lib/http/problems.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
 
 declare module '../lib/polaris.ts' {

@@ -1,10 +1,10 @@
 /** polaris.config: the settings, from the plugin's options or the environment. Starts the shared decorator. */
 import fp from 'fastify-plugin'
-import { configFrom, loadConfig, protections, unknownVariables, weaknesses } from '../lib/config.ts'
-import type { Config, ConfigInput } from '../lib/config.ts'
+import { configFrom, loadConfig, protections, unknownVariables, weaknesses } from '../lib/config/config.ts'
+import type { Config, ConfigInput } from '../lib/config/config.ts'
 import type { Polaris } from '../lib/polaris.ts'
-import { createReadiness } from '../lib/readiness.ts'
-import type { Readiness } from '../lib/readiness.ts'
+import { createReadiness } from '../lib/http/readiness.ts'
+import type { Readiness } from '../lib/http/readiness.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {

@@ -1,9 +1,9 @@
 /** polaris.hpke: the key ring of the OHTTP gateway. */
 import fp from 'fastify-plugin'
-import { hpkeRingFrom } from '../lib/keys/hpke-from-config.ts'
-import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke-ring.ts'
-import { SealedSeedError } from '../lib/keys/sealed-seed.ts'
-import { codeOf, describeError } from '../lib/describe-error.ts'
+import { hpkeRingFrom } from '../lib/keys/hpke/from-config.ts'
+import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke/ring.ts'
+import { SealedSeedError } from '../lib/keys/hpke/sealed-seed.ts'
+import { codeOf, describeError } from '../lib/http/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {

@@ -1,8 +1,8 @@
 /** polaris.keys: the provider of the RSA keys. */
 import fp from 'fastify-plugin'
-import { keyProviderFrom } from '../lib/keys/from-config.ts'
+import { keyProviderFrom } from '../lib/platforms/keys-from-config.ts'
 import type { KeyProvider } from '../lib/keys/provider.ts'
-import { describeError } from '../lib/describe-error.ts'
+import { describeError } from '../lib/http/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {

@@ -1,6 +1,6 @@
 /** polaris.replay: remembers OHTTP requests, so that none is forwarded twice. */
 import fp from 'fastify-plugin'
-import { rememberFor } from '../lib/exchanges/ohttp.ts'
+import { rememberFor } from '../lib/exchanges/ohttp/open.ts'
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
 import type { ReplayStore } from '../lib/replay/store.ts'
 

@@ -10,11 +10,11 @@ import replyFrom from '@fastify/reply-from'
 import fp from 'fastify-plugin'
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
-import { HIGH_WATER_MARK } from '../lib/convert-stream.ts'
-import type { Exchange } from '../lib/exchange.ts'
-import { createFreeingConnector } from '../lib/freeing-sockets.ts'
-import { Problem } from '../lib/problems.ts'
-import { upstreamProblem } from '../lib/upstream-problem.ts'
+import { HIGH_WATER_MARK } from '../lib/streams/convert.ts'
+import type { Exchange } from '../lib/exchanges/exchange.ts'
+import { createFreeingConnector } from '../lib/streams/freeing-sockets.ts'
+import { Problem } from '../lib/http/problems.ts'
+import { upstreamProblem } from '../lib/http/workload-problem.ts'
 
 /** Where the exchange rides through reply-from, which copies symbol-keyed headers along. */
 const FORWARD = Symbol('polaris.forward')

@@ -2,14 +2,14 @@
  * Writes docs/configuration.md from the table of settings. `--check` writes nothing, and fails where the file is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { accepts, settings } from '../lib/settings.ts'
-import type { Setting } from '../lib/settings.ts'
+import { accepts, settings } from '../lib/config/settings.ts'
+import type { Setting } from '../lib/config/settings.ts'
 
 const file = new URL('../docs/configuration.md', import.meta.url)
 
 const intro = `# Configuration
 
-<!-- Made by \`npm run docs\` from lib/settings.ts. Change it there. -->
+<!-- Made by \`npm run docs\` from lib/config/settings.ts. Change it there. -->
 
 All settings are environment variables. One is required: \`${settings.workloadBaseUrl.env}\`.
 

@@ -2,7 +2,7 @@
 import closeWithGrace from 'close-with-grace'
 import fastify from 'fastify'
 import polaris from '../../app.ts'
-import { serverOptions } from '../../lib/server-options.ts'
+import { serverOptions } from '../../plugins/server/options.ts'
 import { startSite } from './site.ts'
 import { startWorkload } from './workload.ts'
 

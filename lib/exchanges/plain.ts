@@ -1,10 +1,10 @@
 /** Requests in clear: forwarded as they are, streaming both ways. */
-import type { Exchange } from '../exchange.ts'
-import { requestHeaders } from '../headers.ts'
-import type { Caller } from '../headers.ts'
-import { Problem } from '../problems.ts'
-import { announcedLength, hasBody, originForm } from './incoming.ts'
-import type { IncomingRequest } from './incoming.ts'
+import type { Exchange } from './exchange.ts'
+import { requestHeaders } from '../http/headers.ts'
+import type { Caller } from '../http/headers.ts'
+import { Problem } from '../http/problems.ts'
+import { announcedLength, hasBody, originForm } from '../http/incoming.ts'
+import type { IncomingRequest } from '../http/incoming.ts'
 
 export interface PlainOptions {
   /** Removed from the front of targets; a target outside it is not found. Empty, or '/path'. */

@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto'
 import type { CipherChaCha20Poly1305Types } from 'node:crypto'
-import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, aeadSizes } from '../protocols/hpke-suites.ts'
+import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, aeadSizes } from '../protocols/ohttp/suites.ts'
 
 export interface Aead {
   /** Ciphertext and tag, which whoever frames them joins: one copy less. */

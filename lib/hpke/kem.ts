@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, decapsulate, diffieHellman, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { uint16 } from '../protocols/bytes.ts'
-import { KEM_MLKEM768_X25519, KEM_X25519, kemSizes } from '../protocols/hpke-suites.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519, kemSizes } from '../protocols/ohttp/suites.ts'
 import { createLabeled } from './labeled.ts'
 
 export interface KemKeyPair {

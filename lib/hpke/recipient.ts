@@ -1,7 +1,7 @@
 /** The receiving side of HPKE, base mode (RFC 9180, section 5.1), behind a KEM that somebody else runs. */
 import { uint16 } from '../protocols/bytes.ts'
-import { aeadSizes } from '../protocols/hpke-suites.ts'
-import { computeNonce } from '../protocols/nonce.ts'
+import { aeadSizes } from '../protocols/ohttp/suites.ts'
+import { computeNonce } from '../protocols/ohttp/nonce.ts'
 import { createAead } from './aead.ts'
 import type { PieceOpener } from './aead.ts'
 import { Nh } from './hmac.ts'

@@ -1,6 +1,6 @@
 /** A worker's side: keys and replay protection that the primary has, as this process's own. */
-import { createRatchet } from '../keys/epoch-secrets.ts'
-import type { EpochSecrets } from '../keys/hpke-ring.ts'
+import { createRatchet } from '../keys/hpke/epoch-secrets.ts'
+import type { EpochSecrets } from '../keys/hpke/ring.ts'
 import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
 import { ReplayStoreError } from '../replay/store.ts'

@@ -2,7 +2,7 @@
  * What primary and workers say to each other, over the IPC channel that only they have. The RSA key stays in the
  * primary; the seed of the HPKE keys goes to the workers, which decapsulate for themselves.
  */
-import type { RatchetState } from '../keys/epoch-secrets.ts'
+import type { RatchetState } from '../keys/hpke/epoch-secrets.ts'
 import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */

@@ -1,7 +1,7 @@
 /** What this proxy is, as it says itself. A claim: the proof is attestation evidence (docs/verify-image.md). */
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/hpke-suites.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/ohttp/suites.ts'
 import { kemNames } from './keys.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }

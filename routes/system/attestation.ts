@@ -4,10 +4,10 @@
  */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
-import { trustedProxies } from '../../lib/config.ts'
-import { clientAddress, clientOf } from '../../lib/headers.ts'
+import { trustedProxies } from '../../lib/config/config.ts'
+import { clientAddress, clientOf } from '../../lib/http/headers.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
-import { Problem } from '../../lib/problems.ts'
+import { Problem } from '../../lib/http/problems.ts'
 import { KEY_KINDS, MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../lib/protocols/base64url.ts'
 

@@ -1,9 +1,9 @@
 /** The proxy's own endpoints, below /polaris-container. Nothing below it is ever forwarded. */
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
-import { SYSTEM_PREFIX } from '../../lib/exchanges/incoming.ts'
-import { Problem } from '../../lib/problems.ts'
-import { forwardedMethods } from '../../plugins/methods.ts'
+import { SYSTEM_PREFIX } from '../../lib/http/incoming.ts'
+import { Problem } from '../../lib/http/problems.ts'
+import { forwardedMethods } from '../../plugins/server/http-semantics.ts'
 import about from './about.ts'
 import attestation from './attestation.ts'
 import health from './health.ts'

@@ -1,7 +1,7 @@
 /** All keys that clients may encrypt to, for people and tools. */
 import type { FastifyInstance } from 'fastify'
-import type { HpkeKeyInfo } from '../../lib/keys/hpke-ring.ts'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/hpke-suites.ts'
+import type { HpkeKeyInfo } from '../../lib/keys/hpke/ring.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/ohttp/suites.ts'
 
 export const kemNames = new Map([[KEM_X25519, 'X25519'], [KEM_MLKEM768_X25519, 'MLKEM768-X25519']])
 

@@ -1,6 +1,6 @@
 /** The RSA public key that v1 clients encrypt to, as the original gives it. */
 import type { FastifyInstance } from 'fastify'
-import { Problem } from '../../lib/problems.ts'
+import { Problem } from '../../lib/http/problems.ts'
 
 const answer = { type: 'object', required: ['publicKey'], properties: { publicKey: { type: 'string' } } }
 

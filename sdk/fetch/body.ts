@@ -1,6 +1,6 @@
 /** Request bodies: what fetch accepts as one, in a form that can be encapsulated and, where possible, sent again. */
 import type { Bytes } from '../../lib/protocols/bytes.ts'
-import { isArrayBuffer } from '../octets.ts'
+import { isArrayBuffer } from '../polaris-v1/octets.ts'
 import { formDataBlob } from './multipart.ts'
 import { collect, gather } from './streams.ts'
 

@@ -1,7 +1,7 @@
 /** A drop-in fetch: everything it sends is encrypted to the proxy, and everything it gives back was opened here. */
 import type { AttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
-import type { KeyHandler } from '../key-handler.ts'
+import type { KeyHandler } from '../polaris-v1/key-handler.ts'
 import { attestedKeys } from './attested-keys.ts'
 import type { AttestationOptions } from './attested-keys.ts'
 import { canStreamTo, discard, readRequest } from './body.ts'

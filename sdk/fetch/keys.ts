@@ -1,11 +1,11 @@
 /**
  * The keys that requests are encrypted to: where they come from, how long they are kept, and which one is used.
  */
-import type { EncryptionKey } from '../../lib/protocols/hpke-sender.ts'
-import { selectKey } from '../../lib/protocols/hpke-sender.ts'
-import { KEM_MLKEM768_X25519 } from '../../lib/protocols/hpke-suites.ts'
-import { KEYS_MEDIA_TYPE, KeyConfigError, decodeKeyConfigs } from '../../lib/protocols/key-config.ts'
-import type { KeyConfig } from '../../lib/protocols/key-config.ts'
+import type { EncryptionKey } from '../ohttp/hpke-sender.ts'
+import { selectKey } from '../ohttp/hpke-sender.ts'
+import { KEM_MLKEM768_X25519 } from '../../lib/protocols/ohttp/suites.ts'
+import { KEYS_MEDIA_TYPE, KeyConfigError, decodeKeyConfigs } from '../../lib/protocols/ohttp/key-config.ts'
+import type { KeyConfig } from '../../lib/protocols/ohttp/key-config.ts'
 import { mediaType, notAGateway, readProblem } from './answer.ts'
 import { PolarisFetchError } from './errors.ts'
 import { collect } from './streams.ts'

@@ -2,8 +2,8 @@
 // pins the digest relies on what is not in the list.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { settings } from '../../lib/settings.ts'
-import type { Setting } from '../../lib/settings.ts'
+import { settings } from '../../lib/config/settings.ts'
+import type { Setting } from '../../lib/config/settings.ts'
 
 const policy = (file: string, name: string) =>
   new RegExp(`tee\\.launch_policy\\.${name}="([^"]*)"`).exec(readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'))?.[1] ?? ''

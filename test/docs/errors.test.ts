@@ -1,6 +1,6 @@
 /** docs/errors.md has every error that a client can see, and no other. */
 import t from 'tap'
-import { problemTypes } from '../../lib/problems.ts'
+import { problemTypes } from '../../lib/http/problems.ts'
 import { read } from '../fixtures/documents.ts'
 
 const rows = [...read('docs/errors.md').matchAll(/^\| `([^`]+)` \| (\d{3}) \| ([^|]+) \| ([^|]+) \|$/gm)]

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { configFrom, weaknesses } from '../../lib/config.ts'
+import { configFrom, weaknesses } from '../../lib/config/config.ts'
 import { read } from '../fixtures/documents.ts'
 import { root } from '../fixtures/script.ts'
 

@@ -1,7 +1,7 @@
 /** Whatever setting a document names exists. */
 import t from 'tap'
-import { settings } from '../../lib/settings.ts'
-import type { Setting } from '../../lib/settings.ts'
+import { settings } from '../../lib/config/settings.ts'
+import type { Setting } from '../../lib/config/settings.ts'
 import { documents, read } from '../fixtures/documents.ts'
 
 const names = new Set(Object.values<Setting>(settings).flatMap(({ env, aliases = [] }) => [env, ...aliases]))

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { settings } from '../../lib/settings.ts'
+import { settings } from '../../lib/config/settings.ts'
 import { kustomize, readManifests, validateManifest } from '../fixtures/manifests.ts'
 import type { Manifest } from '../fixtures/manifests.ts'
 

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
-import { settings } from '../../lib/settings.ts'
+import { settings } from '../../lib/config/settings.ts'
 import { kustomize, readManifests as read, validateManifest as validate } from '../fixtures/manifests.ts'
 import type { Manifest } from '../fixtures/manifests.ts'
 

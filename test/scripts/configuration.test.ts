@@ -1,9 +1,9 @@
-/** docs/configuration.md is what scripts/configuration.ts makes of lib/settings.ts. */
+/** docs/configuration.md is what scripts/configuration.ts makes of lib/config/settings.ts. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { settings } from '../../lib/settings.ts'
+import { settings } from '../../lib/config/settings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -1,7 +1,7 @@
 /** Where clients find the keys, and which requests the gateway takes. */
 import t from 'tap'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
-import { decodeKeyConfigs } from '../../../lib/protocols/key-config.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
+import { decodeKeyConfigs } from '../../../lib/protocols/ohttp/key-config.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawExchange, statusOf } from '../../fixtures/raw.ts'

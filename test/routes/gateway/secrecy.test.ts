@@ -1,7 +1,7 @@
 /** What was decrypted, and what decrypts, is in no line of the log, at any level, whatever goes wrong. */
 import t from 'tap'
-import { encodeRequest } from '../../../lib/protocols/bhttp-writer.ts'
-import { encapsulateRequest, startChunkedExchange } from '../../../lib/protocols/ohttp-client.ts'
+import { encodeRequest } from '../../../lib/protocols/bhttp/writer.ts'
+import { encapsulateRequest, startChunkedExchange } from '../../../sdk/ohttp/client.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startRawWorkload } from '../../fixtures/raw.ts'

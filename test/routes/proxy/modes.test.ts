@@ -1,7 +1,7 @@
 /** The four modes: which requests are let in, and what is sealed. */
 import { request } from 'node:http'
 import t from 'tap'
-import type { ConfigInput } from '../../../lib/config.ts'
+import type { ConfigInput } from '../../../lib/config/config.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'

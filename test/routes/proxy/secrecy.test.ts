@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import type { ConfigInput } from '../../../lib/config.ts'
+import type { ConfigInput } from '../../../lib/config/config.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawClient, startRawWorkload } from '../../fixtures/raw.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'

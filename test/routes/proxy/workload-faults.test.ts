@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ConfigInput } from '../../../lib/config.ts'
+import type { ConfigInput } from '../../../lib/config/config.ts'
 import { freePort } from '../../fixtures/process.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import type { Proxy } from '../../fixtures/proxy.ts'

@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ConfigInput } from '../../../lib/config.ts'
+import type { ConfigInput } from '../../../lib/config/config.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'

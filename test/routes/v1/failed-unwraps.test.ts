@@ -1,7 +1,7 @@
 /** Where each unwrap costs money, a client whose requests do not open is turned away before the next. */
 import t from 'tap'
 import type { Test } from 'tap'
-import type { ConfigInput } from '../../../lib/config.ts'
+import type { ConfigInput } from '../../../lib/config/config.ts'
 import type { KeyProvider } from '../../../lib/keys/provider.ts'
 import { fixedKey, startProxy } from '../../fixtures/proxy.ts'
 import { rsaKey } from '../../fixtures/rsa.ts'

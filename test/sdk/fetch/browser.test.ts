@@ -2,7 +2,7 @@
 import t from 'tap'
 import { startSite } from '../../../examples/browser/site.ts'
 import { startWorkload } from '../../../examples/browser/workload.ts'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/hpke-suites.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
 import { noChromium, openPage } from '../../fixtures/chromium.ts'
 import { startMeddler } from '../../fixtures/meddler.ts'
 import { startProxy } from '../../fixtures/proxy.ts'

@@ -1,0 +1,42 @@
+/** The one shape that every protocol opens into. The proxy route forwards it without knowing which protocol it was. */
+import type { Readable } from 'node:stream'
+import type { ResponseHeaders } from '../http/headers.ts'
+import type { Problem } from '../http/problems.ts'
+
+export type Protocol = 'none' | 'polaris' | 'ohttp' | 'ohttp-chunked'
+
+/** What goes back to the client, before it is sealed. */
+export interface PlainResponse {
+  readonly status: number
+  /** End-to-end headers only. */
+  readonly headers: ResponseHeaders
+  readonly body: Readable | Uint8Array | string | undefined
+  /** False for the proxy's own errors. */
+  readonly fromWorkload: boolean
+}
+
+/** What goes out on the wire. */
+export interface SealedResponse {
+  readonly status: number
+  readonly headers: ResponseHeaders
+  readonly body: Readable | Uint8Array | string | undefined
+}
+
+/** One request that was opened, and the way back. */
+export interface Exchange {
+  readonly protocol: Protocol
+  readonly method: string
+  /** Origin-form request target, byte for byte; starts with '/'. */
+  readonly target: string
+  /** Flat list; end-to-end headers only, validated. */
+  readonly headers: readonly string[]
+  readonly body: Readable | Buffer | undefined
+  /** Octets of the body, where known before it was read. */
+  readonly bodyLength: number | undefined
+  /** The request was opened, and is not forwarded: this is the answer to seal. */
+  readonly refusal?: Problem
+  /** Seals a response so that only the client of this exchange can open it; absent where responses go in clear. */
+  readonly seal?: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
+  /** Lets go of what the exchange holds. Called once, after the response was sent or given up. */
+  readonly release?: () => void
+}

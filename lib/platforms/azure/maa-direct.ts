@@ -1,0 +1,164 @@
+/**
+ * Tokens of Microsoft Azure Attestation without a sidecar: the kernel's SEV-SNP report goes to the REST API of the
+ * attestation provider (AttestSevSnpVm, version 2022-08-01), which asks for no credentials. `b64u` is base64url:
+ *
+ *     POST https://{provider}/attest/SevSnpVm?api-version=2022-08-01
+ *       report       b64u(JSON { SnpReport: b64u(report), VcekCertChain: b64u(PEM, leaf first),
+ *                                Endorsements?: b64u(JSON { Uvm: [b64u(COSE_Sign1)] }) })
+ *       runtimeData  { data: b64u(JSON), dataType: 'JSON' }; its SHA-256, then 32 zero octets, is REPORT_DATA
+ *     -> { token }
+ *
+ * The policy of which HOST_DATA is the hash stays here: as `initTimeData` it would have to be JSON, and it is Rego. The
+ * token names the hash all the same (`x-ms-sevsnpvm-hostdata`), since it is in the report.
+ */
+import { createHash, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { parse } from 'secure-json-parse'
+import { encodeBase64url } from '../../protocols/base64url.ts'
+import type { TypedValue } from '../../protocols/attestation.ts'
+import { AttesterError } from '../../attestation/attester.ts'
+import { hostOf } from './maa.ts'
+import type { MaaTokens } from './maa.ts'
+import { certificatesOfCache } from '../../attestation/certificates.ts'
+import { configfsTsm } from '../linux/configfs-tsm.ts'
+import { retryAfterOf, safeCode } from '../../remote/fetch-error.ts'
+import { postJson } from '../../remote/post-json.ts'
+import type { JsonAnswer } from '../../remote/post-json.ts'
+import { readToken } from '../../attestation/token.ts'
+
+export interface MaaDirectOptions {
+  /** The attestation provider: a host such as sharedneu.neu.attest.azure.net, or its URL. */
+  readonly maaEndpoint: string
+  /** Where the kernel has its reports. */
+  readonly tsmReports?: string | undefined
+  /** AMD's certificates (PEM), for hosts that give none. */
+  readonly certificatesFile?: string | undefined
+  /** `UVM_SECURITY_CONTEXT_DIR`: Azure puts certificates and the endorsement of the utility VM there. */
+  readonly azureSecurityContext?: string | undefined
+  readonly timeoutMs?: number
+}
+
+const SOURCE = 'Azure Attestation'
+const CHECK_ENDPOINT = 'Check the attestation endpoint'
+
+export function maaDirect (options: MaaDirectOptions): MaaTokens {
+  const { maaEndpoint, tsmReports, certificatesFile, azureSecurityContext, timeoutMs = 15_000 } = options
+  const kernel = configfsTsm({ certificatesFile, ...tsmReports !== undefined && { path: tsmReports } })
+  const url = URL.parse(`https://${hostOf(maaEndpoint)}/attest/SevSnpVm?api-version=2022-08-01`)
+
+  return async (runtimeData, signal) => {
+    if (url === null) throw new AttesterError('The attestation endpoint is no name of a host', { transient: false, providerCode: 'ENDPOINT', advice: CHECK_ENDPOINT })
+    const binding = createHash('sha256').update(runtimeData).digest()
+    const { tee, evidence: [report], endorsements } = await kernel.evidence({ preimage: runtimeData, binding, signal })
+    if (tee !== 'sev-snp' || report === undefined) {
+      throw new AttesterError('This machine has no SEV-SNP reports, which Azure Attestation is asked with', { transient: false })
+    }
+    const cached = certificatesOfCache(decoded(await contextFile(azureSecurityContext, 'host-amd-cert-base64')).toString('utf8'))
+    const uvm = decoded(await contextFile(azureSecurityContext, 'reference-info-base64'))
+    const bundle = {
+      SnpReport: report[1],
+      VcekCertChain: encodeBase64url(Buffer.from(chainOf([...cached, ...endorsements]))),
+      ...uvm.length > 0 && { Endorsements: encodeJson({ Uvm: [encodeBase64url(uvm)] }) }
+    }
+    const answer = await postJson({ name: SOURCE, url, timeoutMs }, {
+      report: encodeJson(bundle),
+      runtimeData: { data: encodeBase64url(runtimeData), dataType: 'JSON' }
+    }, signal)
+    return tokenIn(answer, runtimeData)
+  }
+}
+
+function encodeJson (value: object): string {
+  return encodeBase64url(Buffer.from(JSON.stringify(value)))
+}
+
+function decoded (base64: string): Buffer {
+  return Buffer.from(base64, 'base64')
+}
+
+/** Empty where there is no such file. */
+async function contextFile (directory: string | undefined, name: string): Promise<string> {
+  if (!directory) return ''
+  try {
+    return await readFile(join(directory, name), 'latin1')
+  } catch (cause) {
+    const { code = 'unknown error' } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT') return ''
+    throw new AttesterError(`Cannot read ${name} in the security context: ${code}`, { cause, transient: false, providerCode: code })
+  }
+}
+
+/** PEM, from the chip's certificate to AMD's root. They come in any order, and may come twice. */
+function chainOf (endorsements: readonly TypedValue[]): string {
+  const certificates = endorsements.map(([, der]) => parseCertificate(der))
+  const isIssuer = ({ subject, raw }: X509Certificate) => certificates.some(other => other.issuer === subject && !other.raw.equals(raw))
+  let next = certificates.find(certificate => !isIssuer(certificate))
+  if (next === undefined) {
+    throw new AttesterError('The host gives no certificates with its reports', {
+      transient: false, providerCode: 'NO_CERTIFICATES', advice: 'Give AMD\'s certificates for this machine with POLARIS_CONTAINER_ATTESTATION_CERTIFICATES_FILE'
+    })
+  }
+  const chain: X509Certificate[] = []
+  while (next !== undefined && !chain.includes(next)) {
+    chain.push(next)
+    const { issuer }: X509Certificate = next
+    next = certificates.find(({ subject }) => subject === issuer)
+  }
+  return chain.map(String).join('')
+}
+
+function parseCertificate (der: string): X509Certificate {
+  try {
+    return new X509Certificate(Buffer.from(der, 'base64url'))
+  } catch (cause) {
+    throw new AttesterError('A certificate of this machine cannot be read', {
+      cause, transient: false, providerCode: 'CERTIFICATE', advice: 'Check the file of AMD\'s certificates: PEM of VCEK or VLEK, ASK and ARK'
+    })
+  }
+}
+
+/** The token, if it is one for what was asked. What else the answer holds goes no further. */
+function tokenIn ({ status, headers, text }: JsonAnswer, runtimeData: Uint8Array): string {
+  const answer = parseObject(text)
+  if (status !== 200) throw refusal(status, answer?.['error'], headers['retry-after'])
+  const token = String(answer?.['token'])
+  const { claims } = readToken(token, SOURCE)
+  const asked: object = JSON.parse(Buffer.from(runtimeData).toString('utf8'))
+  const bound = claims['x-ms-runtime'] as Record<string, unknown> | undefined
+  if (!Object.entries(asked).every(([name, value]) => isDeepStrictEqual(bound?.[name], value))) {
+    throw new AttesterError(`${SOURCE} answered with a token about something else`, {
+      transient: true, providerCode: 'OTHER_TOKEN', advice: 'Check the attestation endpoint, and what stands between here and there'
+    })
+  }
+  return token
+}
+
+function parseObject (text: string): Record<string, unknown> | undefined {
+  try {
+    const answer: unknown = parse(text, undefined, { protoAction: 'remove', constructorAction: 'remove' })
+    return typeof answer === 'object' && answer !== null ? answer as Record<string, unknown> : undefined
+  } catch {
+    // Told by what it lacks: a token, or the name of an error.
+    return undefined
+  }
+}
+
+const ANSWERS = new Map<number, [message: string, advice: string]>([
+  [400, [`${SOURCE} does not vouch for this machine`, 'Check the policy of the attestation provider, and that AMD\'s certificates are those of this machine and its present firmware']],
+  [401, [`${SOURCE} wants a credential`, 'Check the attestation endpoint: providers attest without one']],
+  [403, [`${SOURCE} refuses this address`, 'Check the network rules and private endpoints of the attestation provider']],
+  [404, [`${SOURCE} has no such provider`, CHECK_ENDPOINT]],
+  [429, [`${SOURCE} throttles`, 'Use a provider of your own, or start fewer replicas at once']]
+])
+
+function refusal (status: number, error: unknown, retryAfter: string | undefined): AttesterError {
+  const transient = status >= 500 || status === 408 || status === 429
+  const [message, advice] = ANSWERS.get(status) ??
+    [`${SOURCE} answered ${status}`, transient ? 'Check the health of the attestation provider' : CHECK_ENDPOINT]
+  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown }
+  return new AttesterError(message, {
+    transient, advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: retryAfterOf(retryAfter)
+  })
+}

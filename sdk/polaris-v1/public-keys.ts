@@ -1,0 +1,67 @@
+/** The proxies' public keys, fetched once for each proxy. */
+import { PublicKeyError } from '../errors.ts'
+
+const FETCH_TIMEOUT_MS = 30_000
+
+export interface PublicKeys {
+  /** @param base where the proxy is mounted: a URL that ends with '/' */
+  get (base: string): Promise<string>
+  /** Fetches anew, once for all that ask at the same time. */
+  renew (base: string): Promise<string>
+}
+
+export function createPublicKeys (fetchKey: (base: string) => Promise<string>): PublicKeys {
+  const known = new Map<string, Promise<string>>()
+  const renewals = new Map<string, Promise<string>>()
+
+  function load (base: string): Promise<string> {
+    const key = fetchKey(base)
+    known.set(base, key)
+    key.catch(() => {
+      if (known.get(base) === key) known.delete(base)
+    })
+    return key
+  }
+
+  return {
+    get: base => known.get(base) ?? load(base),
+    renew (base) {
+      let renewal = renewals.get(base)
+      if (!renewal) {
+        renewal = load(base).finally(() => renewals.delete(base))
+        renewals.set(base, renewal)
+      }
+      return renewal
+    }
+  }
+}
+
+/**
+ * Asks the proxy for its key. Nothing authenticates the answer but TLS: check it against attestation evidence, or pin
+ * the key, where whoever ends TLS is not to be trusted.
+ *
+ * @throws {PublicKeyError}
+ */
+export async function fetchPublicKey (base: string, fetch: typeof globalThis.fetch): Promise<string> {
+  const get = (from: string) => fetch(new URL('polaris-container/publicKey', from).href, {
+    headers: { accept: 'application/json' },
+    redirect: 'error',
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS)
+  })
+  try {
+    let response = await get(base)
+    const root = new URL('/', base).href
+    // A proxy behind a path prefix may still answer for itself at the root, as the original one does.
+    if (response.status === 404 && base !== root) response = await get(root)
+    const body: unknown = response.ok ? await response.json() : undefined
+    const key: unknown = typeof body === 'object' && body !== null && 'publicKey' in body ? body.publicKey : undefined
+    if (typeof key === 'string') return key
+  } catch (cause) {
+    throw new PublicKeyError(unavailable(base), { cause })
+  }
+  throw new PublicKeyError(unavailable(base))
+}
+
+function unavailable (base: string): string {
+  return `No public key from ${base}polaris-container/publicKey: check that a Polaris proxy listens there, or pass its key as publicKey`
+}

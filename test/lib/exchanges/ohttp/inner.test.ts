@@ -1,0 +1,253 @@
+import t from 'tap'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { generateKemKeyPair } from '../../../../lib/hpke/kem.ts'
+import { createResponseWriter, readRequest, readRequestStream } from '../../../../lib/exchanges/ohttp/inner.ts'
+import { openChunkedRequest } from '../../../../lib/exchanges/ohttp/gateway.ts'
+import { readResponse, requestStream } from '../../../../sdk/ohttp/bhttp-stream.ts'
+import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../../lib/protocols/bhttp/writer.ts'
+import { concat } from '../../../../lib/protocols/bytes.ts'
+import { Deframer, MAX_CHUNK } from '../../../../lib/protocols/ohttp/chunks.ts'
+import { startChunkedExchange } from '../../../../sdk/ohttp/client.ts'
+import type { ChunkedExchange } from '../../../../sdk/ohttp/client.ts'
+import { arriving, collectStream, encryptionKey, gatewayWith, spoil, streamOf } from '../../../fixtures/ohttp.ts'
+import { oneByOne } from '../../../fixtures/vectors.ts'
+
+const KEY_PAIR = generateKemKeyPair(0x20)
+const HEAD = { method: 'POST', scheme: 'https', authority: 'a.example', path: '/p?q', headers: [] }
+const OK = { status: 200, headers: [['x', '1']] as const }
+
+async function start (): Promise<ChunkedExchange> {
+  return await startChunkedExchange(encryptionKey(1, KEY_PAIR))
+}
+
+/** What a client sends for these parts: the encapsulated key, a chunk each, and the final one, which is empty. */
+async function sealed (parts: readonly Uint8Array[]): Promise<Uint8Array[]> {
+  return await Array.fromAsync(streamOf(parts).pipeThrough((await start()).sealStream()))
+}
+
+/** Reads a request that arrives like this. */
+async function receive (message: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+  const source = arriving(message)
+  const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
+  return { source, opened, ...await readRequestStream(source, opened) }
+}
+
+async function read (body: Buffer | Readable | undefined): Promise<Buffer> {
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  return await buffer(body)
+}
+
+for (const contentLength of [undefined, 450_000]) {
+  t.test(`a request of ${contentLength ?? 'unknown'} length and a response stream through client and gateway`, async (t) => {
+    const client = await start()
+    const sent = Array.from({ length: 10 }, (_, i) => new Uint8Array(10_000 * i).fill(i))
+    const source = streamOf(sent).pipeThrough(requestStream(HEAD, contentLength)).pipeThrough(client.sealStream())
+    const { opened, head, body, bodyLength } = await receive(source)
+    t.strictSame([head, bodyLength], [HEAD, contentLength])
+    t.ok((await read(body)).equals(Buffer.concat(sent)))
+
+    const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength })
+    const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
+    const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
+    t.strictSame(response.head, OK)
+    t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
+  })
+}
+
+t.test('content of another length than announced is not sent as if it were all', async (t) => {
+  for (const [announced, length] of [[10, 9], [10, 11], [0, 1], [10, 0]] as const) {
+    const stream = streamOf(length === 0 ? [] : [new Uint8Array(length)]).pipeThrough(requestStream(HEAD, announced))
+    await t.rejects(collectStream(stream), RangeError, `${length} for ${announced}`)
+  }
+  t.ok((await collectStream(streamOf([]).pipeThrough(requestStream(HEAD, 0)))).length > 0)
+})
+
+t.test('a whole response comes in one chunk, padded if asked for', async (t) => {
+  for (const padTo of [undefined, 512]) {
+    const client = await start()
+    const { opened, head, body } = await receive([await client.seal(encodeRequest(HEAD))])
+    t.strictSame([head, body], [HEAD, undefined])
+    const whole = opened.createResponseSealer().final(encodeResponse(OK, { content: Buffer.from('content'), ...padTo !== undefined && { padTo } }))
+    if (padTo !== undefined) t.equal(whole.length, 16 + 1 + padTo + 16)
+    const response = await readResponse(streamOf(oneByOne(whole)).pipeThrough(client.openStream()))
+    t.strictSame(response.head, OK)
+    t.equal((await collectStream(response.body)).toString(), 'content')
+  }
+})
+
+t.test('the client sees the head, and each piece of content, as soon as it is written', async (t) => {
+  const client = await start()
+  const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const writer = createResponseWriter(opened.createResponseSealer(), OK)
+  const wire = new TransformStream<Uint8Array, Uint8Array>()
+  const out = wire.writable.getWriter()
+  const reading = readResponse(wire.readable.pipeThrough(client.openStream()))
+  await out.write(writer.head())
+  const { head, body } = await reading
+  t.equal(head.status, 200)
+  const reader = body.getReader()
+  for (const event of ['data: 1\n\n', 'data: 2\n\n']) {
+    const read = reader.read()
+    await out.write(writer.content(Buffer.from(event)))
+    t.equal(Buffer.from((await read).value ?? []).toString(), event)
+  }
+  const last = reader.read()
+  await Promise.all([out.close(), t.rejects(last, { code: 'ERR_OHTTP_INCOMPLETE' }, 'no end was written')])
+})
+
+t.test('content becomes one content chunk each, in as few chunks as it fits into, and nothing is written for nothing', async (t) => {
+  const full = MAX_CHUNK + 16
+  for (const [size, ciphertexts] of [
+    [1, [1 + 1 + 16]], [MAX_CHUNK - 3, [full - 1]], [MAX_CHUNK - 2, [full]], [MAX_CHUNK - 1, [full, 1 + 16]], [MAX_CHUNK, [full, 4 + 16]],
+    [50_000, [full, full, full, 4 + 50_000 - 3 * MAX_CHUNK + 16]]
+  ] as const) {
+    const client = await start()
+    const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+    const writer = createResponseWriter(opened.createResponseSealer(), OK)
+    const content = randomBytes(size)
+    const parts = [writer.head(), writer.content(content), writer.end()]
+    t.strictSame(new Deframer().push(parts[1]!).map(({ ciphertext }) => ciphertext.length), ciphertexts)
+    t.equal(writer.content(new Uint8Array()).length, 0)
+    t.equal(writer.head().length, 0)
+    const response = await readResponse(streamOf(parts).pipeThrough(client.openStream()))
+    t.ok((await collectStream(response.body)).equals(content))
+  }
+})
+
+t.test('content of a known length fills chunks: there is nothing between its pieces', async (t) => {
+  const full = MAX_CHUNK + 16
+  const client = await start()
+  const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const content = randomBytes(4 * MAX_CHUNK + 1000)
+  const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength: content.length })
+  const parts = [writer.head(), writer.content(content.subarray(0, 4 * MAX_CHUNK)), writer.content(content.subarray(4 * MAX_CHUNK)), writer.end()]
+  t.strictSame(parts.slice(1, 3).map(part => new Deframer().push(part).map(({ ciphertext }) => ciphertext.length)), [[full, full, full, full], [1016]])
+  const response = await readResponse(streamOf(parts).pipeThrough(client.openStream()))
+  t.ok((await collectStream(response.body)).equals(content))
+})
+
+t.test('a head that fills chunks of its own goes with the content that follows', async (t) => {
+  const head = { status: 200, headers: [['a', 'x'.repeat(MAX_CHUNK)], ['b', 'y'.repeat(MAX_CHUNK)]] as const }
+  const client = await start()
+  const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+  const writer = createResponseWriter(opened.createResponseSealer(), head)
+  const response = await readResponse(streamOf([writer.content(Buffer.from('content')), writer.end()]).pipeThrough(client.openStream()))
+  t.strictSame(response.head, head)
+  t.equal((await collectStream(response.body)).toString(), 'content')
+})
+
+t.test('a request that is there at once has a Buffer, or no body', async (t) => {
+  const content = Buffer.from('some content')
+  t.strictSame(readRequest([encodeRequest(HEAD)]), { head: HEAD, body: undefined, bodyLength: 0 })
+  t.strictSame(readRequest([encodeRequest(HEAD, { content })]).body, content)
+  const whole = await receive([await (await start()).seal(encodeRequest(HEAD, { content }))])
+  t.strictSame([whole.head, whole.body, whole.bodyLength], [HEAD, content, content.length])
+  for (const split of [[encodeRequest(HEAD, { content })], oneByOne(encodeRequestHead(HEAD)), [encodeRequestHead(HEAD), concat(encodeEnd())]]) {
+    const { head } = await receive(await sealed(split))
+    t.strictSame(head, HEAD)
+  }
+  // Headers of nothing left out: the head is complete only with the end.
+  const { head, body, bodyLength } = await receive(await sealed(oneByOne(encodeRequest(HEAD).subarray(0, -1))))
+  t.strictSame([head, body, bodyLength], [HEAD, undefined, 0])
+  const late = await receive(await sealed([encodeRequestHead(HEAD), concat(contentChunkPrefix(12), content, encodeEnd([['t', 'v']]))]))
+  t.ok((await read(late.body)).equals(content))
+})
+
+t.test('a message of known length tells the length of its body before all of it is there', async (t) => {
+  const content = Buffer.alloc(40_000, 'x')
+  for (const method of ['POST', 'DELETE']) {
+    const known = encodeRequest({ ...HEAD, method }, { content })
+    const { body, bodyLength } = await receive(await sealed([known.subarray(0, 20_000), known.subarray(20_000)]))
+    t.equal(bodyLength, 40_000)
+    t.ok((await read(body)).equals(content))
+  }
+  const streamed = await receive(await sealed([encodeRequestHead(HEAD), concat(encodeEnd())]))
+  t.equal(streamed.bodyLength, undefined, 'the other form does not')
+})
+
+t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {
+  const beginning = concat(encodeRequestHead(HEAD), contentChunkPrefix(5), Buffer.from('ab'))
+  const unfinished = (await sealed([beginning])).slice(0, -1)
+  async function * interrupted () {
+    yield * unfinished
+    throw new Error('connection reset')
+  }
+  const cases: [string, Iterable<Uint8Array> | AsyncIterable<Uint8Array>, { message: string } | { code: string }][] = [
+    ['the source fails', interrupted(), { message: 'connection reset' }],
+    ['no final chunk', unfinished, { code: 'ERR_OHTTP_INCOMPLETE' }],
+    ['a chunk is not authentic', [...unfinished, spoil(unfinished.at(-1)!)], { code: 'ERR_OHTTP_OPEN' }],
+    ['the final chunk is not authentic', [...unfinished, concat(Uint8Array.of(0), new Uint8Array(16))], { code: 'ERR_OHTTP_OPEN' }],
+    ['authentic, but cut short', await sealed([beginning]), { code: 'ERR_BHTTP_TRUNCATED' }],
+    ['malformed padding', await sealed([beginning, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { code: 'ERR_BHTTP_MALFORMED' }]
+  ]
+  for (const [name, message, expected] of cases) {
+    const { body, source } = await receive(message)
+    await t.rejects(read(body), expected, name)
+    if (name !== 'the source fails') t.equal(source.errored, null, 'the source can still be answered')
+  }
+  await t.rejects(receive(await sealed([Uint8Array.of(9)])), { code: 'ERR_BHTTP_MALFORMED' })
+  await t.rejects(receive((await sealed([])).slice(0, 1)), { code: 'ERR_OHTTP_INCOMPLETE' })
+})
+
+t.test('content that is cut into octets leaves in one piece for each that came', async (t) => {
+  const crumbs = concat(...Array.from({ length: 1000 }, (_, i) => Uint8Array.of(1, i)))
+  const { body } = await receive(await sealed([encodeRequestHead(HEAD), crumbs, crumbs, concat(encodeEnd())]))
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  const lengths: number[] = []
+  body.on('data', (piece: Buffer) => lengths.push(piece.length))
+  await once(body, 'end')
+  t.strictSame(lengths, [1000, 1000])
+})
+
+t.test('a request is read only as its body is, and its source stays open', async (t) => {
+  let taken = 0
+  async function * endless () {
+    yield encodeRequestHead(HEAD)
+    for (;;) {
+      taken++
+      yield concat(contentChunkPrefix(16382), new Uint8Array(16382))
+    }
+  }
+  const { body, source } = await receive(ReadableStream.from(endless()).pipeThrough((await start()).sealStream()))
+  if (!(body instanceof Readable)) throw new Error('a stream')
+  await once(body, 'readable')
+  await sleep(50)
+  t.ok(taken <= 30, `${taken} taken`)
+  body.destroy()
+  await once(body, 'close')
+  const before = taken
+  await sleep(50)
+  t.equal(source.destroyed, false)
+  t.ok(taken <= before + 2, `${taken - before} taken afterwards`)
+  source.destroy()
+})
+
+t.test('a response is read with its informational ones and trailers, and refused where it breaks off', async (t) => {
+  const early = { status: 103, headers: [['link', '</a>']] as const }
+  const message = concat(encodeResponseHead(OK, [early]), contentChunkPrefix(2), Buffer.from('ab'), encodeEnd([['t', 'v']]))
+  for (const split of [[message], oneByOne(message)]) {
+    const { informational, head, body, trailers } = await readResponse(streamOf(split))
+    t.strictSame([informational, head], [[early], OK])
+    t.equal((await collectStream(body)).toString(), 'ab')
+    t.strictSame(trailers, [['t', 'v']])
+  }
+  t.equal((await collectStream((await readResponse(streamOf([encodeResponse({ status: 204, headers: [] }).subarray(0, -1)]))).body)).length, 0)
+  await t.rejects(readResponse(streamOf([message.subarray(0, 5)])), { code: 'ERR_BHTTP_TRUNCATED' })
+  const broken = await readResponse(streamOf([message.subarray(0, -7)]))
+  await t.rejects(collectStream(broken.body), { code: 'ERR_BHTTP_TRUNCATED' })
+})
+
+t.test('cancelling a response cancels what it is read from', async (t) => {
+  let reason: unknown
+  const source = new ReadableStream<Uint8Array>({
+    start (controller) { controller.enqueue(encodeResponseHead(OK)) },
+    cancel (given) { reason = given }
+  })
+  const { body } = await readResponse(source)
+  await body.cancel('no longer wanted')
+  t.equal(reason, 'no longer wanted')
+})

@@ -1,0 +1,54 @@
+/** Over real connections: the proxy with a client that nobody here wrote, and the SDK with such a gateway. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import t from 'tap'
+import { createPolarisFetch } from '../../../../sdk/index.ts'
+import { AEAD_IDS, callGateway, createIndependentGateway } from '../../../fixtures/independent-ohttp.ts'
+import { startProxy } from '../../../fixtures/proxy.ts'
+import { startWorkload } from '../../../fixtures/workload.ts'
+
+for (const aeadId of AEAD_IDS) {
+  for (const chunked of [false, true]) {
+    t.test(`a client of @hpke/core and bhttp-js is served: AEAD ${aeadId}, ${chunked ? 'chunked' : 'one-shot'}`, async t => {
+      const content = 'grüße '.repeat(10_000)
+      const workload = await startWorkload(t, async (request, response) => {
+        const body = await buffer(request)
+        response.writeHead(201, { 'content-type': 'text/plain', 'x-seen': `${request.method} ${request.url} ${request.headers['x-own']}` })
+        // In pieces, so that there are chunks.
+        response.write(body.subarray(0, 30_000), () => response.end(body.subarray(30_000)))
+      })
+      const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true })
+      const request = new Request('https://workload.example/things', {
+        method: 'PUT', headers: { date: new Date().toUTCString(), 'x-own': 'yes' }, body: content
+      })
+      const response = await callGateway(`${proxy.url}/.well-known/ohttp-gateway`, request, aeadId, chunked)
+      t.equal(response.status, 201)
+      t.equal(response.headers.get('x-seen'), 'PUT /things yes')
+      t.ok(await response.text() === content)
+    })
+  }
+
+  t.test(`the fetch uses a gateway of @hpke/core and bhttp-js: AEAD ${aeadId}`, async t => {
+    const gateway = await createIndependentGateway(aeadId)
+    const server = createServer(async (request, response) => {
+      if (request.method === 'GET') return response.setHeader('content-type', 'application/ohttp-keys').end(gateway.keys)
+      const answer = await gateway.answer(await buffer(request), async inner => new Response(`${inner.method} ${new URL(inner.url).pathname} ${inner.headers.get('x-own')} ${await inner.text()}`, { status: 203, headers: { 'x-answer': 'theirs' } }))
+      response.setHeader('content-type', 'message/ohttp-chunked-res').end(answer)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    const polarisFetch = createPolarisFetch({ baseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+    const body = 'x'.repeat(50_000)
+    for (const content of [body, new Blob([body]).stream()]) {
+      const response = await polarisFetch('/things', { method: 'PUT', headers: { 'x-own': 'yes' }, body: content, duplex: 'half' })
+      t.strictSame([response.status, response.headers.get('x-answer')], [203, 'theirs'])
+      t.ok(await response.text() === `PUT /things yes ${body}`)
+    }
+  })
+}
