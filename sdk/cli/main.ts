@@ -6,21 +6,14 @@ import { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
 import { AttestationError } from '../attestation/attest-keys.ts'
 import { AttestationFetchError } from '../attestation/http.ts'
 import { AttestationPolicyError } from '../attestation/policy.ts'
-import { fetchCommand } from './fetch.ts'
-import { keysCommand } from './keys.ts'
-import { isBrokenPipe } from './output.ts'
-import { policyCommand } from './policy.ts'
-import { renderVerdict } from './render.ts'
+import { commands } from './commands/index.ts'
+import { isBrokenPipe } from './terminal/output.ts'
+import { renderVerdict } from './terminal/render.ts'
 import { COULD_NOT_ASK, REFUSED, VERIFIED, UsageError } from './status.ts'
-import { verifyCommand } from './verify.ts'
 
 const program = new Command('polaris')
   .description('Verifies what runs behind a Polaris Secure Proxy, and makes encrypted requests to it.')
   .version(manifest.version, '--version', 'print the version')
-  .addCommand(fetchCommand())
-  .addCommand(verifyCommand())
-  .addCommand(keysCommand())
-  .addCommand(policyCommand())
   .addHelpText('after', `
 Exit status:
   ${VERIFIED}  verified
@@ -32,6 +25,8 @@ Examples:
   $ polaris verify https://proxy.example.com --policy policy.json
   $ polaris fetch https://proxy.example.com/records --policy policy.json
 `)
+
+for (const command of commands) program.addCommand(command())
 
 /** Subcommands as well: errors in usage come back here. */
 function overrideExit (command: Command): void {

@@ -1,0 +1,13 @@
+/** The commands of `polaris`, in the order in which help lists them. A new command is one line here. */
+import type { Command } from 'commander'
+import { fetchCommand } from './fetch.ts'
+import { keysCommand } from './keys.ts'
+import { policyCommand } from './policy.ts'
+import { verifyCommand } from './verify.ts'
+
+export const commands: readonly (() => Command)[] = [
+  fetchCommand,
+  verifyCommand,
+  keysCommand,
+  policyCommand
+]
