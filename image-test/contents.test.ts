@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { runtimePackages } from '../scripts/lockfile.ts'
 import { cyclonedxErrors } from '../test/fixtures/cyclonedx.ts'
+import { START } from '../test/fixtures/process.ts'
 import { compressedSize, readImage, unpack } from './fixtures/layout.ts'
 
 const project = new URL('..', import.meta.url).pathname
@@ -97,7 +98,7 @@ t.test('it says what it is, and how it is meant to be run', async t => {
   const { version } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as Record<string, string>
   t.match(config, {
     Entrypoint: ['/nodejs/bin/node'],
-    Cmd: ['--max-semi-space-size=2', '--heap-growing-percent=400', 'server.ts'],
+    Cmd: START,
     WorkingDir: '/app',
     StopSignal: 'SIGTERM',
     ExposedPorts: { '3000/tcp': {} }

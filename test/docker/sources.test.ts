@@ -38,3 +38,12 @@ t.test('the image, and the example that is made from it, run what npm start does
   const [, combined = ''] = /proxy = start\((\[.*?\])/.exec(readFileSync(join(root, 'examples/confidential-space/start.mjs'), 'utf8')) ?? []
   t.strictSame(JSON.parse(combined.replaceAll("'", '"')), START)
 })
+
+t.test('no Node process in a TEE opens its inspector on SIGUSR1', async t => {
+  t.ok(START.includes('--disable-sigusr1'))
+  const text = (path: string) => readFileSync(join(root, path), 'utf8')
+  t.match(text('examples/confidential-space/Dockerfile'), /^CMD \["--disable-sigusr1", /m)
+  const started = text('examples/confidential-space/start.mjs').match(/= start\(\[[^\]]*\]/g) ?? []
+  t.equal(started.length, 2)
+  t.same(started.filter(call => !call.includes("'--disable-sigusr1'")), [])
+})
