@@ -6,6 +6,12 @@ import { parse } from 'yaml'
 
 const directory = new URL('../.github/workflows/', import.meta.url)
 
+interface Job {
+  needs?: string | string[]
+  permissions?: Record<string, string>
+  steps?: { run?: string, uses?: string, with?: Record<string, string> }[]
+}
+
 interface Workflow {
   permissions?: object
   jobs: Record<string, { permissions?: Record<string, string>, 'timeout-minutes'?: number, uses?: string }>
@@ -54,6 +60,32 @@ t.test('only the release may write, and only what its jobs need', async t => {
     'release.yml publish id-token',
     'release.yml sdk id-token'
   ])
+})
+
+t.test('where a job may write or has an identity, no package and nothing of this repository runs', async t => {
+  for (const file of readdirSync(directory)) {
+    const { jobs } = parse(readFileSync(new URL(file, directory), 'utf8')) as { jobs: Record<string, Job> }
+    for (const [name, { permissions = {}, steps = [] }] of Object.entries(jobs)) {
+      if (!Object.values(permissions).includes('write')) continue
+      t.notOk(steps.some(({ uses }) => uses?.startsWith('actions/checkout@')), `${file} ${name} checks nothing out`)
+      const commands = steps.flatMap(({ run }) => run ?? []).join('\n').split('\n')
+      t.same(commands.filter(line => /\b(?:npx|node|tsc|make)\b/.test(line)), [], `${file} ${name}`)
+      t.same(commands.filter(line => /\bnpm\b/.test(line) && !/^npm publish \S+\.tgz .*--ignore-scripts$/.test(line)), [], `${file} ${name}`)
+    }
+  }
+})
+
+t.test('a release installs without scripts, and publishes the package that another job has built', async t => {
+  const text = readFileSync(new URL('release.yml', directory), 'utf8')
+  const installs = text.match(/npm (?:ci|install|i)\b.*/g) ?? []
+  t.ok(installs.length > 0)
+  t.same(installs.filter(command => !command.includes('--ignore-scripts')), [])
+  const { jobs } = parse(text) as { jobs: Record<string, Job> }
+  t.same(jobs['sdk-build']?.permissions, { contents: 'read' })
+  t.equal(jobs['sdk']?.needs, 'sdk-build')
+  const published = jobs['sdk']?.steps?.find(({ run }) => run?.startsWith('npm publish'))?.run ?? ''
+  const uploaded = jobs['sdk-build']?.steps?.find(({ uses }) => uses?.startsWith('actions/upload-artifact@'))?.with?.['path'] ?? ''
+  t.match(published, uploaded.replace('package/', './'))
 })
 
 t.test('the README\'s test command is what .ci/run and check.yml run, and so are the checks', async t => {
