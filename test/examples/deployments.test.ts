@@ -53,7 +53,7 @@ t.test('every variable and local that is used is declared, and the other way rou
 })
 
 /** Those of Terraform's functions that the examples need, and the type `list`. What is not one of its functions shows at `plan` only. */
-const FUNCTIONS = ['base64decode', 'base64encode', 'can', 'concat', 'join', 'jsonencode', 'keys', 'length', 'list', 'merge', 'regex', 'replace', 'sha256', 'sort', 'toset']
+const FUNCTIONS = ['base64decode', 'base64encode', 'can', 'concat', 'contains', 'join', 'jsonencode', 'keys', 'length', 'list', 'merge', 'regex', 'replace', 'sha256', 'sort', 'toset']
 
 t.test('every function that is called is one of Terraform\'s', async (t) => {
   // Of strings, only what they interpolate.
@@ -73,10 +73,20 @@ t.test('on Google Cloud, the key is bound to the image, its environment, and pro
   for (const pin of [
     /container\.image_digest == '\$\{var\.image_digest\}'/,
     /env_override\['\$\{name\}'\] == '\$\{value\}'/,
+    /assertion\.hwmodel == '\$\{local\.hardware\[var\.confidential_instance_type\]\}'/,
     /dbgstat == 'disabled-since-boot'/,
     /'STABLE' in assertion\.submods\.confidential_space\.support_attributes/,
     /attribute\.image_digest\/\$\{var\.image_digest\}/
   ]) t.match(text, pin)
+})
+
+t.test('on Google Cloud, hardware that is no TEE gets no key, whatever is asked for', async (t) => {
+  const text = sources('google').map(({ text }) => text).join('\n')
+  const [, models = ''] = /^ {2}hardware = (\{.*\})$/m.exec(text) ?? []
+  t.same([...models.matchAll(/(\w+) = "(\w+)"/g)].map(([, type, model]) => [type, model]), [['SEV', 'GCP_AMD_SEV'], ['TDX', 'GCP_INTEL_TDX']])
+  t.match(text, /condition {5}= contains\(\["SEV", "TDX"\], var\.confidential_instance_type\)/)
+  t.match(text, /"assertion\.secboot == true"/)
+  t.match(readFileSync(join(examples, '../docs/deploy-google.md'), 'utf8'), /assertion\.hwmodel == 'GCP_AMD_SEV'/)
 })
 
 t.test('on Azure, the key is bound to the policy of the container group, without debugging', async (t) => {

@@ -44,7 +44,11 @@ locals {
     POLARIS_CONTAINER_GOOGLE_FEDERATED_KEY_AUDIENCE   = "//iam.googleapis.com/${local.pool_path}/providers/${local.provider}"
   }
 
+  # What the token calls the hardware of each confidential_instance_type. GCP_SHIELDED_VM, a VM that is no TEE, is none.
+  hardware = { SEV = "GCP_AMD_SEV", TDX = "GCP_INTEL_TDX" }
+
   condition = join(" && ", concat([
+    "assertion.hwmodel == '${local.hardware[var.confidential_instance_type]}'",
     "assertion.swname == 'CONFIDENTIAL_SPACE'",
     "'STABLE' in assertion.submods.confidential_space.support_attributes",
     "assertion.dbgstat == 'disabled-since-boot'",

@@ -12,3 +12,8 @@ output "allow_env_override" {
   description = "Value of the image label tee.launch_policy.allow_env_override"
   value       = join(",", sort(keys(local.environment)))
 }
+
+output "hardware_model" {
+  description = "What clients put into hardwareModels of their policy"
+  value       = local.hardware[var.confidential_instance_type]
+}

@@ -57,6 +57,11 @@ variable "confidential_instance_type" {
   description = "SEV, or TDX with a c3 machine type"
   type        = string
   default     = "SEV"
+
+  validation {
+    condition     = contains(["SEV", "TDX"], var.confidential_instance_type)
+    error_message = "Confidential Space runs on SEV or TDX."
+  }
 }
 
 variable "network" {
