@@ -50,7 +50,7 @@ function nextRequest (request: PlainRequest, status: number, target: Target): Pl
   if (status !== 303 && isStream(body)) return undefined
   const becomesGet = ((status === 301 || status === 302) && method === 'POST') || (status === 303 && method !== 'GET' && method !== 'HEAD')
   if (!becomesGet) return { ...request, target }
-  const headers = new Headers(request.headers)
+  const headers = new Headers([...request.headers] as [string, string][])
   for (const name of BODY_HEADERS) headers.delete(name)
   return { ...request, target, method: 'GET', headers, body: undefined }
 }

@@ -2,7 +2,7 @@
 import { readResponse, requestStream } from '../../ohttp/bhttp-stream.ts'
 import { encodeRequest } from '../../../lib/protocols/bhttp/writer.ts'
 import { BhttpError } from '../../../lib/protocols/bhttp/bhttp.ts'
-import type { RequestHead, ResponseHead } from '../../../lib/protocols/bhttp/bhttp.ts'
+import type { Field, RequestHead, ResponseHead } from '../../../lib/protocols/bhttp/bhttp.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { EncryptionKey } from '../../ohttp/hpke-sender.ts'
 import { startChunkedExchange } from '../../ohttp/client.ts'
@@ -16,7 +16,7 @@ import { isSameKey } from '../keys/published.ts'
 import type { Cached } from '../keys/published.ts'
 import { abortable, withErrors } from '../streams.ts'
 import { endToEnd, isBodiless } from './transport.ts'
-import type { PlainRequest, PlainResponse, Transport } from './transport.ts'
+import type { PlainRequest, PlainResponse } from './transport.ts'
 
 export interface OhttpTransportOptions {
   readonly gatewayURL: string
@@ -24,7 +24,15 @@ export interface OhttpTransportOptions {
   readonly keys: Cached<EncryptionKey>
 }
 
-export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTransportOptions): Transport {
+/** With what a Response has no place for. */
+export interface OhttpResponse extends PlainResponse {
+  /** The header section, each line by itself, in the order of the workload. */
+  readonly fields: readonly Field[]
+  /** Complete once the body has ended. */
+  readonly trailers: readonly Field[]
+}
+
+export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTransportOptions): (request: PlainRequest) => Promise<OhttpResponse> {
   /**
    * A gateway that does not know the key has not opened the request, so it may be sent again: once, encrypted anew.
    * But only if the gateway publishes another key by now. Where it still publishes the one that it refuses, somebody
@@ -48,7 +56,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     }
   }
 
-  async function exchange (request: PlainRequest, key: EncryptionKey): Promise<PlainResponse> {
+  async function exchange (request: PlainRequest, key: EncryptionKey): Promise<OhttpResponse> {
     const { signal } = request
     const sentAt = new Date()
     const upload = new AbortController()
@@ -62,8 +70,8 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
     })
     const explain = (error: unknown) => signal.aborted ? signal.reason : responseError(error)
     try {
-      const { head, body } = await readResponse((response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream()))
-      return await present(request, head, withErrors(body, explain))
+      const { head, body, trailers } = await readResponse((response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream()))
+      return { ...await present(request, head, withErrors(body, explain)), fields: head.headers, trailers }
     } catch (error) {
       throw explain(error)
     }

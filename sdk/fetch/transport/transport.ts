@@ -1,4 +1,5 @@
 /** What the protocols have in common: one request there, one response back. Redirects are none of their business. */
+import type { Field } from '../../../lib/protocols/bhttp/bhttp.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { RequestBody } from '../request/body.ts'
 import type { Target } from '../request/target.ts'
@@ -6,7 +7,8 @@ import type { Target } from '../request/target.ts'
 export interface PlainRequest {
   readonly target: Target
   readonly method: string
-  readonly headers: Headers
+  /** A list is sent as it is: its names are in lower case, and none concerns one connection only. */
+  readonly headers: Headers | readonly Field[]
   readonly body: RequestBody | undefined
   readonly signal: AbortSignal
 }
@@ -26,7 +28,8 @@ const CONNECTION_HEADERS = new Set([
 ])
 
 /** Names and values of the headers that are for the workload. */
-export function endToEnd (headers: Headers): [name: string, value: string][] {
+export function endToEnd (headers: Headers | readonly Field[]): readonly Field[] {
+  if (!(headers instanceof Headers)) return headers
   const fields: [string, string][] = []
   headers.forEach((value, name) => { if (!CONNECTION_HEADERS.has(name)) fields.push([name, value]) })
   // As fetch does.
