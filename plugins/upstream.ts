@@ -53,13 +53,13 @@ export default fp(async function upstream (app) {
   const basePath = base.pathname.replace(/\/$/, '')
   if (config.readyChecksWorkload) app.polaris.readiness.add('workload', () => probe(base))
   const pool = new Pool(origin, {
-    connections: config.upstreamConnections,
+    connections: config.workloadConnections,
     pipelining: 1,
     keepAliveTimeout: KEEP_ALIVE,
-    headersTimeout: config.upstreamHeadersTimeout,
-    bodyTimeout: config.upstreamIdleTimeout,
+    headersTimeout: config.workloadHeadersTimeout,
+    bodyTimeout: config.workloadIdleTimeout,
     maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-    connect: createFreeingConnector({ timeout: config.upstreamConnectTimeout, rejectUnauthorized: config.upstreamTlsVerify })
+    connect: createFreeingConnector({ timeout: config.workloadConnectTimeout, rejectUnauthorized: config.workloadTlsVerify })
   })
   app.addHook('onClose', () => pool.close())
 

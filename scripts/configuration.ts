@@ -2,7 +2,7 @@
  * Writes docs/configuration.md from the table of settings. `--check` writes nothing, and fails where the file is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { accepts, settings } from '../lib/config/settings.ts'
+import { accepts, groups, settings } from '../lib/config/settings.ts'
 import type { Setting } from '../lib/config/settings.ts'
 
 const file = new URL('../docs/configuration.md', import.meta.url)
@@ -19,13 +19,12 @@ All settings are environment variables. One is required: \`${settings.workloadBa
 - In code, \`app.register(polaris, { config: { … } })\` takes the names in the last column. The environment is then not read.
 `
 
-const groups = Map.groupBy(Object.entries<Setting>(settings), ([, { group }]) => group)
-const tables = [...groups].map(([group, entries]) => [
+const tables = Object.entries(groups).map(([group, table]) => [
   `## ${group}`,
   '',
   '| Variable | Accepted | Default | What it does | In code |',
   '| --- | --- | --- | --- | --- |',
-  ...entries.map(([name, setting]) => row([variable(setting), accepts(setting), fallback(setting), setting.description, `\`${name}\``])),
+  ...Object.entries<Setting>(table).map(([name, setting]) => row([variable(setting), accepts(setting), fallback(setting), setting.description, `\`${name}\``])),
   ''
 ].join('\n'))
 const wanted = [intro, ...tables].join('\n')

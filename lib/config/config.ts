@@ -221,7 +221,7 @@ export function protections (config: Config): Record<string, unknown> {
     output: config.enableOutputEncryption ? 'always sealed' : 'sealed where the protocol does',
     v1: config.enableV1,
     keys: config.keyType,
-    workloadTls: config.workloadBaseUrl.startsWith('https:') ? (config.upstreamTlsVerify ? 'verified' : 'not verified') : 'none'
+    workloadTls: config.workloadBaseUrl.startsWith('https:') ? (config.workloadTlsVerify ? 'verified' : 'not verified') : 'none'
   }
 }
 
@@ -237,8 +237,8 @@ export function weaknesses (config: Config): string[] {
   }
   if (config.hpkeSeed === 'sealed' && config.hpkeSeedFileSha256 === undefined) found.push(`Whoever can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
   if (config.v1AllowUnboundResponseKey) found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
-  if (config.workloadBaseUrl.startsWith('https:') && !config.upstreamTlsVerify) {
-    found.push(`The workload's certificate is not verified (${settings.upstreamTlsVerify.env}=false)`)
+  if (config.workloadBaseUrl.startsWith('https:') && !config.workloadTlsVerify) {
+    found.push(`The workload's certificate is not verified (${settings.workloadTlsVerify.env}=false)`)
   }
   return found
 }

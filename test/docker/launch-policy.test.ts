@@ -9,7 +9,7 @@ const policy = (file: string, name: string) =>
   new RegExp(`tee\\.launch_policy\\.${name}="([^"]*)"`).exec(readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'))?.[1] ?? ''
 
 const allowed = policy('docker/Dockerfile', 'allow_env_override').split(',')
-const names = new Set(Object.values<Setting>(settings).map(({ env }) => env))
+const names = new Set(Object.values<Setting>(settings).flatMap(({ env, aliases = [] }) => [env, ...aliases]))
 
 t.test('the operator may give settings that exist, once each, in order', async t => {
   t.same(allowed.filter(name => !names.has(name)), [])

@@ -26,7 +26,7 @@ t.test('every weakness that is warned of', async t => {
   const weak = [
     { enableInputEncryption: false, enableOutputEncryption: true },
     { v1AllowUnboundResponseKey: true },
-    { upstreamTlsVerify: false },
+    { workloadTlsVerify: false },
     { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
   t.ok(weak.length >= 5)

@@ -5,7 +5,7 @@ import { freePort, run, startServer, untilReady } from '../fixtures/process.ts'
 t.test('a configuration that cannot be used ends the process before it listens, with one message', async t => {
   const server = run(t, ['server.ts'], {
     PORT: 'hunter2',
-    POLARIS_CONTAINER_UPSTREAM_HEADERS_TIMEOUT: 'hunter2',
+    POLARIS_CONTAINER_WORKLOAD_HEADERS_TIMEOUT: 'hunter2',
     POLARIS_CONTAINER_LOG_LEVEL: 'hunter2'
   })
   t.equal(await server.exit, 1)
@@ -13,7 +13,7 @@ t.test('a configuration that cannot be used ends the process before it listens, 
   const lines = server.stderr().trimEnd().split('\n')
   t.equal(lines[0], 'The configuration cannot be used:')
   t.equal(lines.length, 5, server.stderr())
-  for (const name of ['POLARIS_CONTAINER_WORKLOAD_BASE_URL', 'PORT', 'POLARIS_CONTAINER_UPSTREAM_HEADERS_TIMEOUT', 'POLARIS_CONTAINER_LOG_LEVEL']) {
+  for (const name of ['POLARIS_CONTAINER_WORKLOAD_BASE_URL', 'PORT', 'POLARIS_CONTAINER_WORKLOAD_HEADERS_TIMEOUT', 'POLARIS_CONTAINER_LOG_LEVEL']) {
     t.ok(lines.some(line => line.startsWith(`  - ${name} `)), name)
   }
   t.notMatch(server.stderr(), 'hunter2')
@@ -22,7 +22,7 @@ t.test('a configuration that cannot be used ends the process before it listens, 
 t.test('the log begins with the protections and a warning for each weakness and each unknown variable', async t => {
   const server = await startServer(t, {
     POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'https://127.0.0.1:9',
-    POLARIS_CONTAINER_UPSTREAM_TLS_VERIFY: 'false',
+    POLARIS_CONTAINER_WORKLOAD_TLS_VERIFY: 'false',
     POLARIS_CONTAINER_CONTEXT_ROTO: 'hunter2'
   })
   const log = server.lines.map(line => JSON.parse(line) as { level: number, msg: string, protections?: unknown })

@@ -37,8 +37,8 @@ t.test('the defaults are those of the original, and safe where it had none', asy
     enableV1: true,
     v1AllowUnboundResponseKey: false,
     maxBodyBytes: 67_108_864,
-    upstreamHeadersTimeout: 300_000,
-    upstreamTlsVerify: true,
+    workloadHeadersTimeout: 300_000,
+    workloadTlsVerify: true,
     trustProxy: 'false'
   })
 })
@@ -48,7 +48,7 @@ t.test('every problem is told at once, with what is accepted, and never with the
   const found = problems({
     PORT: `${secret}`,
     [`${P}ENABLE_INPUT_ENCRYPTION`]: secret,
-    [`${P}UPSTREAM_HEADERS_TIMEOUT`]: secret,
+    [`${P}WORKLOAD_HEADERS_TIMEOUT`]: secret,
     [`${P}LOG_LEVEL`]: secret,
     [`${P}TRUST_PROXY`]: secret,
     [`${P}URL_HEADER_KEY`]: 'same',
@@ -56,7 +56,7 @@ t.test('every problem is told at once, with what is accepted, and never with the
     [`${P}MAX_BUFFERED_BYTES`]: '1048576'
   })
   t.equal(found.length, 8, found.join('\n'))
-  for (const name of ['PORT', `${P}ENABLE_INPUT_ENCRYPTION`, `${P}UPSTREAM_HEADERS_TIMEOUT`, `${P}LOG_LEVEL`, `${P}TRUST_PROXY`]) {
+  for (const name of ['PORT', `${P}ENABLE_INPUT_ENCRYPTION`, `${P}WORKLOAD_HEADERS_TIMEOUT`, `${P}LOG_LEVEL`, `${P}TRUST_PROXY`]) {
     const problem = found.find(text => text.startsWith(`${name} `))
     t.match(problem, /has a value that is not accepted; accepted: ./, name)
   }
@@ -70,7 +70,7 @@ const refused: Array<[string, string[]]> = [
   [`${P}WORKLOAD_BASE_URL`, ['localhost:3001', 'ftp://h', 'http://', 'http://user:pass@h', 'http://h?q', 'http://h?', 'http://h/#f', 'x']],
   ['PORT', ['-1', '65536', '3000.5', 'http', 'NaN', 'Infinity', '0x10', '1e3', '+1']],
   [`${P}ENABLE_OUTPUT_ENCRYPTION`, ['yes', 'TRUE', '2', 'on']],
-  [`${P}UPSTREAM_IDLE_TIMEOUT`, ['30 s', '-1s', '1w', 's', '1.5s', '25d', '1e3']],
+  [`${P}WORKLOAD_IDLE_TIMEOUT`, ['30 s', '-1s', '1w', 's', '1.5s', '25d', '1e3']],
   [`${P}URL_HEADER_KEY`, ['a b', 'a:b', 'ä', 'x'.repeat(65)]],
   [`${P}CONTEXT_ROOT`, ['/a/../b', '/..', '/a?b', '/a b', '/a//b', '%2f']],
   [`${P}TRUST_PROXY`, ['maybe', '10.0.0.0/33', '::1/129', '10.0.0', '10.0.0.0/8/8', '10.0.0.1,', '10.0.0.0/']],
@@ -94,7 +94,7 @@ const accepted: Array<[string, keyof typeof settings, Array<[string, unknown]>]>
   [`${P}WORKLOAD_BASE_URL`, 'workloadBaseUrl', [['https://h/base/', 'https://h/base/'], ['http://[::1]:80', 'http://[::1]:80']]],
   ['PORT', 'port', [['0', 0], ['65535', 65535]]],
   [`${P}ENABLE_INPUT_ENCRYPTION`, 'enableInputEncryption', [['true', true], ['false', false]]],
-  [`${P}UPSTREAM_IDLE_TIMEOUT`, 'upstreamIdleTimeout', [['500', 500], ['500ms', 500], ['30s', 30_000], ['5m', 300_000], ['24h', 86_400_000], ['7d', 604_800_000], ['0', 0]]],
+  [`${P}WORKLOAD_IDLE_TIMEOUT`, 'workloadIdleTimeout', [['500', 500], ['500ms', 500], ['30s', 30_000], ['5m', 300_000], ['24h', 86_400_000], ['7d', 604_800_000], ['0', 0]]],
   [`${P}CONTEXT_ROOT`, 'contextRoot', [['/proxy', '/proxy'], ['proxy', '/proxy'], ['/proxy/', '/proxy'], ['/', ''], ['/a/b', '/a/b'], ['/a..b', '/a..b']]],
   [`${P}HEADER_KEY`, 'secureHeader', [['X-Secure', 'x-secure']]],
   [`${P}RESPONSE_PUBLIC_KEY_HEADER_KEY`, 'responsePublicKeyHeader', [['X-Key', 'x-key']]],
@@ -117,10 +117,18 @@ t.test('the configuration is frozen', async t => {
 })
 
 t.test('aliases are read where the name itself is absent', async t => {
-  for (const [name, { env, aliases = [], format }] of Object.entries<Setting>(settings)) {
-    const [first, second] = format === 'http-url' ? ['http://first.example', 'http://second.example'] : ['first', 'second']
+  const values: Record<string, readonly [string, string]> = {
+    'http-url': ['http://first.example', 'http://second.example'],
+    duration: ['7ms', '8ms'],
+    integer: ['7', '8'],
+    boolean: ['true', 'false'],
+    string: ['first', 'second']
+  }
+  for (const [name, { env, aliases = [], format, type }] of Object.entries<Setting>(settings)) {
+    const [first, second] = values[format ?? type] ?? ['', '']
     for (const alias of aliases) {
-      const read = (given: Record<string, string>) => (loadConfig({ ...base, ...given }) as Record<string, unknown>)[name]
+      const read = (given: Record<string, string>) =>
+        String((loadConfig({ ...base, ...given }) as Record<string, unknown>)[name]) + (format === 'duration' ? 'ms' : '')
       t.equal(read({ [alias]: first }), first, alias)
       t.equal(read({ [alias]: first, [env]: second }), second, `${env} goes first`)
     }
@@ -128,8 +136,8 @@ t.test('aliases are read where the name itself is absent', async t => {
 })
 
 t.test('settings from code are checked as those of the environment, which is not read', async t => {
-  const config = configFrom({ workloadBaseUrl: 'http://h', upstreamIdleTimeout: '2s', stopDelay: 5, enableV1: false })
-  t.match(config, { upstreamIdleTimeout: 2000, stopDelay: 5, enableV1: false })
+  const config = configFrom({ workloadBaseUrl: 'http://h', workloadIdleTimeout: '2s', stopDelay: 5, enableV1: false })
+  t.match(config, { workloadIdleTimeout: 2000, stopDelay: 5, enableV1: false })
   t.throws(() => configFrom({ workloadBaseUrl: 'http://h', ...{ workloadbaseurl: 'x' } }), { message: /workloadbaseurl: there is no such setting/ })
   t.throws(() => configFrom({}), { code: 'ERR_CONFIG' })
 })
@@ -160,7 +168,7 @@ t.test('every weak setting in force is named, and none of a strict configuration
     [base, /Plaintext requests are accepted/],
     [{ ...base, [`${P}ENABLE_OUTPUT_ENCRYPTION`]: 'true' }, /sealed to keys that no one authenticated/],
     [{ ...strict, [`${P}V1_ALLOW_UNBOUND_RESPONSE_KEY`]: 'true' }, /Unbound response keys are accepted/],
-    [{ ...strict, [`${P}WORKLOAD_BASE_URL`]: 'https://h', [`${P}UPSTREAM_TLS_VERIFY`]: 'false' }, /certificate is not verified/]
+    [{ ...strict, [`${P}WORKLOAD_BASE_URL`]: 'https://h', [`${P}WORKLOAD_TLS_VERIFY`]: 'false' }, /certificate is not verified/]
   ]
   for (const [env, pattern] of cases) t.match(weaknesses(loadConfig(env)).join('\n'), pattern)
   t.match(protections(loadConfig(strict)), { input: 'encryption required', output: 'always sealed', v1: true, keys: 'ephemeral', workloadTls: 'none' })

@@ -228,7 +228,7 @@ for (const chunked of [false, true]) {
       ['headers without end', (await answering(`HTTP/1.1 200 OK\r\n${`x: ${'y'.repeat(1000)}\r\n`.repeat(100)}\r\n`)).url, 502, 'upstream-invalid']
     ]
     for (const [name, workloadBaseUrl, status, code] of cases) {
-      const { url, log } = await startProxy(t, { workloadBaseUrl, upstreamHeadersTimeout: '300ms' })
+      const { url, log } = await startProxy(t, { workloadBaseUrl, workloadHeadersTimeout: '300ms' })
       const inner = await exchange(url, await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'), chunked)
       t.equal(inner.status, status, name)
       t.equal(inner.headers.get('content-type'), 'application/problem+json')

@@ -22,7 +22,7 @@ t.test('nothing of requests and responses, well or badly ended, is logged', asyn
     hangs: (await startRawWorkload(t, () => undefined)).url
   }
   for (const [name, workloadBaseUrl] of Object.entries(workloads)) {
-    const { url, log } = await startProxy(t, { workloadBaseUrl, upstreamHeadersTimeout: '200ms', ohttpAllowedAuthorities: 'workload.example' })
+    const { url, log } = await startProxy(t, { workloadBaseUrl, workloadHeadersTimeout: '200ms', ohttpAllowedAuthorities: 'workload.example' })
     const key = await fetchKey(url)
     for (const chunked of [true, false]) {
       for (const method of ['GET', 'POST', 'BREW']) {

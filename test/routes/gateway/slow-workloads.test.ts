@@ -43,7 +43,7 @@ for (const scheme of ['http', 'https']) {
       })
       workloadBaseUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
     }
-    const { url } = await startProxy(t, { workloadBaseUrl, upstreamTlsVerify: false })
+    const { url } = await startProxy(t, { workloadBaseUrl, workloadTlsVerify: false })
     const key = await fetchKey(url)
     await Promise.all([false, true].flatMap(chunked => ['/length', '/stream'].map(async path => {
       const content = randomBytes(6 * MIB + 12_345)

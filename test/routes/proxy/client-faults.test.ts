@@ -259,7 +259,7 @@ t.test('clients that take nothing of their responses are let go: they keep no co
     response.end()
   })
   for (const protocol of ['clear', 'ohttp'] as const) {
-    const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, upstreamConnections: 2, clientIdleTimeout: '300ms' })
+    const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 2, clientIdleTimeout: '300ms' })
     const key = await fetchKey(url)
     for (let i = 0; i < 2; i++) {
       const socket = connect(port, '127.0.0.1')

@@ -71,7 +71,7 @@ for (const [mode, config] of modes) {
     const workload = await startWorkload(t, (request, response) => {
       request.resume().on('error', () => request.destroy()).on('end', () => { response.writeHead(200, { 'x-workload': 'x' }).end() })
     })
-    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '100ms', upstreamHeadersTimeout: '1s', ...config })
+    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '100ms', workloadHeadersTimeout: '1s', ...config })
     await fc.assert(fc.asyncProperty(requests, async requests => {
       const client = await rawClient(t, proxy.port)
       for (const request of requests) client.send(request)
@@ -113,7 +113,7 @@ for (const [mode, config] of modes) {
   t.test(`hostile workloads, ${mode}`, async t => {
     let answer: (socket: Socket) => void = () => undefined
     const workload = await startRawWorkload(t, socket => answer(socket))
-    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, upstreamHeadersTimeout: '100ms', upstreamIdleTimeout: '100ms', ...config })
+    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '100ms', workloadIdleTimeout: '100ms', ...config })
     const client = await v1Client(proxy.url)
     const encrypted = createPolarisFetch({ baseURL: proxy.url })
     const request = await client.request({ target: '/x', sealedResponse: config.enableOutputEncryption === true })

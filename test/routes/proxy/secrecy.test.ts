@@ -36,7 +36,7 @@ for (const [mode, config] of modes) {
   for (const [name, answer] of answers) {
     t.test(`mode ${mode}, a workload that ${name}`, async t => {
       const workload = await startRawWorkload(t, socket => answer(socket))
-      const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url, upstreamHeadersTimeout: '500ms', upstreamIdleTimeout: '500ms', ...config })
+      const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '500ms', workloadIdleTimeout: '500ms', ...config })
       const client = await v1Client(url)
       const encrypted = await client.request({ target, headers: { 'x-y': 'marker-header', authorization: 'marker-header' }, body: 'marker-body' })
       const plain = { headers: { 'x-y': 'marker-header', 'polaris-response-public-key': client.responseKey }, body: 'marker-body' }

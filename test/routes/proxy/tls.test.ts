@@ -25,8 +25,8 @@ t.test('a certificate that nobody vouches for is refused', async t => {
   t.match(log.join(''), /DEPTH_ZERO_SELF_SIGNED_CERT/, 'the operator is told why')
 })
 
-t.test('UPSTREAM_TLS_VERIFY=false accepts it, with a warning', async t => {
-  const { url, log } = await startProxy(t, { workloadBaseUrl: await startTlsWorkload(t), upstreamTlsVerify: false })
+t.test('WORKLOAD_TLS_VERIFY=false accepts it, with a warning', async t => {
+  const { url, log } = await startProxy(t, { workloadBaseUrl: await startTlsWorkload(t), workloadTlsVerify: false })
   t.equal(await (await fetch(url)).text(), 'over TLS')
   t.match(log.join(''), /certificate is not verified/)
 })

@@ -65,7 +65,7 @@ for (const [mode, config] of [['in clear', clear], ['sealed', sealed]] as const)
 
   t.test(`a workload that accepts and never answers, ${mode}: 504`, async t => {
     const workload = await startRawWorkload(t, () => undefined)
-    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, upstreamHeadersTimeout: '1s', ...config })
+    const proxy = await startProxy(t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '1s', ...config })
     isProblem(t, await get(t, proxy, config), 504, 'upstream-timeout', proxy)
   })
 
@@ -144,10 +144,10 @@ for (const [fault, answer, finish] of incomplete) {
 
 t.test('a workload that falls silent within its body: reset in clear, 504 sealed', async t => {
   const workload = await startRawWorkload(t, socket => socket.write(`${head}content-length: 100\r\n\r\npart`))
-  const inClear = await startProxy(t, { workloadBaseUrl: workload.url, upstreamIdleTimeout: '1s' })
+  const inClear = await startProxy(t, { workloadBaseUrl: workload.url, workloadIdleTimeout: '1s' })
   const response = await fetch(inClear.url)
   await t.rejects(response.text())
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, upstreamIdleTimeout: '1s', ...sealed })
+  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, workloadIdleTimeout: '1s', ...sealed })
   isProblem(t, await get(t, proxy, sealed), 504, 'upstream-timeout', proxy)
 })
 

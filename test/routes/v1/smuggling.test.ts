@@ -20,7 +20,7 @@ async function setUp (t: Test) {
     if (received.toString('latin1').endsWith(CRLF + CRLF) || rest.length >= Number(length)) socket.write(OK)
   })
   // One connection for everyone, as an attacker wishes.
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, upstreamConnections: 1 })
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, workloadConnections: 1 })
   const client = await v1Client(url)
   const victim = async () => {
     const response = await fetch(url, await client.request({ target: '/victim' }))

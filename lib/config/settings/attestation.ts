@@ -1,0 +1,71 @@
+/** Evidence, wherever it comes from, and the gate that it keeps open. */
+import { PREFIX } from './setting.ts'
+import type { SettingsTable } from './setting.ts'
+
+export const attestation = {
+  attestationType: {
+    env: `${PREFIX}ATTESTATION_TYPE`,
+    type: 'string',
+    enum: ['auto', 'none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-snp', 'configfs-tsm'],
+    default: 'auto',
+    description: 'Where evidence comes from that proves the keys to clients. `auto` takes what it finds on the ' +
+      'machine, else `none`. `simulated` proves nothing and is for development.'
+  },
+
+  attestationRequired: {
+    env: `${PREFIX}ATTESTATION_REQUIRED`,
+    type: 'boolean',
+    default: false,
+    description: 'Forward nothing while there is no current evidence: 503, and `/readyz` says why.'
+  },
+
+  attestationGrace: {
+    env: `${PREFIX}ATTESTATION_GRACE`,
+    type: 'string',
+    format: 'duration',
+    default: '15m',
+    description: 'How long expired evidence still keeps the gate open while it cannot be renewed.'
+  },
+
+  attestationOnClose: {
+    env: `${PREFIX}ATTESTATION_ON_CLOSE`,
+    type: 'string',
+    enum: ['finish', 'end'],
+    default: 'finish',
+    description: 'What happens to exchanges in flight when the gate closes: they `finish`, or they `end` at once, ' +
+      'cut off.'
+  },
+
+  attestationRenewal: {
+    env: `${PREFIX}ATTESTATION_RENEWAL`,
+    type: 'string',
+    format: 'duration',
+    default: '10m',
+    description: 'Longest time from one renewal of the evidence to the next. Evidence without a time of its own ' +
+      'expires after twice that.'
+  },
+
+  attestationCache: {
+    env: `${PREFIX}ATTESTATION_CACHE`,
+    type: 'string',
+    format: 'duration',
+    default: '60s',
+    description: 'How long requests without a nonce share one document.'
+  },
+
+  attestationRateLimit: {
+    env: `${PREFIX}ATTESTATION_RATE_LIMIT`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 60,
+    description: 'Most requests for evidence per minute and client address. Past it, 429.'
+  },
+
+  attestationPolicyFile: {
+    env: `${PREFIX}ATTESTATION_POLICY_FILE`,
+    type: 'string',
+    description: 'A policy as clients have it (JSON). The proxy appraises its own evidence by it, and the gate is ' +
+      'closed outside it.'
+  }
+} as const satisfies SettingsTable

@@ -1,0 +1,90 @@
+/** The named formats of settings: each in words, and as a test that takes time in proportion to the text. */
+import { isIP } from 'node:net'
+
+const AUTHORITY = /^(?:[\w.~-]+|\[[\da-fA-F:]+\])(?::\d{1,5})?$/
+
+const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const DURATION = /^(\d{1,9})(ms|s|m|h|d)?$/
+
+/** Text such as `30s`, `5m`, `24h` or `500` (milliseconds) as milliseconds; NaN where it is none. */
+export function parseDuration (text: string): number {
+  const [, digits, unit = 'ms'] = DURATION.exec(text) ?? []
+  return digits === undefined ? NaN : Number(digits) * (units[unit] ?? NaN)
+}
+
+/** The named formats that `format` refers to. */
+export const formats = {
+  'http-url': {
+    accepts: 'an absolute http:// or https:// URL without credentials, query or fragment',
+    test: (text: string) => {
+      const url = URL.parse(text)
+      return url !== null && /^https?:$/.test(url.protocol) && url.host !== '' &&
+        url.username === '' && url.password === '' && url.search === '' && url.hash === '' && !text.endsWith('?')
+    }
+  },
+  duration: {
+    accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; without one, milliseconds',
+    // setTimeout fires at once beyond 2^31 - 1 ms.
+    test: (text: string) => parseDuration(text) < 2 ** 31
+  },
+  'header-name': {
+    accepts: 'a header name',
+    test: (text: string) => /^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)
+  },
+  'path-prefix': {
+    accepts: 'a path such as `/proxy`, or nothing',
+    // Piece by piece: one pattern for all of it takes exponential time.
+    test: (text: string) => {
+      const path = text.replace(/^\//, '').replace(/\/$/, '')
+      return path === '' || path.split('/').every(isSegment)
+    }
+  },
+  'trust-proxy': {
+    accepts: '`true` (everyone), `false` (no one), or a comma-separated list of addresses and CIDR ranges',
+    test: (text: string) => text === 'true' || text === 'false' || text.split(',').every(part => isRange(part.trim()))
+  },
+  authorities: {
+    accepts: 'a comma-separated list of hosts, each with its port where it is not the default',
+    test: (text: string) => text === '' || text.split(',').every(part => AUTHORITY.test(part.trim()))
+  },
+  padding: {
+    accepts: '`off`, or a number of bytes from 16 to 1048576',
+    test: (text: string) => text === 'off' || (/^\d{1,7}$/.test(text) && Number(text) >= 16 && Number(text) <= 2 ** 20)
+  },
+  'replay-store': {
+    accepts: '`memory`, or a `redis://` or `rediss://` URL',
+    test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
+  },
+  sha256: {
+    accepts: '64 hexadecimal digits',
+    test: (text: string) => /^[\da-f]{64}$/i.test(text)
+  },
+  'key-versions': {
+    accepts: 'one version, or several separated by commas, newest first',
+    test: (text: string) => text.split(',').every(part => /^[\w-]{1,64}$/.test(part.trim()))
+  },
+  workers: {
+    accepts: 'a number from 1 to 256, or `auto` for one per core',
+    test: (text: string) => text === 'auto' || (/^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 256)
+  },
+  'cors-origin': {
+    accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',
+    test: (text: string) => text === '*' || text.split(',').map(part => part.trim()).every(isOrigin)
+  }
+} as const
+
+/** An address, or a range of them in CIDR notation. */
+function isRange (text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
+function isOrigin (text: string): boolean {
+  return URL.parse(text)?.origin === text
+}
+
+function isSegment (text: string): boolean {
+  return /^[\w.~-]+$/.test(text) && text !== '.' && text !== '..'
+}

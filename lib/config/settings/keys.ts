@@ -1,0 +1,113 @@
+/** The RSA keys and the HPKE keys, wherever they come from. */
+import { PREFIX } from './setting.ts'
+import type { SettingsTable } from './setting.ts'
+
+export const keys = {
+  keyType: {
+    env: `${PREFIX}KEY_TYPE`,
+    type: 'string',
+    enum: ['ephemeral', 'file', 'azure-skr', 'azure-key-vault', 'google-federated'],
+    default: 'ephemeral',
+    description: 'Where the RSA private key lives (docs/keys.md).'
+  },
+
+  keyRefreshInterval: {
+    env: `${PREFIX}KEY_REFRESH_INTERVAL`,
+    type: 'string',
+    format: 'duration',
+    default: '1h',
+    description: 'How often keys are fetched anew; SIGHUP does it at once. `0`: only then.'
+  },
+
+  keyFetchDeadline: {
+    env: `${PREFIX}KEY_FETCH_DEADLINE`,
+    type: 'string',
+    format: 'duration',
+    default: '5m',
+    description: 'How long fetching the keys is tried at start before it counts as failed. A minute later it begins ' +
+      'anew, unless the configuration is wrong.'
+  },
+
+  keyRemoteConcurrency: {
+    env: `${PREFIX}KEY_REMOTE_CONCURRENCY`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 10_000,
+    default: 32,
+    description: 'Remote keys: most unwraps under way at once.'
+  },
+
+  keyRemoteTimeout: {
+    env: `${PREFIX}KEY_REMOTE_TIMEOUT`,
+    type: 'string',
+    format: 'duration',
+    default: '5s',
+    description: 'Remote keys: how long one unwrap may take.'
+  },
+
+  keyRemoteFailedUnwraps: {
+    env: `${PREFIX}KEY_REMOTE_FAILED_UNWRAPS`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 20,
+    description: 'Remote keys: how many requests of one client address may fail to open per minute before it gets ' +
+      '429, since each costs an operation.'
+  },
+
+  maxPendingUnwraps: {
+    env: `${PREFIX}MAX_PENDING_UNWRAPS`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 512,
+    description: 'Most private-key operations that may wait. Past it, 503 with Retry-After. A v1 request needs up to ' +
+      'six.'
+  },
+
+  hpkeRotation: {
+    env: `${PREFIX}HPKE_ROTATION`,
+    type: 'string',
+    format: 'duration',
+    default: '24h',
+    description: 'How long an HPKE key is the one that clients encrypt to. `0` keeps the first for ever.'
+  },
+
+  hpkeRetirement: {
+    env: `${PREFIX}HPKE_RETIREMENT`,
+    type: 'string',
+    format: 'duration',
+    default: '1h',
+    description: 'How long an HPKE key stays usable after that.'
+  },
+
+  hpkeSeed: {
+    env: `${PREFIX}HPKE_SEED`,
+    type: 'string',
+    enum: ['instance', 'derived', 'sealed'],
+    default: 'instance',
+    description: 'What HPKE keys are made of (docs/keys.md): `instance`, fresh ones for each instance; `derived`, ' +
+      'from the RSA private key, so that all replicas agree; `sealed`, from a seed in a shared file that only the ' +
+      'RSA key opens.'
+  },
+
+  hpkeSeedFile: {
+    env: `${PREFIX}HPKE_SEED_FILE`,
+    type: 'string',
+    description: '`sealed`: the file, on a volume that all replicas share. The first replica creates it.'
+  },
+
+  hpkeSeedFileSha256: {
+    env: `${PREFIX}HPKE_SEED_FILE_SHA256`,
+    type: 'string',
+    format: 'sha256',
+    description: '`sealed`: SHA-256 of the seed file. Then no other file is accepted, and none is created.'
+  },
+
+  hpkePostQuantum: {
+    env: `${PREFIX}HPKE_POST_QUANTUM`,
+    type: 'boolean',
+    default: false,
+    description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.'
+  }
+} as const satisfies SettingsTable

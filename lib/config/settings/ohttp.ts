@@ -1,0 +1,59 @@
+/** Oblivious HTTP, and its protection against replays. */
+import { PREFIX } from './setting.ts'
+import type { SettingsTable } from './setting.ts'
+
+export const ohttp = {
+  enableOhttp: {
+    env: `${PREFIX}ENABLE_OHTTP`,
+    type: 'boolean',
+    default: true,
+    description: 'Accept Oblivious HTTP, one-shot and chunked, on any path, whatever the two settings above say.'
+  },
+
+  ohttpAllowedAuthorities: {
+    env: `${PREFIX}OHTTP_ALLOWED_AUTHORITIES`,
+    type: 'string',
+    format: 'authorities',
+    description: 'Authorities that the request inside may name; any other gets 421. Where not set, the authority is ' +
+      'ignored.'
+  },
+
+  responsePadding: {
+    env: `${PREFIX}RESPONSE_PADDING`,
+    type: 'string',
+    format: 'padding',
+    default: 'off',
+    description: 'OHTTP: pad the plaintext of responses to multiples of this many bytes, so that their lengths tell ' +
+      'less. Of a response without `content-length`, which is a stream, the timing and sizes of the pieces still ' +
+      'show.'
+  },
+
+  replayWindow: {
+    env: `${PREFIX}REPLAY_WINDOW`,
+    type: 'string',
+    format: 'duration',
+    default: '60s',
+    description: 'OHTTP: how far the `Date` inside a request may be from the clock, either way. Requests are ' +
+      'remembered for twice as long, so that none is forwarded twice.'
+  },
+
+  replayStore: {
+    env: `${PREFIX}REPLAY_STORE`,
+    type: 'string',
+    format: 'replay-store',
+    default: 'memory',
+    description: 'OHTTP: where requests are remembered. Replicas behind one address need a shared store: Redis or ' +
+      'Valkey, with `maxmemory-policy noeviction`, since what it forgets early can be replayed. While it is down, ' +
+      'OHTTP requests get 503.'
+  },
+
+  replayCapacity: {
+    env: `${PREFIX}REPLAY_CAPACITY`,
+    type: 'integer',
+    minimum: 1000,
+    maximum: 50_000_000,
+    default: 1_000_000,
+    description: 'OHTTP: most requests to remember in memory per generation (twice the replay window). Past it, 503 ' +
+      'until the generation ends. A million take about 35 MB per generation, two of which are kept.'
+  }
+} as const satisfies SettingsTable

@@ -1,0 +1,104 @@
+/** The listener, its clients, the process and its log. */
+import { PREFIX } from './setting.ts'
+import type { SettingsTable } from './setting.ts'
+
+export const server = {
+  host: {
+    env: 'HOST',
+    type: 'string',
+    default: '0.0.0.0',
+    description: 'Address to listen on.'
+  },
+
+  port: {
+    env: 'PORT',
+    type: 'integer',
+    minimum: 0,
+    maximum: 65535,
+    default: 3000,
+    description: 'Port to listen on. `0` takes a free one.'
+  },
+
+  contextRoot: {
+    env: `${PREFIX}CONTEXT_ROOT`,
+    type: 'string',
+    format: 'path-prefix',
+    default: '',
+    description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before a request in clear is ' +
+      'forwarded. The system endpoints answer both below it and at the root.'
+  },
+
+  trustProxy: {
+    env: `${PREFIX}TRUST_PROXY`,
+    type: 'string',
+    format: 'trust-proxy',
+    default: 'false',
+    description: 'Whose `x-forwarded-*` and `forwarded` headers are believed, and extended towards the workload. ' +
+      'From all others they are dropped.'
+  },
+
+  enableCors: {
+    env: `${PREFIX}ENABLE_CORS`,
+    type: 'boolean',
+    default: true,
+    description: 'Answer CORS preflights and add CORS headers.'
+  },
+
+  corsOrigin: {
+    env: `${PREFIX}CORS_ORIGIN`,
+    type: 'string',
+    format: 'cors-origin',
+    default: '*',
+    description: 'Origins that browsers may call from.'
+  },
+
+  workers: {
+    env: `${PREFIX}WORKERS`,
+    type: 'string',
+    format: 'workers',
+    default: '1',
+    description: 'How many processes serve. They share keys and replay protection; limits count for each ' +
+      '(docs/operations.md).'
+  },
+
+  clientIdleTimeout: {
+    env: `${PREFIX}CLIENT_IDLE_TIMEOUT`,
+    type: 'string',
+    format: 'duration',
+    default: '60s',
+    description: 'How long a client may be silent within a request body, then 408; or take nothing of its response, ' +
+      'then the connection is closed. `0` waits for ever.'
+  },
+
+  stopDelay: {
+    env: `${PREFIX}STOP_DELAY`,
+    type: 'string',
+    format: 'duration',
+    default: '0s',
+    description: 'How long to go on accepting requests after SIGTERM while `/readyz` already says no, so that a load ' +
+      'balancer notices.'
+  },
+
+  stopTimeout: {
+    env: `${PREFIX}STOP_TIMEOUT`,
+    type: 'string',
+    format: 'duration',
+    default: '30s',
+    description: 'How long exchanges in flight may take to finish after SIGTERM.'
+  },
+
+  enableLogging: {
+    env: `${PREFIX}ENABLE_LOGGING`,
+    type: 'boolean',
+    default: true,
+    description: '`false` silences the log.'
+  },
+
+  logLevel: {
+    env: `${PREFIX}LOG_LEVEL`,
+    type: 'string',
+    enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    default: 'info',
+    description: 'Least severe level that is logged. No level logs anything decrypted.'
+  }
+} as const satisfies SettingsTable

@@ -1,0 +1,45 @@
+/** What a setting is: one entry of a table that types, validation and docs/configuration.md are made from. */
+import { formats } from './formats.ts'
+
+export const PREFIX = 'POLARIS_CONTAINER_'
+
+export interface Setting {
+  /** Name of the environment variable. */
+  readonly env: string
+  /** Other names that are read when `env` is absent. */
+  readonly aliases?: readonly string[]
+  readonly type: 'string' | 'integer' | 'boolean'
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly format?: keyof typeof formats
+  readonly default?: string | number | boolean
+  readonly required?: true
+  /** Says what is accepted; without it, the other fields do. */
+  readonly accepts?: string
+  readonly description: string
+}
+
+/** Settings by their names in code. */
+export type SettingsTable = Readonly<Record<string, Setting>>
+
+type Scalar<S extends Setting> =
+  S extends { enum: readonly (infer E)[] } ? E
+    : S extends { type: 'boolean' } ? boolean
+      : S extends { type: 'integer' } | { format: 'duration' } ? number
+        : string
+
+/** The validated values of a table; durations in milliseconds. */
+export type Values<T extends SettingsTable> = {
+  readonly [K in keyof T]: Scalar<T[K]> | (T[K] extends { default: unknown } | { required: true } ? never : undefined)
+}
+
+/** What a setting accepts, in words. */
+export function accepts (setting: Setting): string {
+  if (setting.accepts !== undefined) return setting.accepts
+  if (setting.enum !== undefined) return setting.enum.map(value => `\`${value}\``).join(', ')
+  if (setting.type === 'boolean') return '`true`, `false`'
+  if (setting.type === 'integer') return `an integer from ${setting.minimum ?? 0} to ${setting.maximum ?? 2 ** 53 - 1}`
+  if (setting.format !== undefined) return formats[setting.format].accepts
+  return 'text'
+}

@@ -1,0 +1,69 @@
+/** Where the workload is, and how long it may take. */
+import { PREFIX } from './setting.ts'
+import type { SettingsTable } from './setting.ts'
+
+export const workload = {
+  workloadBaseUrl: {
+    env: `${PREFIX}WORKLOAD_BASE_URL`,
+    type: 'string',
+    format: 'http-url',
+    required: true,
+    description: 'Where the workload listens, e.g. `http://localhost:3001`. A path is put in front of every request ' +
+      'target.'
+  },
+
+  workloadConnections: {
+    env: `${PREFIX}WORKLOAD_CONNECTIONS`,
+    aliases: [`${PREFIX}UPSTREAM_CONNECTIONS`],
+    type: 'integer',
+    minimum: 1,
+    maximum: 65535,
+    default: 1024,
+    description: 'Most connections to the workload at once; further requests wait for one.'
+  },
+
+  workloadConnectTimeout: {
+    env: `${PREFIX}WORKLOAD_CONNECT_TIMEOUT`,
+    aliases: [`${PREFIX}UPSTREAM_CONNECT_TIMEOUT`],
+    type: 'string',
+    format: 'duration',
+    default: '10s',
+    description: 'How long a connection to the workload may take to come about. Then 504.'
+  },
+
+  workloadHeadersTimeout: {
+    env: `${PREFIX}WORKLOAD_HEADERS_TIMEOUT`,
+    aliases: [`${PREFIX}UPSTREAM_HEADERS_TIMEOUT`],
+    type: 'string',
+    format: 'duration',
+    default: '300s',
+    description: 'How long the workload may take from the whole request to its response headers. Then 504. `0` waits ' +
+      'for ever.'
+  },
+
+  workloadIdleTimeout: {
+    env: `${PREFIX}WORKLOAD_IDLE_TIMEOUT`,
+    aliases: [`${PREFIX}UPSTREAM_IDLE_TIMEOUT`],
+    type: 'string',
+    format: 'duration',
+    default: '300s',
+    description: 'How long the workload may be silent within a response body. Then the response is cut off. `0` ' +
+      'waits for ever.'
+  },
+
+  workloadTlsVerify: {
+    env: `${PREFIX}WORKLOAD_TLS_VERIFY`,
+    aliases: [`${PREFIX}UPSTREAM_TLS_VERIFY`],
+    type: 'boolean',
+    default: true,
+    description: 'Verify the workload\'s certificate where its URL is https. Add a private CA with Node\'s ' +
+      '`NODE_EXTRA_CA_CERTS`.'
+  },
+
+  readyChecksWorkload: {
+    env: `${PREFIX}READY_CHECKS_WORKLOAD`,
+    type: 'boolean',
+    default: false,
+    description: 'Report not ready while the workload does not accept connections.'
+  }
+} as const satisfies SettingsTable

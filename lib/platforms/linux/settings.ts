@@ -1,0 +1,12 @@
+/** Settings of the kernel's reports. */
+import { PREFIX } from '../../config/settings/setting.ts'
+import type { SettingsTable } from '../../config/settings/setting.ts'
+
+export const linuxSettings = {
+  attestationCertificatesFile: {
+    env: `${PREFIX}ATTESTATION_CERTIFICATES_FILE`,
+    type: 'string',
+    description: 'The kernel\'s SEV-SNP reports: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ARK), ' +
+      'for hosts that give none with the report.'
+  }
+} as const satisfies SettingsTable

@@ -1,0 +1,19 @@
+/** Settings of keys from files and of simulated evidence. */
+import { PREFIX } from '../../config/settings/setting.ts'
+import type { SettingsTable } from '../../config/settings/setting.ts'
+
+export const localSettings = {
+  keyFile: {
+    env: `${PREFIX}KEY_FILE`,
+    type: 'string',
+    description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Not ' +
+      'readable by everyone.'
+  },
+
+  attestationAllowSimulated: {
+    env: `${PREFIX}ATTESTATION_ALLOW_SIMULATED`,
+    type: 'boolean',
+    default: false,
+    description: 'Start with simulated evidence although `NODE_ENV` is `production`.'
+  }
+} as const satisfies SettingsTable
