@@ -34,10 +34,7 @@ export const formats = {
   'path-prefix': {
     accepts: 'a path such as `/proxy`, or nothing',
     // Piece by piece: one pattern for all of it takes exponential time.
-    test: (text: string) => {
-      const path = text.replace(/^\//, '').replace(/\/$/, '')
-      return path === '' || path.split('/').every(isSegment)
-    }
+    test: (text: string) => /^\/?$/.test(text) || text.replace(/^\//, '').replace(/\/$/, '').split('/').every(isSegment)
   },
   'trust-proxy': {
     accepts: '`true` (everyone), `false` (no one), or a comma-separated list of addresses and CIDR ranges',
