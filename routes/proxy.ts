@@ -112,8 +112,12 @@ async function seal (request: FastifyRequest, reply: FastifyReply, payload: unkn
       body: bodiless ? undefined : payload as Readable | string,
       fromWorkload: workloadHeaders !== null
     })
-    reply.code(sealed.status).removeHeader('content-length').headers(sealed.headers)
-    return sealed.body
+    // As in responseHeaders, the length comes last.
+    const { 'content-length': length, ...headers } = sealed.headers
+    reply.code(sealed.status).removeHeader('content-length').headers(headers)
+    if (length !== undefined) reply.header('content-length', length)
+    // Of a string, Node would make one with the header lines, and write all of it as UTF-8.
+    return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body
   } catch (error) {
     // What is not sealed is not read any further, and must not keep its connection.
     if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
@@ -121,9 +125,14 @@ async function seal (request: FastifyRequest, reply: FastifyReply, payload: unkn
   }
 }
 
-/** Fastify keeps headers back for the first octet of a stream. The client of an event stream waits for them. */
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * Fastify keeps headers back for the first byte of a stream. The client of an event stream waits for them. Node's
+ * flushHeaders() would write them as UTF-8, and each byte above ASCII as two.
+ */
 function sendHeaders ({ raw }: FastifyReply) {
-  setImmediate(() => { if (!raw.headersSent) raw.flushHeaders() })
+  setImmediate(() => { if (!raw.headersSent && !raw.destroyed) raw.write(NOTHING) })
 }
 
 /** A workload that broke off before anything was sent leaves no headers to the answer that says so. */

@@ -129,14 +129,22 @@ function validate (name: string, value: string): void {
 /** A header set as undici and Node give it for responses. */
 export type ResponseHeaders = Record<string, string | string[] | undefined>
 
-/** The end-to-end headers of a response. Framing is left out, but for a content-length that `keepLength` vouches for. */
+/**
+ * The end-to-end headers of a response. Framing is left out, but for a content-length that `keepLength` vouches for.
+ *
+ * The content-length comes last. Node takes a content-disposition that follows one for UTF-8, and writes the low byte of
+ * each character: bytes of the workload's would arrive changed, or as the end of a line.
+ */
 export function responseHeaders (headers: ResponseHeaders, keepLength: boolean): ResponseHeaders {
   const named = connectionOptions(['connection', [headers['connection'] ?? []].flat().join(',')])
   const kept: ResponseHeaders = {}
   for (const name in headers) {
-    if ((HOP_BY_HOP.has(name) && !(keepLength && name === 'content-length')) || named?.has(name)) continue
+    // No object keeps a value under this name as it does under others.
+    if (HOP_BY_HOP.has(name) || named?.has(name) || name === '__proto__') continue
     kept[name] = headers[name]
   }
+  const { 'content-length': length } = headers
+  if (keepLength && length !== undefined) kept['content-length'] = length
   return kept
 }
 
