@@ -17,6 +17,8 @@ export interface ParsedCertificate {
   readonly tbs: Octets
   readonly signatureAlgorithm: string
   readonly signature: Octets
+  /** The integer's bytes, as in DER. */
+  readonly serialNumber: Octets
   /** DER of the names. */
   readonly subject: Octets
   readonly issuer: Octets
@@ -42,6 +44,7 @@ export function parseCertificate (der: Uint8Array): ParsedCertificate {
     tbs: new Uint8Array(certificate.tbsCertificateRaw),
     signatureAlgorithm: certificate.signatureAlgorithm.algorithm,
     signature: new Uint8Array(certificate.signatureValue),
+    serialNumber: new Uint8Array(tbs.serialNumber),
     subject: new Uint8Array(AsnConvert.serialize(tbs.subject)),
     issuer: new Uint8Array(AsnConvert.serialize(tbs.issuer)),
     commonName: tbs.subject.flat().find(({ type }) => type === COMMON_NAME)?.value.toString(),
