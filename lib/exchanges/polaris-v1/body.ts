@@ -5,8 +5,10 @@
 import { createDecipheriv, createSecretKey } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { ByteBudget } from '../../streams/budget.ts'
+import { createCollector } from '../../streams/collector.ts'
 import { Problem } from '../../http/problems.ts'
 import { LENGTH_BYTES, MAX_HEADER_BYTES, MessageError, parseHeaderLength } from '../../protocols/polaris-v1.ts'
+import { ByteQueue } from '../../protocols/byte-queue.ts'
 import { announcedLength } from '../../http/incoming.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
 
@@ -21,37 +23,46 @@ export interface OpenedBody {
   release (): void
 }
 
+const EMPTY = new Uint8Array(0)
 /** Joining more than this at once would hold up the event loop. */
 const JOIN_BYTES = 2 ** 20
 
 /**
+ * Undefined if there is no message: chunked, but empty.
+ *
  * @throws {MessageError} it cannot be opened
  * @throws {Problem} body-too-large, overloaded
  */
-export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets, budget: ByteBudget, maxBytes: number): Promise<OpenedBody> {
+export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets, budget: ByteBudget, maxBytes: number): Promise<OpenedBody | undefined> {
   const announced = announcedLength(request)
   if (announced !== undefined && announced > LENGTH_BYTES + MAX_HEADER_BYTES + maxBytes) throw new Problem('body-too-large')
 
   let held = 0
+  const hold = (bytes: number) => {
+    if (!budget.take(bytes)) throw new Problem('overloaded')
+    held += bytes
+  }
   const release = () => {
     budget.give(held)
     held = 0
   }
   try {
     const pieces = request.payload[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-    const { header, rest } = await readHeader(pieces)
+    const first = await next(pieces)
+    if (first === undefined) return undefined
+    const { header, rest } = await readHeader(first, pieces)
     const { secrets, authTag } = await unwrap(header)
     const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
-    const plaintext: Buffer[] = []
+    const plaintext = createCollector(hold)
     for (let piece: Buffer | undefined = rest; piece !== undefined; piece = await next(pieces)) {
-      if (held + piece.length > maxBytes) throw new Problem('body-too-large')
-      if (!budget.take(piece.length)) throw new Problem('overloaded')
-      held += piece.length
+      if (plaintext.length + piece.length > maxBytes) throw new Problem('body-too-large')
       if (piece.length > 0) plaintext.push(decipher.update(piece))
     }
     verify(() => decipher.final())
-    const body = held <= JOIN_BYTES ? Buffer.concat(plaintext) : Readable.from(plaintext, { objectMode: false })
-    return { body, length: held, release }
+    const { length } = plaintext
+    const blocks = plaintext.blocks()
+    const body = length <= JOIN_BYTES ? Buffer.concat(blocks) : Readable.from(blocks, { objectMode: false })
+    return { body, length, release }
   } catch (error) {
     release()
     throw error
@@ -59,20 +70,26 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
 }
 
 /** Reads up to the end of the header; `rest` is what came behind it in the same piece. */
-async function readHeader (pieces: AsyncIterator<Buffer>): Promise<{ header: Buffer, rest: Buffer }> {
-  let head: Buffer = Buffer.alloc(0)
-  let end = LENGTH_BYTES
-  let lengthKnown = false
-  while (true) {
-    if (!lengthKnown && head.length >= LENGTH_BYTES) {
-      end = LENGTH_BYTES + parseHeaderLength(head)
-      lengthKnown = true
-    }
-    if (lengthKnown && head.length >= end) return { header: head.subarray(LENGTH_BYTES, end), rest: head.subarray(end) }
+async function readHeader (first: Buffer, pieces: AsyncIterator<Buffer>): Promise<{ header: Buffer, rest: Buffer }> {
+  const queue = new ByteQueue()
+  queue.push(first)
+  const prefix = await take(pieces, queue, LENGTH_BYTES)
+  const header = await take(pieces, queue, parseHeaderLength(prefix))
+  return { header, rest: asBuffer(queue.take(queue.length) ?? EMPTY) }
+}
+
+async function take (pieces: AsyncIterator<Buffer>, queue: ByteQueue, length: number): Promise<Buffer> {
+  for (;;) {
+    const bytes = queue.take(length)
+    if (bytes !== undefined) return Buffer.from(bytes)
     const piece = await next(pieces)
     if (piece === undefined) throw new MessageError()
-    head = head.length === 0 ? piece : Buffer.concat([head, piece])
+    queue.push(piece)
   }
+}
+
+function asBuffer ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
 }
 
 async function next (pieces: AsyncIterator<Buffer>): Promise<Buffer | undefined> {

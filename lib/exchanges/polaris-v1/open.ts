@@ -40,12 +40,10 @@ export function isPolarisV1 ({ headers }: Pick<IncomingRequest, 'headers'>, { ur
 }
 
 /**
- * @throws {Problem} cannot-open, whatever the reason; body-not-allowed, body-too-large, response-key-required, overloaded
+ * @throws {Problem} cannot-open, whatever the reason; body-too-large, response-key-required, overloaded
  * @throws {KeysBusyError}
  */
 export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider, budget: ByteBudget, options: PolarisV1Options): Promise<Exchange> {
-  const body = hasBody(request)
-  if (body && (request.method === 'GET' || request.method === 'HEAD')) throw new Problem('body-not-allowed')
   if (options.enableOutputEncryption && request.headers[options.responsePublicKeyHeader] === undefined) throw new Problem('response-key-required')
   const unwrap = unwrapper(keys)
   try {
@@ -55,7 +53,7 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
     ]))
     const responseKey = boundResponseKey(request, inner, options)
     const headers = [...openedHeaders(inner, options.own), ...request.forwarding()]
-    const opened = body ? await openBody(request, unwrap, budget, options.maxBodyBytes) : undefined
+    const opened = hasBody(request) ? await openBody(request, unwrap, budget, options.maxBodyBytes) : undefined
     const sealer = responseKey === undefined ? undefined : createSealer(responseKey, budget, options.maxBodyBytes)
     return {
       protocol: 'polaris',

@@ -6,15 +6,16 @@
 import { constants, createCipheriv, createPublicKey, createSecretKey, publicEncrypt, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { ByteBudget } from '../../streams/budget.ts'
+import { createCollector } from '../../streams/collector.ts'
 import type { PlainResponse, SealedResponse } from '../exchange.ts'
+import type { ResponseHeaders } from '../../http/headers.ts'
 import { Problem } from '../../http/problems.ts'
 import { decodeBase64 } from '../../protocols/base64.ts'
 import { decodeLatin1 } from '../../protocols/bytes.ts'
 import { KEY_BYTES, MessageError, TAG_BYTES, encodeMessageHead } from '../../protocols/polaris-v1.ts'
 import { upstreamProblem } from '../../http/workload-problem.ts'
+import { decode, decodersFor } from './codings.ts'
 
 const SPKI_PEM = /^-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----$/
 /** A larger key would let a client buy much of our time with little of its own. */
@@ -45,12 +46,6 @@ export function parseResponseKey (header: string | string[] | undefined): KeyObj
   return key
 }
 
-/** Whatever follows the end of a coding is refused; gzip may have several members, and refuses the rest by itself. */
-const STRICT = { rejectGarbageAfterEnd: true }
-const decoders = new Map<string, () => Transform>([
-  ['gzip', createGunzip], ['x-gzip', createGunzip], ['deflate', () => createInflate(STRICT)], ['br', () => createBrotliDecompress(STRICT)]
-])
-
 export interface Sealer {
   seal (response: PlainResponse): Promise<SealedResponse>
   /** Gives the memory back to the budget. */
@@ -62,27 +57,34 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
   let held = 0
   let released = false
 
+  function hold (bytes: number): void {
+    // Once released, for a client that is gone, nobody would give back what is taken.
+    if (released || !budget.take(bytes)) throw new Problem('overloaded')
+    held += bytes
+  }
+
   async function seal (response: PlainResponse): Promise<SealedResponse> {
-    const { 'content-encoding': _coding, 'content-length': _length, ...headers } = response.headers
     if (!response.fromWorkload) return response
-    if (response.body === undefined) return { ...response, headers }
+    // Of HEAD and 304 the headers describe a body that is not there. 204 has none (RFC 9110, section 8.6).
+    if (response.body === undefined) return response.status === 204 ? { ...response, headers: withoutLength(response.headers) } : response
+    const codings = decodersFor(response.headers)
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
     const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv, { authTagLength: TAG_BYTES })
-    const ciphertext: Buffer[] = []
-    for await (const piece of decoded(response)) {
-      if (held + piece.length > maxBytes) throw new Problem('upstream-invalid')
-      // Once released, for a client that is gone, nobody would give back what is taken.
-      if (released || !budget.take(piece.length)) throw new Problem('overloaded')
-      held += piece.length
+    const ciphertext = createCollector(hold)
+    for await (const piece of content(response.body, codings ?? [])) {
+      if (ciphertext.length + piece.length > maxBytes) throw new Problem('upstream-invalid')
       ciphertext.push(cipher.update(piece))
     }
     cipher.final()
     const head = encodeMessageHead({ wrappedKey: wrap(clientKey, key), wrappedIV: wrap(clientKey, iv), authTag: cipher.getAuthTag() })
+    const length = head.length + ciphertext.length
+    const headers = withoutLength(response.headers)
+    if (codings !== undefined) delete headers['content-encoding']
     return {
       status: response.status,
-      headers: { ...headers, 'content-length': String(Math.ceil((head.length + held) / 3) * 4) },
-      body: base64Text([Buffer.from(head.buffer), ...ciphertext], head.length + held)
+      headers: { ...headers, 'content-length': String(Math.ceil(length / 3) * 4) },
+      body: base64Text([Buffer.from(head.buffer), ...ciphertext.blocks()], length)
     }
   }
 
@@ -100,14 +102,17 @@ function wrap (clientKey: KeyObject, secret: Buffer): Buffer {
   return publicEncrypt({ key: clientKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, secret)
 }
 
-/** The response body without a content coding, should the workload have applied one although it was asked not to. */
-async function * decoded ({ headers, body }: PlainResponse): AsyncGenerator<Buffer> {
-  const source = body instanceof Readable ? body : Readable.from([Buffer.from(body ?? '')])
+function withoutLength ({ 'content-length': _, ...headers }: ResponseHeaders): ResponseHeaders {
+  return headers
+}
+
+/** The response body without its content codings, if the workload applied some although it was asked not to. */
+async function * content (body: Readable | Uint8Array | string, decoders: NonNullable<ReturnType<typeof decodersFor>>): AsyncGenerator<Buffer> {
+  const source = body instanceof Readable ? body : Readable.from([Buffer.from(body)], { objectMode: false })
   let broken: Error | undefined
   source.once('error', error => { broken = error })
-  const coding = String(headers['content-encoding'] ?? '').trim().toLowerCase()
   try {
-    yield * coding === '' || coding === 'identity' ? source : decode(source, coding)
+    yield * decoders.length === 0 ? source : decode(source, decoders)
   } catch (cause) {
     // Nothing was sent yet, so a workload that broke off gets an answer of its own.
     throw broken === undefined ? new Problem('upstream-invalid', { cause }) : upstreamProblem(broken)
@@ -116,16 +121,12 @@ async function * decoded ({ headers, body }: PlainResponse): AsyncGenerator<Buff
   }
 }
 
-function decode (source: Readable, coding: string): Transform {
-  const decoder = decoders.get(coding)?.()
-  if (decoder === undefined) throw new Problem('upstream-invalid')
-  source.once('error', error => decoder.destroy(error))
-  return source.pipe(decoder).on('error', () => { /* its reader sees it; one that comes when all was read is nobody's */ })
-}
-
-/** Standard base64 of the pieces, taken together; small at once, large piece by piece. */
-function base64Text (pieces: readonly Buffer[], length: number): string | Readable {
-  if (length <= TEXT_BYTES) return Buffer.concat(pieces).toString('base64')
+/**
+ * Standard base64 of the pieces, taken together; small at once, large piece by piece. Never a string: Node would write
+ * the headers in the encoding of a string that follows them, and change every byte above ASCII.
+ */
+function base64Text (pieces: readonly Buffer[], length: number): Buffer | Readable {
+  if (length <= TEXT_BYTES) return Buffer.from(Buffer.concat(pieces).toString('base64'), 'latin1')
   return Readable.from(base64Pieces(pieces), { objectMode: false })
 }
 

@@ -1,5 +1,5 @@
 /** Responses are sealed whatever they are: status and headers as the workload sent them, the body for the client alone. */
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { RequestListener } from 'node:http'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -53,11 +53,13 @@ t.test('an empty body is sealed: the client sees that it is empty, and nobody el
 })
 
 for (const [method, status] of [['GET', 204], ['GET', 304], ['HEAD', 200], ['HEAD', 404], ['DELETE', 204]] as const) {
-  t.test(`${method} answered with ${status} stays without a body`, async t => {
-    const { send } = await setUp(t, (_request, response) => { response.writeHead(status, { etag: '"x"', ...method === 'HEAD' && { 'content-length': '99' } }).end() })
+  t.test(`${method} answered with ${status} stays without a body, and keeps the headers that describe it`, async t => {
+    const described = { etag: '"x"', 'content-encoding': 'gzip', ...status !== 204 && { 'content-length': '123456' } }
+    const { send } = await setUp(t, (_request, response) => { response.writeHead(status, described).end() })
     const response = await send(method)
     t.equal(response.status, status)
-    t.equal(response.headers.get('etag'), '"x"')
+    for (const [name, value] of Object.entries(described)) t.equal(response.headers.get(name), value, name)
+    if (status === 204) t.notOk(response.headers.has('content-length'))
     t.equal(await response.text(), '')
     t.equal((await send(method)).status, status, 'and its connection in step')
   })
@@ -65,15 +67,48 @@ for (const [method, status] of [['GET', 204], ['GET', 304], ['HEAD', 200], ['HEA
 
 const text = 'compressed secret '.repeat(1000)
 const codings: Array<[string, Buffer]> = [
-  ['gzip', gzipSync(text)], ['x-gzip', gzipSync(text)], ['GZIP', gzipSync(text)], ['deflate', deflateSync(text)], ['br', brotliCompressSync(text)], ['identity', Buffer.from(text)]
+  ['gzip', gzipSync(text)],
+  ['x-gzip', gzipSync(text)],
+  ['GZIP', gzipSync(text)],
+  ['gzip', Buffer.concat([gzipSync(text.slice(0, 9)), gzipSync(text.slice(9))])],
+  ['deflate', deflateSync(text)],
+  ['deflate', deflateRawSync(text)],
+  ['br', brotliCompressSync(text)],
+  ['zstd', zstdCompressSync(text)],
+  ['identity', Buffer.from(text)],
+  ['gzip, gzip', gzipSync(gzipSync(text))],
+  ['deflate, identity , br', brotliCompressSync(deflateRawSync(text))],
+  ['zstd,gzip', gzipSync(zstdCompressSync(text))]
 ]
 for (const [coding, body] of codings) {
-  t.test(`content-encoding ${coding} is undone before sealing`, async t => {
+  t.test(`content-encoding ${coding} (${body.length} bytes) is undone before sealing`, async t => {
     const { client, send } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end(body) })
     const response = await send()
+    t.equal(response.status, 200)
     t.notOk(response.headers.has('content-encoding'))
     t.equal((await client.open(response)).toString(), text)
   })
+}
+
+for (const coding of ['zz', 'gzip, zz', 'aes128gcm']) {
+  t.test(`content-encoding ${coding} is not ours to undo: body and header stay as they are`, async t => {
+    const { client, send } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end('as it is') })
+    const response = await send()
+    t.equal(response.status, 200)
+    t.equal(response.headers.get('content-encoding'), coding)
+    t.equal((await client.open(response)).toString(), 'as it is')
+  })
+}
+
+for (const coding of ['gzip', 'deflate', 'br', 'zstd', 'gzip, br', 'zz']) {
+  for (const framing of [{ 'content-length': '0' }, { 'transfer-encoding': 'chunked' }]) {
+    t.test(`an empty body that is called ${coding}, ${Object.keys(framing)}, is empty, and its status stays`, async t => {
+      const { client, send } = await setUp(t, (_request, response) => { response.writeHead(404, { 'content-encoding': coding, ...framing }).end() })
+      const response = await send()
+      t.equal(response.status, 404)
+      t.equal((await client.open(response)).length, 0)
+    })
+  }
 }
 
 t.test('the workload is asked for identity encoding', async t => {
@@ -82,10 +117,16 @@ t.test('the workload is asked for identity encoding', async t => {
 })
 
 const invalid: Array<[string, string, Buffer]> = [
-  ['an unknown content coding', 'zz', Buffer.from('hunter2')],
-  ['a list of content codings', 'gzip, gzip', gzipSync(gzipSync('hunter2'))],
+  ['a coding applied six times', Array(6).fill('gzip').join(), gzipSync(text)],
   ['gzip that is none', 'gzip', Buffer.from('hunter2')],
-  ['gzip that is cut short', 'gzip', gzipSync(text).subarray(0, -9)]
+  ['gzip that is cut short', 'gzip', gzipSync(text).subarray(0, -9)],
+  ['gzip inside that is cut short', 'gzip, gzip', gzipSync(gzipSync(text).subarray(0, -9))],
+  ['gzip outside that is cut short', 'gzip, gzip', gzipSync(gzipSync(text)).subarray(0, -9)],
+  ['raw deflate that is cut short', 'deflate', deflateRawSync(text).subarray(0, -9)],
+  ['brotli that is cut short', 'br', brotliCompressSync(text).subarray(0, -9)],
+  ['zstd that is cut short', 'zstd', zstdCompressSync(text).subarray(0, -9)],
+  // Node's decoder would drop what follows the first frame.
+  ['zstd of two frames', 'zstd', Buffer.concat([zstdCompressSync(text), zstdCompressSync(text)])]
 ]
 for (const [name, coding, body] of invalid) {
   t.test(`${name} is 502`, async t => {
