@@ -48,7 +48,7 @@ export async function readPolicy (file: string): Promise<string> {
 }
 
 /** Genuine hardware, whatever runs on it. Audience and issuer are taken from the evidence, so that they prove nothing. */
-function openPolicy (document: Uint8Array, development: boolean): AttestationPolicy {
+export function openPolicy (document: Uint8Array, development: boolean): AttestationPolicy {
   const { evidence } = parseAttestationDocument(document)
   const { aud, iss } = claimsOf(evidence[0]?.[1] ?? '')
   return {

@@ -4,9 +4,11 @@ import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
 import { policyCommand } from './policy.ts'
 import { verifyCommand } from './verify.ts'
+import { proxyCommand } from '../../proxy/command.ts'
 
 export const commands: readonly (() => Command)[] = [
   fetchCommand,
+  proxyCommand,
   verifyCommand,
   keysCommand,
   policyCommand

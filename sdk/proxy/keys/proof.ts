@@ -1,0 +1,143 @@
+/** The keys that requests are encrypted to, as they were proven last. They are proven again before a proof is too old. */
+import { createHash } from 'node:crypto'
+import { KEM_MLKEM768_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
+import { AttestationError } from '../../attestation/attest-keys.ts'
+import type { Verdict } from '../../attestation/checks.ts'
+import { cached, chooseKey } from '../../fetch/keys/published.ts'
+import type { Cached, PostQuantum, ProxyAddress } from '../../fetch/keys/published.ts'
+import type { EncryptionKey } from '../../ohttp/hpke-sender.ts'
+import type { Log } from '../log.ts'
+import type { Trust } from './trust.ts'
+
+const FIRST_RETRY_MS = 1000
+const LAST_RETRY_MS = 30_000
+
+/** What is known about the keys in use. */
+export interface Proven {
+  readonly key: EncryptionKey
+  /** Undefined if nothing was asked to be proven. */
+  readonly verdict: Verdict | undefined
+  /** SHA-256 of the proven application/ohttp-keys, in hexadecimal. */
+  readonly keysHash: string
+  readonly postQuantum: boolean
+  /** When these keys were proven first, without a failed proof since. */
+  readonly since: Date
+  /** When they were proven last. */
+  readonly at: Date
+  readonly until: Date
+}
+
+export interface Failure {
+  readonly error: unknown
+  readonly at: Date
+}
+
+export interface ProofStatus {
+  /** Undefined while nothing may be sent. */
+  readonly proven: Proven | undefined
+  /** Of the last attempt, if that failed. */
+  readonly failure: Failure | undefined
+}
+
+export interface Proof extends Pick<Cached<EncryptionKey>, 'get' | 'renew' | 'doubt'> {
+  status (): ProofStatus
+  /** Proves the keys again before each proof is too old, and after a failure until they are proven. Returns what stops it. */
+  keepFresh (): () => void
+}
+
+export interface ProofOptions {
+  readonly trust: Trust
+  readonly proxy: ProxyAddress
+  readonly postQuantum: PostQuantum
+  readonly log: Log
+}
+
+export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): Proof {
+  let proven: Proven | undefined
+  let failure: Failure | undefined
+  // The result of the first attempt goes to the caller, not to the log.
+  let started = false
+  const keys = cached(load)
+
+  async function load () {
+    const at = new Date()
+    try {
+      const { octets, maxAge, verdict } = await trust.appraise(proxy)
+      const key = await chooseKey(octets, postQuantum)
+      succeed({
+        key,
+        verdict,
+        keysHash: createHash('sha256').update(octets).digest('hex'),
+        postQuantum: key.config.kemId === KEM_MLKEM768_X25519,
+        at,
+        until: new Date(at.getTime() + maxAge * 1000)
+      })
+      return { key, maxAge }
+    } catch (error) {
+      fail({ error, at })
+      throw error
+    }
+  }
+
+  function succeed (found: Omit<Proven, 'since'>): void {
+    const before = proven
+    const unbroken = failure === undefined && before?.keysHash === found.keysHash
+    proven = { ...found, since: unbroken ? before.since : found.at }
+    failure = undefined
+    if (started && !unbroken) log.keys(proven)
+    started = true
+  }
+
+  function fail (failed: Failure): void {
+    // A proxy that cannot be asked may be back before the last proof is too old. One that fails a check proves nothing now.
+    if (failed.error instanceof AttestationError && proven !== undefined) {
+      keys.doubt(proven.key)
+      proven = undefined
+    }
+    if (started && messageOf(failed.error) !== messageOf(failure?.error)) log.unproven(failed.error)
+    failure = failed
+  }
+
+  function current (): Proven | undefined {
+    return proven !== undefined && Date.now() < proven.until.getTime() ? proven : undefined
+  }
+
+  return {
+    async get () {
+      // A failure answers every request for a moment, so that the proxy is not asked by each.
+      if (failure !== undefined && current() === undefined && Date.now() - failure.at.getTime() < FIRST_RETRY_MS) throw failure.error
+      return keys.get()
+    },
+    renew: refused => keys.renew(refused),
+    doubt: key => keys.doubt(key),
+    status: () => ({ proven: current(), failure }),
+    keepFresh () {
+      let timer: NodeJS.Timeout | undefined
+      let retry = FIRST_RETRY_MS
+      const schedule = () => { timer = setTimeout(work, failure === undefined ? untilRenewal(proven) : retry) }
+      const work = async () => {
+        const key = current()?.key
+        const succeeded = await (key === undefined ? keys.get() : keys.renew(key)).then(() => true, () => false)
+        retry = succeeded ? FIRST_RETRY_MS : Math.min(2 * retry, LAST_RETRY_MS)
+        if (timer !== undefined) schedule()
+      }
+      schedule()
+      return () => {
+        clearTimeout(timer)
+        timer = undefined
+      }
+    }
+  }
+}
+
+/** In the last tenth of its time, so that no request waits for it and not all clients ask at once. */
+function untilRenewal (proven: Proven | undefined): number {
+  if (proven === undefined) return FIRST_RETRY_MS
+  const age = proven.until.getTime() - proven.at.getTime()
+  if (age === 0) return LAST_RETRY_MS
+  return Math.max(FIRST_RETRY_MS, proven.at.getTime() + age * (0.9 + 0.1 * Math.random()) - Date.now())
+}
+
+function messageOf (error: unknown): string | undefined {
+  return error instanceof Error ? error.message : undefined
+}
