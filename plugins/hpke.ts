@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { hpkeRingFrom } from '../lib/keys/hpke/from-config.ts'
 import type { EpochSecrets, HpkeRing } from '../lib/keys/hpke/ring.ts'
 import { SealedSeedError } from '../lib/keys/hpke/sealed-seed.ts'
+import { provide } from '../lib/polaris.ts'
 import { codeOf, describeError } from '../lib/http/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
@@ -28,7 +29,7 @@ export default fp<HpkePluginOptions>(async function hpke (app, options) {
     },
     onClash (keyIds) { app.log.warn({ keyIds }, 'HPKE keys of two RSA keys have the same id') }
   })
-  Object.assign(app.polaris, { hpke })
+  provide(app.polaris, 'hpke', hpke)
 
   const tell = () => {
     const present = hpke.keys()

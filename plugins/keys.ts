@@ -2,6 +2,7 @@
 import fp from 'fastify-plugin'
 import { keyProviderFrom } from '../lib/platforms/keys-from-config.ts'
 import type { KeyProvider } from '../lib/keys/provider.ts'
+import { provide } from '../lib/polaris.ts'
 import { describeError } from '../lib/http/describe-error.ts'
 
 declare module '../lib/polaris.ts' {
@@ -18,7 +19,7 @@ export interface KeysPluginOptions {
 export default fp<KeysPluginOptions>(async function keys (app, options) {
   const { config, readiness } = app.polaris
   const keys = options.keyProvider ?? await keyProviderFrom(config, app.log)
-  Object.assign(app.polaris, { keys })
+  provide(app.polaris, 'keys', keys)
 
   keys.ready.then(
     () => app.log.info({ keys: keys.publicKeys().map(({ keyId, algorithm }) => ({ keyId, algorithm })) }, 'keys ready'),

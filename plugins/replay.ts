@@ -1,6 +1,7 @@
 /** polaris.replay: remembers OHTTP requests, so that none is forwarded twice. */
 import fp from 'fastify-plugin'
 import { rememberFor } from '../lib/exchanges/ohttp/open.ts'
+import { provide } from '../lib/polaris.ts'
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
 import type { ReplayStore } from '../lib/replay/store.ts'
 
@@ -21,7 +22,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
   const replay = options.replayStore ?? (config.replayStore === 'memory'
     ? createMemoryReplayStore({ remember, capacity: config.replayCapacity })
     : await redisStore(remember))
-  Object.assign(app.polaris, { replay })
+  provide(app.polaris, 'replay', replay)
 
   readiness.add('replay protection', () => config.enableOhttp ? replay.problem() : undefined)
   app.addHook('onClose', () => replay.close())

@@ -8,7 +8,7 @@ import { Problem } from '../../lib/http/problems.ts'
 /** For octets that are on their way to be read, in milliseconds. */
 const MOMENT = 100
 
-export default fp(async function clients (app) {
+export default fp(async function clientTimeouts (app) {
   const { clientIdleTimeout } = app.polaris.config
   if (clientIdleTimeout === 0) return
 
@@ -41,4 +41,4 @@ export default fp(async function clients (app) {
       }
     }
   })
-}, { name: 'polaris-clients', dependencies: ['polaris-config', 'polaris-errors'] })
+}, { name: 'polaris-client-timeouts', dependencies: ['polaris-config', 'polaris-errors'] })

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 
-export default fp(async function stop (app) {
+export default fp(async function gracefulStop (app) {
   const { config, readiness } = app.polaris
   // Clients open connections for later, and Node takes one that never had a request for busy.
   const unused = new Set<Socket>()
@@ -27,4 +27,4 @@ export default fp(async function stop (app) {
   app.addHook('onResponse', async ({ raw }) => {
     if (closing) raw.socket.destroySoon()
   })
-}, { name: 'polaris-stop', dependencies: ['polaris-config'] })
+}, { name: 'polaris-graceful-stop', dependencies: ['polaris-config'] })

@@ -10,7 +10,7 @@ import { answerWithout } from './options.ts'
 
 export const forwardedMethods: readonly string[] = METHODS.filter(method => method !== 'CONNECT')
 
-export default fp(async function methods (app) {
+export default fp(async function httpSemantics (app) {
   const known = new Set(app.supportedMethods)
   // Node would just close the connection.
   if (app.server.listenerCount('connect') === 0) {
@@ -25,7 +25,7 @@ export default fp(async function methods (app) {
     else done(new Problem('bad-request'))
   })
   for (const method of forwardedMethods) if (!known.has(method)) app.addHttpMethod(method, { hasBody: true })
-}, { name: 'polaris-methods' })
+}, { name: 'polaris-http-semantics' })
 
 /** RFC 9112, section 3.2: exactly one, but for HTTP/1.0, which does not know it. */
 function hasOneHost ({ rawHeaders, httpVersion }: IncomingMessage): boolean {

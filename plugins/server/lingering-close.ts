@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
+import { provide } from '../../lib/polaris.ts'
 
 declare module '../../lib/polaris.ts' {
   interface Polaris {
@@ -20,7 +21,7 @@ declare module '../../lib/polaris.ts' {
 /** For the client to read the answer, and close. */
 const LINGER = 5000
 
-export default fp(async function linger (app) {
+export default fp(async function lingeringClose (app) {
   const ending = new Set<Socket>()
   let closing = false
 
@@ -32,14 +33,12 @@ export default fp(async function linger (app) {
     if (!forwarded) request.removeAllListeners('readable').resume()
   }
 
-  Object.assign(app.polaris, {
-    linger (request: IncomingMessage, forwarded = false) {
-      const { socket } = request
-      ending.add(socket)
-      socket.once('close', () => ending.delete(socket))
-      // Node's server calls this after the last answer on a connection, and by itself it would end reading, too.
-      socket.destroySoon = () => close(socket, request, forwarded)
-    }
+  provide(app.polaris, 'linger', (request, forwarded = false) => {
+    const { socket } = request
+    ending.add(socket)
+    socket.once('close', () => ending.delete(socket))
+    // Node's server calls this after the last answer on a connection, and by itself it would end reading, too.
+    socket.destroySoon = () => close(socket, request, forwarded)
   })
 
   // The rest of the body may arrive while the answer waits for those to earlier requests, and something behind it.
@@ -56,4 +55,4 @@ export default fp(async function linger (app) {
     closing = true
     for (const socket of ending) if (socket.writableFinished) socket.destroy()
   })
-}, { name: 'polaris-linger', dependencies: ['polaris-config', 'polaris-stop'] })
+}, { name: 'polaris-lingering-close', dependencies: ['polaris-config', 'polaris-graceful-stop'] })
