@@ -73,6 +73,9 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
     result.destroy(error as Error)
   }
 
+  // It may fail before anyone reads from it, such as while a replay store is asked: a reader that comes later finds that in
+  // the stream, and an event that nobody listens for would end the process.
+  result.on('error', () => undefined)
   // Stays until the source is closed: what comes after `result` was destroyed is nobody's error any more.
   finished(source, { writable: false }, error => { if (error) fail(error) })
   source.on('data', take).on('end', last)

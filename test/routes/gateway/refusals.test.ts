@@ -1,5 +1,10 @@
 /** What cannot be opened is refused in one way, whatever is wrong with it; what a client can mend is told. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { KEM_MLKEM768_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
@@ -181,3 +186,29 @@ for (const chunked of [false, true]) {
     t.equal(workload.received.length, 0)
   })
 }
+
+t.test('a body that turns out to be spoiled while the replay store is asked is refused, and the process goes on', async t => {
+  const workload = await startWorkload(t)
+  const replayStore = {
+    admit: () => setTimeout(200, true),
+    problem: () => undefined,
+    close: async () => undefined
+  }
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url }, { replayStore })
+  const key = await fetchKey(url)
+  const request = await encapsulate(key, requestHead('POST', '/'), Buffer.alloc(200_000))
+  // Nothing of what comes first and has the head; a bit of what comes after it.
+  const message = Uint8Array.from(request.message)
+  message[60_000]! ^= 1
+  const client = httpRequest(url, { method: 'POST', headers: { 'content-type': request.contentType } })
+  client.write(message.subarray(0, 40_000))
+  await setTimeout(50)
+  client.end(message.subarray(40_000))
+  const [incoming] = await once(client, 'response') as [IncomingMessage]
+  const answer = await request.open(new Response(await buffer(incoming), { headers: { 'content-type': incoming.headers['content-type'] ?? '' } }))
+  t.equal(answer.status, 400)
+  t.match(answer.body.toString(), /problem:bad-request"/)
+  const next = await encapsulate(key, requestHead('POST', '/'), Buffer.alloc(200_000))
+  t.equal((await next.open(await send(url, next))).status, 200)
+  t.equal(workload.received.length, 1)
+})
