@@ -6,50 +6,52 @@
 import type { FastifyInstance } from 'fastify'
 import attestation from './plugins/attestation.ts'
 import type { AttestationPluginOptions } from './plugins/attestation.ts'
-import clients from './plugins/server/client-timeouts.ts'
 import config from './plugins/config.ts'
 import type { ConfigPluginOptions } from './plugins/config.ts'
 import cors from './plugins/server/cors.ts'
-import crypto from './plugins/crypto.ts'
+import openExchanges from './plugins/crypto.ts'
+import type { ProtocolsPluginOptions } from './plugins/crypto.ts'
 import errors from './plugins/server/errors.ts'
 import hpke from './plugins/hpke.ts'
 import type { HpkePluginOptions } from './plugins/hpke.ts'
 import keys from './plugins/keys.ts'
 import type { KeysPluginOptions } from './plugins/keys.ts'
-import linger from './plugins/server/lingering-close.ts'
-import methods from './plugins/server/http-semantics.ts'
 import replay from './plugins/replay.ts'
 import type { ReplayPluginOptions } from './plugins/replay.ts'
-import stop from './plugins/server/graceful-stop.ts'
-import upstream from './plugins/upstream.ts'
-import gateway from './routes/key-resources.ts'
+import clientTimeouts from './plugins/server/client-timeouts.ts'
+import gracefulStop from './plugins/server/graceful-stop.ts'
+import httpSemantics from './plugins/server/http-semantics.ts'
+import lingeringClose from './plugins/server/lingering-close.ts'
+import workload from './plugins/upstream.ts'
+import keyResources from './routes/key-resources.ts'
 import proxy from './routes/proxy.ts'
 import system from './routes/system/index.ts'
 
 export { serverOptions as options } from './plugins/server/options.ts'
 
-export interface PolarisOptions extends ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, AttestationPluginOptions {}
+export interface PolarisOptions extends
+  ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, ProtocolsPluginOptions, AttestationPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
   await app.register(config, options)
-  await app.register(stop)
-  await app.register(linger)
+  await app.register(gracefulStop)
+  await app.register(lingeringClose)
   await app.register(errors)
-  await app.register(methods)
-  await app.register(clients)
+  await app.register(httpSemantics)
+  await app.register(clientTimeouts)
   await app.register(cors)
 
   // Capabilities, each a member of app.polaris
   await app.register(keys, options)
   await app.register(hpke, options)
-  await app.register(attestation, options)
   await app.register(replay, options)
-  await app.register(crypto)
-  await app.register(upstream)
+  await app.register(openExchanges, options)
+  await app.register(attestation, options)
+  await app.register(workload)
 
   // The proxy's own endpoints, then everything else
   await app.register(system)
-  await app.register(gateway)
+  await app.register(keyResources)
   await app.register(proxy)
 }

@@ -1,5 +1,4 @@
 /** polaris.attestation: evidence about the keys and the platform, and the gate that it keeps open. */
-import { createPublicKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
@@ -9,6 +8,7 @@ import { createAttester } from '../lib/platforms/attesters.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/http/problems.ts'
+import { provide } from '../lib/polaris.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
 
 declare module '../lib/polaris.ts' {
@@ -32,7 +32,7 @@ export interface AttestationPluginOptions {
 }
 
 export default fp<AttestationPluginOptions>(async function attestation (app, options) {
-  const { config, keys, hpke, readiness } = app.polaris
+  const { config, exchanges, readiness } = app.polaris
   const attester = options.attester ?? await createAttester({
     type: config.attestationType,
     audience: config.attestationAudience,
@@ -63,9 +63,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
     log: app.log
   })
 
-  // Neither promise is this plugin's to handle where it rejects.
-  for (const ready of [keys.ready, hpke.ready]) ready.then(() => service.refresh(), () => undefined)
-  hpke.onRotation(() => { service.refresh() })
+  for (const resource of exchanges.keyResources) resource.onChange(() => { service.refresh() })
 
   const inFlight = new Set<ServerResponse>()
   const endsExchanges = config.attestationOnClose === 'end'
@@ -76,32 +74,24 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   })
   app.addHook('onClose', async () => service.close())
 
-  Object.assign(app.polaris, {
-    attestation: {
-      type: service.type,
-      document: nonce => service.document(nonce),
-      status: () => service.status(),
-      admit (response) {
-        if (!service.status().open) throw new Problem('not-attested')
-        // It may have closed before this, and does so once only.
-        if (!endsExchanges || response.destroyed) return
-        inFlight.add(response)
-        response.once('close', () => inFlight.delete(response))
-      }
-    } satisfies Attestation
+  provide(app.polaris, 'attestation', {
+    type: service.type,
+    document: nonce => service.document(nonce),
+    status: () => service.status(),
+    admit (response) {
+      if (!service.status().open) throw new Problem('not-attested')
+      // It may have closed before this, and does so once only.
+      if (!endsExchanges || response.destroyed) return
+      inFlight.add(response)
+      response.once('close', () => inFlight.delete(response))
+    }
   })
 
   /** As published at this moment, the one to encrypt to first. */
   function coveredKeys (): readonly AttestedKey[] {
-    const v1 = config.enableV1 ? keys.publicKeys().map(({ pem }): AttestedKey => ({ kind: 'polaris-v1-spki', value: spkiOf(pem) })) : []
-    const ohttp: AttestedKey[] = config.enableOhttp && hpke.isReady ? [{ kind: 'ohttp-keys', value: Uint8Array.from(hpke.publication().octets) }] : []
-    return [...v1, ...ohttp]
+    return exchanges.keyResources.flatMap(resource => resource.attested())
   }
-}, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-keys', 'polaris-hpke'] })
-
-function spkiOf (pem: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(createPublicKey(pem).export({ format: 'der', type: 'spki' }))
-}
+}, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-exchanges'] })
 
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {

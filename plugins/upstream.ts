@@ -46,7 +46,7 @@ const KEEP_ALIVE = 1000
 /** A probe waits no longer for the workload to accept a connection. */
 const PROBE_TIMEOUT = 1000
 
-export default fp(async function upstream (app) {
+export default fp(async function workload (app) {
   const { config } = app.polaris
   const base = new URL(config.workloadBaseUrl)
   const { origin } = base
@@ -91,7 +91,7 @@ export default fp(async function upstream (app) {
     retryMethods: [],
     disableRequestLogging: true
   })
-}, { name: 'polaris-upstream', dependencies: ['polaris-config'] })
+}, { name: 'polaris-workload', dependencies: ['polaris-config'] })
 
 /** A body whose length is known is framed by it, any other by chunks. */
 function framed ({ headers, body, bodyLength }: Exchange): string[] {

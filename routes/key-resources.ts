@@ -1,32 +1,32 @@
-/**
- * The OHTTP gateway resource (RFC 9540): hands out the key configurations. Requests to it are POSTs, which the proxy
- * route takes, as on any other path.
- */
+/** Hands out the keys that clients encrypt to: what the protocols publish, at the paths that they name. */
 import type { FastifyInstance } from 'fastify'
-import type { Config } from '../lib/config/config.ts'
+import type { KeyResource } from '../lib/exchanges/protocol.ts'
+import { isSystemTarget } from '../lib/http/incoming.ts'
 import { Problem } from '../lib/http/problems.ts'
-import { KEYS_MEDIA_TYPE } from '../lib/protocols/ohttp/key-config.ts'
 
-const GATEWAY_PATH = '/.well-known/ohttp-gateway'
+/** All but those among the proxy's own endpoints, which routes/system serves: below the context root, and at the root. */
+export default async function keyResources (app: FastifyInstance) {
+  const { config: { contextRoot }, exchanges } = app.polaris
+  const refuse = async () => { throw new Problem('not-found') }
 
-/** Below the context root, and at the root for those who do not come through its load balancer. */
-export function gatewayPaths ({ contextRoot }: Config): Iterable<string> {
-  return new Set(['', contextRoot].map(root => root + GATEWAY_PATH))
+  // For clients that come through the load balancer of the context root, and for those that do not.
+  for (const root of new Set(['', contextRoot])) {
+    for (const resource of exchanges.keyResources) {
+      if (!isSystemTarget(resource.path)) serveKeyResource(app, resource, root + resource.path)
+    }
+    // Refused by the proxy itself, since the workload may answer any path with a page.
+    for (const path of exchanges.withheld) {
+      app.route({ method: ['GET', 'POST'], url: root + path, onRequest: refuse, handler: refuse })
+    }
+  }
 }
 
-export default async function gateway (app: FastifyInstance) {
-  const { config, hpke } = app.polaris
-
-  for (const path of gatewayPaths(config)) {
-    // Said by the proxy itself, since the workload may answer any path with a page.
-    if (!config.enableOhttp) {
-      app.route({ method: ['GET', 'POST'], url: path, onRequest: async () => { throw new Problem('not-found') }, handler: () => undefined })
-      continue
-    }
-    app.get(path, async (_request, reply) => {
-      if (!hpke.isReady) throw new Problem('not-ready')
-      const { octets, maxAge } = hpke.publication()
-      return reply.header('content-type', KEYS_MEDIA_TYPE).header('cache-control', `public, max-age=${maxAge}`).send(Buffer.from(octets))
-    })
-  }
+export function serveKeyResource (app: FastifyInstance, { mediaType, publication }: KeyResource, url: string): void {
+  app.get(url, async (_request, reply) => {
+    const { bytes, maxAge } = publication()
+    return reply
+      .header('content-type', mediaType)
+      .header('cache-control', maxAge === undefined ? 'no-store' : `public, max-age=${maxAge}`)
+      .send(Buffer.from(bytes))
+  })
 }

@@ -4,14 +4,12 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { isSystemTarget } from '../lib/http/incoming.ts'
-import { ohttpProtocol } from '../lib/exchanges/ohttp/open.ts'
 import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/http/problems.ts'
 import { describeError } from '../lib/http/describe-error.ts'
 import { forwardedMethods } from '../plugins/server/http-semantics.ts'
 import { forwardHeaders } from '../plugins/upstream.ts'
-import { gatewayPaths } from './key-resources.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,7 +20,7 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config, crypto } = app.polaris
+  const { attestation, config: { contextRoot }, exchanges } = app.polaris
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
 
@@ -41,8 +39,13 @@ export default async function proxy (app: FastifyInstance) {
     onError: forget
   }
   app.route({ ...pipeline, method: [...forwardedMethods], url: '*' })
-  if (config.enableOhttp) {
-    for (const url of gatewayPaths(config)) app.route({ ...pipeline, method: 'POST', url, onRequest: [onlyOhttp, accept] })
+  for (const [path, protocols] of exchanges.endpoints) {
+    const onlyThese = async (request: FastifyRequest) => {
+      if (!protocols.some(protocol => protocol.recognises(request))) throw new Problem('unsupported-media-type')
+    }
+    for (const root of new Set(['', contextRoot])) {
+      app.route({ ...pipeline, method: 'POST', url: root + path, onRequest: [onlyThese, accept] })
+    }
   }
 
   function accept (request: FastifyRequest, reply: FastifyReply, done: () => void) {
@@ -51,12 +54,8 @@ export default async function proxy (app: FastifyInstance) {
     done()
   }
 
-  async function onlyOhttp (request: FastifyRequest) {
-    if (ohttpProtocol(request) === undefined) throw new Problem('unsupported-media-type')
-  }
-
   async function open (request: FastifyRequest, reply: FastifyReply) {
-    const exchange = await crypto.open(request)
+    const exchange = await exchanges.open(request)
     request.exchange = exchange
     if (reply.raw.destroyed) exchange.release?.()
     else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)

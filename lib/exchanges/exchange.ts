@@ -2,8 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { ResponseHeaders } from '../http/headers.ts'
 import type { Problem } from '../http/problems.ts'
-
-export type Protocol = 'none' | 'polaris' | 'ohttp' | 'ohttp-chunked'
+import type { ProtocolName } from './protocol.ts'
 
 /** What goes back to the client, before it is sealed. */
 export interface PlainResponse {
@@ -24,7 +23,8 @@ export interface SealedResponse {
 
 /** One request that was opened, and the way back. */
 export interface Exchange {
-  readonly protocol: Protocol
+  /** That of the protocol that opened it: for logs and metrics. */
+  readonly protocol: ProtocolName
   readonly method: string
   /** Origin-form request target, byte for byte; starts with '/'. */
   readonly target: string

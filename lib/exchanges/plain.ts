@@ -1,10 +1,22 @@
-/** Requests in clear: forwarded as they are, streaming both ways. */
+/** Unencrypted requests: forwarded as they are, streaming both ways. */
 import type { Exchange } from './exchange.ts'
 import { requestHeaders } from '../http/headers.ts'
-import type { Caller } from '../http/headers.ts'
 import { Problem } from '../http/problems.ts'
 import { announcedLength, hasBody, originForm } from '../http/incoming.ts'
 import type { IncomingRequest } from '../http/incoming.ts'
+import type { ProtocolDefinition } from './protocol.ts'
+
+/** Takes whatever no other protocol recognised: the last of the registry. */
+export const plain: ProtocolDefinition = {
+  create: ({ config: { enableInputEncryption, contextRoot }, ownHeaders }) => [{
+    name: 'plain',
+    recognises: () => true,
+    open (request) {
+      if (enableInputEncryption) throw new Problem('encryption-required')
+      return openPlain(request, { contextRoot, own: ownHeaders })
+    }
+  }]
+}
 
 export interface PlainOptions {
   /** Removed from the front of targets; a target outside it is not found. Empty, or '/path'. */
@@ -14,14 +26,14 @@ export interface PlainOptions {
 }
 
 /** @throws {Problem} bad-request, body-not-allowed, not-found */
-export function openPlain (request: IncomingRequest, caller: Caller, { contextRoot, own }: PlainOptions): Exchange {
+export function openPlain (request: IncomingRequest, { contextRoot, own }: PlainOptions): Exchange {
   const body = hasBody(request)
   if (body && (request.method === 'GET' || request.method === 'HEAD')) throw new Problem('body-not-allowed')
   return {
-    protocol: 'none',
+    protocol: 'plain',
     method: request.method,
     target: belowRoot(originForm(withoutAuthority(request.target)), contextRoot),
-    headers: requestHeaders(request.rawHeaders, own, caller),
+    headers: requestHeaders(request.rawHeaders, own, request.caller),
     body: body ? request.payload : undefined,
     bodyLength: body ? announcedLength(request) : undefined
   }

@@ -2,17 +2,25 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { posix } from 'node:path'
 import type { Readable } from 'node:stream'
+import type { Caller } from './headers.ts'
 import { Problem } from './problems.ts'
 
 /** The proxy's own endpoints are at and below this path. */
 export const SYSTEM_PREFIX = '/polaris-container'
 
-export interface IncomingRequest {
+/** What is known of a request before its body is looked at. */
+export interface OuterHead {
   readonly method: string
+  readonly headers: IncomingHttpHeaders
+}
+
+export interface IncomingRequest extends OuterHead {
   /** The request target as it stood in the request line. */
   readonly target: string
-  readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
+  readonly caller: Caller
+  /** The address that the request comes from: that of the caller, or what a trusted proxy says of it. */
+  readonly clientAddress: () => string
   /** The body as it arrives; to be read only where `hasBody`. */
   readonly payload: Readable
   /** The `x-forwarded-*` headers for the workload; empty where the caller is not a trusted proxy. */

@@ -45,8 +45,12 @@ export type TeeKind = typeof TEE_KINDS[number]
 export const KEY_KINDS = ['polaris-v1-spki', 'ohttp-keys', 'tls-spki'] as const
 export type KeyKind = typeof KEY_KINDS[number]
 
+/** Other kinds belong to protocols that were added to a proxy: lower-case letters, digits and hyphens. */
+export type AnyKeyKind = KeyKind | (string & {})
+const KEY_KIND = /^[a-z][a-z0-9-]{0,63}$/
+
 export interface AttestedKey {
-  readonly kind: KeyKind
+  readonly kind: AnyKeyKind
   readonly value: Octets
 }
 
@@ -80,7 +84,7 @@ export interface AttestationDocument {
   /** True where the nonce is the proxy's own, and the document may have been given to others before. */
   readonly cached: boolean
   /** Each with SHA-256(value). Of one kind, the one to encrypt to comes first. */
-  readonly keys: ReadonlyArray<{ readonly kind: KeyKind, readonly value: string, readonly sha256: string }>
+  readonly keys: ReadonlyArray<{ readonly kind: AnyKeyKind, readonly value: string, readonly sha256: string }>
   readonly binding: { readonly preimage: string, readonly sha256: string }
   readonly evidence: readonly TypedValue[]
   readonly endorsements: readonly TypedValue[]
@@ -199,7 +203,7 @@ export function parseAttestationDocument (json: string | Uint8Array): ParsedAtte
     keys: asList(document['keys'], 'keys', MAX_KEYS).map(item => {
       const key = asObject(item, 'keys')
       return {
-        kind: oneOf(KEY_KINDS, key['kind'], 'keys.kind'),
+        kind: asKind(key['kind']),
         value: asOctets(key['value'], 'keys.value', 1, MAX_KEY_BYTES),
         sha256: asOctets(key['sha256'], 'keys.sha256', BINDING_BYTES, BINDING_BYTES)
       }
@@ -247,6 +251,12 @@ function oneOf<const T extends string> (known: readonly T[], value: unknown, mem
   const found = known.find(item => item === value)
   if (found === undefined) throw new AttestationDocumentError(member)
   return found
+}
+
+/** A kind that this version does not know is bound like any other, and used by nobody. */
+function asKind (value: unknown): string {
+  if (typeof value !== 'string' || !KEY_KIND.test(value)) throw new AttestationDocumentError('keys.kind')
+  return value
 }
 
 function asOctets (value: unknown, member: string, least: number, most: number): Octets {

@@ -10,9 +10,10 @@ import { upstreamProblem } from '../../lib/http/workload-problem.ts'
 export default fp(async function errors (app) {
   app.setErrorHandler<Error>((error, request, reply) => {
     const problem = asProblem(error)
-    if (reply.raw.destroyed) request.log.info({ cause: codeOf(error) }, 'client gone')
-    else if (problem.code === 'internal') request.log.error({ err: describeError(error) }, 'internal error')
-    else request.log.info({ problem: problem.code, cause: codeOf(problem.cause) }, 'request refused')
+    const protocol = request.exchangeProtocol ?? undefined
+    if (reply.raw.destroyed) request.log.info({ protocol, cause: codeOf(error) }, 'client gone')
+    else if (problem.code === 'internal') request.log.error({ protocol, err: describeError(error) }, 'internal error')
+    else request.log.info({ protocol, problem: problem.code, cause: codeOf(problem.cause) }, 'request refused')
 
     // What is left of the request body is not worth reading: the connection ends with the answer.
     if (!request.raw.complete) {
@@ -29,7 +30,7 @@ export default fp(async function errors (app) {
       // As octets, so that Fastify adds no charset: the media type has none.
       .send(Buffer.from(problem.body(request.id)))
   })
-}, { name: 'polaris-errors', dependencies: ['polaris-linger'] })
+}, { name: 'polaris-errors', dependencies: ['polaris-lingering-close'] })
 
 function asProblem (error: Error): Problem {
   if (error instanceof Problem) return error

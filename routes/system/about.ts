@@ -1,8 +1,7 @@
 /** What this proxy is, as it says itself. A claim: the proof is attestation evidence (docs/verify-image.md). */
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/ohttp/suites.ts'
-import { kemNames } from './keys.ts'
+import { KEM_MLKEM768_X25519, KEM_X25519, kemName } from '../../lib/protocols/ohttp/suites.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -30,7 +29,7 @@ export default async function about (app: FastifyInstance) {
     node: process.versions.node,
     protocols: [...enableV1 ? ['polaris-v1'] : [], ...enableOhttp ? ['ohttp'] : []],
     ...enableV1 && { keyType },
-    ...enableOhttp && { kems: [...hpkePostQuantum ? [KEM_MLKEM768_X25519] : [], KEM_X25519].map(kem => kemNames.get(kem)) }
+    ...enableOhttp && { kems: [...hpkePostQuantum ? [KEM_MLKEM768_X25519] : [], KEM_X25519].map(kemName) }
   }
   app.get('/about', { schema: { response: { 200: answer } } }, async () => said)
 }

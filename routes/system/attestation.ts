@@ -8,7 +8,7 @@ import { trustedProxies } from '../../lib/config/config.ts'
 import { clientAddress, clientOf } from '../../lib/http/headers.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/http/problems.ts'
-import { KEY_KINDS, MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
+import { MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../lib/protocols/base64url.ts'
 
 const text = { type: 'string' }
@@ -23,7 +23,7 @@ const answer = {
     cached: { type: 'boolean' },
     keys: {
       type: 'array',
-      items: { type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: { type: 'string', enum: KEY_KINDS }, value: text, sha256: text } }
+      items: { type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: text, value: text, sha256: text } }
     },
     binding: { type: 'object', required: ['preimage', 'sha256'], properties: { preimage: text, sha256: text } },
     evidence: pairs,

@@ -1,15 +1,15 @@
 /** The proxy's own endpoints, below /polaris-container. Nothing below it is ever forwarded. */
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
-import { SYSTEM_PREFIX } from '../../lib/http/incoming.ts'
+import { SYSTEM_PREFIX, isSystemTarget } from '../../lib/http/incoming.ts'
 import { Problem } from '../../lib/http/problems.ts'
 import { forwardedMethods } from '../../plugins/server/http-semantics.ts'
+import { serveKeyResource } from '../key-resources.ts'
 import about from './about.ts'
 import attestation from './attestation.ts'
 import health from './health.ts'
 import keys from './keys.ts'
 import logLevel from './log-level.ts'
-import publicKey from './public-key.ts'
 
 export default async function system (app: FastifyInstance) {
   const { contextRoot } = app.polaris.config
@@ -24,11 +24,14 @@ async function endpoints (app: FastifyInstance) {
   app.addHook('onRequest', async (_request, reply) => { reply.header('cache-control', 'no-store') })
 
   app.register(health)
-  app.register(publicKey)
   app.register(keys)
   app.register(logLevel)
   app.register(attestation)
   app.register(about)
+
+  for (const resource of app.polaris.exchanges.keyResources) {
+    if (isSystemTarget(resource.path)) serveKeyResource(app, resource, resource.path.slice(SYSTEM_PREFIX.length))
+  }
 
   // Before a body is looked at, whatever its type.
   const refuse = async () => { throw new Problem('not-found') }

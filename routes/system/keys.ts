@@ -1,10 +1,7 @@
 /** All keys that clients may encrypt to, for people and tools. */
 import type { FastifyInstance } from 'fastify'
-import type { HpkeKeyInfo } from '../../lib/keys/hpke/ring.ts'
-import { KEM_MLKEM768_X25519, KEM_X25519 } from '../../lib/protocols/ohttp/suites.ts'
 
-export const kemNames = new Map([[KEM_X25519, 'X25519'], [KEM_MLKEM768_X25519, 'MLKEM768-X25519']])
-
+const text = { type: 'string' }
 const answer = {
   type: 'object',
   required: ['keys'],
@@ -15,13 +12,13 @@ const answer = {
         type: 'object',
         required: ['protocol', 'keyId', 'algorithm', 'state', 'publicKey'],
         properties: {
-          protocol: { type: 'string', enum: ['polaris', 'ohttp'] },
-          keyId: { type: 'string' },
-          algorithm: { type: 'string' },
+          protocol: { ...text, description: 'polaris-v1, ohttp, or that of a protocol that was added' },
+          keyId: text,
+          algorithm: text,
           state: { type: 'string', enum: ['pending', 'active', 'retiring'] },
           notBefore: { type: 'string', format: 'date-time' },
           notAfter: { type: 'string', format: 'date-time' },
-          publicKey: { type: 'string', description: 'SubjectPublicKeyInfo as PEM (polaris), or the raw key as base64url (ohttp)' }
+          publicKey: { ...text, description: 'SubjectPublicKeyInfo as PEM (polaris-v1), or the raw key as base64url (ohttp)' }
         }
       }
     }
@@ -29,25 +26,8 @@ const answer = {
 }
 
 export default async function keyList (app: FastifyInstance) {
-  const { config, keys, hpke } = app.polaris
+  const { exchanges } = app.polaris
   app.get('/keys', { schema: { response: { 200: answer } } }, async () => ({
-    keys: [
-      ...config.enableOhttp ? hpke.keys().map(describe) : [],
-      ...config.enableV1
-        ? keys.publicKeys().map(({ keyId, algorithm, pem }, i) => ({ protocol: 'polaris', keyId, algorithm, state: i === 0 ? 'active' : 'retiring', publicKey: pem }))
-        : []
-    ]
+    keys: exchanges.keyResources.flatMap(resource => resource.keys())
   }))
-}
-
-function describe ({ keyId, kemId, state, notBefore, notAfter, publicKey }: HpkeKeyInfo) {
-  return {
-    protocol: 'ohttp',
-    keyId: String(keyId),
-    algorithm: kemNames.get(kemId),
-    state,
-    ...(Number.isFinite(notBefore) && { notBefore: new Date(notBefore).toISOString() }),
-    ...(Number.isFinite(notAfter) && { notAfter: new Date(notAfter).toISOString() }),
-    publicKey: Buffer.from(publicKey).toString('base64url')
-  }
 }

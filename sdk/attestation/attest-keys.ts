@@ -1,5 +1,5 @@
 /** Asks a proxy to prove its keys: a fresh nonce, one request, one verdict. */
-import type { KeyKind } from '../../lib/protocols/attestation.ts'
+import type { AnyKeyKind } from '../../lib/protocols/attestation.ts'
 import { MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES } from '../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../lib/protocols/base64url.ts'
 import type { Verdict } from './checks.ts'
@@ -20,7 +20,7 @@ export interface AttestKeysOptions extends Omit<VerifyOptions, 'nonce'> {
 export interface AttestedKeys {
   readonly verdict: Verdict
   /** By kind, the one to encrypt to first. Empty unless the verdict is `verified`. */
-  readonly keys: ReadonlyMap<KeyKind, ReadonlyArray<Uint8Array<ArrayBuffer>>>
+  readonly keys: ReadonlyMap<AnyKeyKind, ReadonlyArray<Uint8Array<ArrayBuffer>>>
 }
 
 /**
@@ -32,7 +32,7 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
   parseAttestationPolicy(policy)
   const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
   const verdict = await verifyAttestation(document, policy, { ...options, nonce })
-  const keys = new Map<KeyKind, Array<Uint8Array<ArrayBuffer>>>()
+  const keys = new Map<AnyKeyKind, Array<Uint8Array<ArrayBuffer>>>()
   for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...keys.get(kind) ?? [], value])
   return { verdict, keys }
 }

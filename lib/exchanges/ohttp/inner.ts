@@ -6,6 +6,8 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { convertStream } from '../../streams/convert.ts'
 import { free, freeOnceSent } from '../../streams/free.ts'
+import { Problem } from '../../http/problems.ts'
+import { BhttpError } from '../../protocols/bhttp/bhttp.ts'
 import { createRequestReader } from '../../protocols/bhttp/reader.ts'
 import type { BhttpReader, BhttpRequestEvent, BhttpRequestStart } from '../../protocols/bhttp/reader.ts'
 import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart, paddingLength } from '../../protocols/bhttp/writer.ts'
@@ -18,7 +20,7 @@ export interface InnerRequest {
   readonly head: RequestHead
   /**
    * A Buffer where all of it is here and authentic, undefined where that is nothing. A stream otherwise, which ends only
-   * when the final chunk was authentic, and errors when anything is wrong (OhttpError, BhttpError, the source's error).
+   * when the final chunk was authentic, and errors when anything is wrong: with a Problem, or the source's error.
    * Trailers are read and dropped. Destroying it stops reading, but leaves the source of the pieces open.
    */
   readonly body: Buffer | Readable | undefined
@@ -96,15 +98,28 @@ function clearStart ([first, next]: readonly BhttpRequestEvent[]): BhttpRequestS
 function readBody (source: Readable, opener: ChunkOpener, reader: BhttpReader<BhttpRequestEvent>, early: readonly BhttpRequestEvent[]): Readable {
   const contentIn = (bytes: Uint8Array) => contentOf(reader.push(bytes))
   const body = convertStream(source, {
-    convert (piece) {
+    convert: piece => refusing(() => {
       const opened = opener.open(piece)
-      return opened instanceof Promise ? opened.then(contentIn) : contentIn(opened)
-    },
-    end: () => contentOf([...reader.push(opener.end()), ...reader.end()])
+      return opened instanceof Promise ? opened.then(contentIn).catch(refuse) : contentIn(opened)
+    }),
+    end: () => refusing(() => contentOf([...reader.push(opener.end()), ...reader.end()]))
   })
   const content = contentOf(early)
   if (content !== undefined) body.push(content)
   return body
+}
+
+function refusing<T> (step: () => T): T {
+  try {
+    return step()
+  } catch (error) {
+    return refuse(error)
+  }
+}
+
+/** The request is being forwarded already: what turns out to be wrong with it is answered as the contract of a body says. */
+function refuse (error: unknown): never {
+  throw error instanceof OhttpError || error instanceof BhttpError ? new Problem('bad-request', { cause: error }) : error
 }
 
 /** The content among the events, if there is any, in one piece: a client that cuts it small must not cost more. */

@@ -15,7 +15,7 @@ import { Problem } from '../../http/problems.ts'
 import type { ProblemCode } from '../../http/problems.ts'
 import { BhttpError } from '../../protocols/bhttp/bhttp.ts'
 import type { RequestHead } from '../../protocols/bhttp/bhttp.ts'
-import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
+import { CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError, RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
 import { ReplayStoreError, replayDigest } from '../../replay/store.ts'
 import type { ReplayStore } from '../../replay/store.ts'
 import { inBlocks } from '../../streams/blocks.ts'
@@ -41,7 +41,7 @@ export interface OhttpGateway {
    * @throws {Problem} ohttp-key, date, cannot-open, body-too-large, overloaded: what is found before the request is
    * known to be authentic and fresh. All else is answered inside.
    */
-  open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange>
+  open (request: IncomingRequest, form: OhttpForm): Promise<Exchange>
 }
 
 /** A Date has whole seconds: half of one either way is rounding. In milliseconds. */
@@ -52,19 +52,11 @@ export function rememberFor (replayWindow: number): number {
   return 2 * (replayWindow + DATE_ROUNDING)
 }
 
-export type OhttpProtocol = 'ohttp' | 'ohttp-chunked'
-
-const protocols = new Map<string, OhttpProtocol>([[REQUEST_MEDIA_TYPE, 'ohttp'], [CHUNKED_REQUEST_MEDIA_TYPE, 'ohttp-chunked']])
-
-/** Which of the two a request is, by its media type. */
-export function ohttpProtocol (request: Pick<IncomingRequest, 'method' | 'headers'>): OhttpProtocol | undefined {
-  const type = request.headers['content-type']
-  if (request.method !== 'POST' || type === undefined) return undefined
-  return protocols.get(type) ?? protocols.get(type.split(';', 1)[0]!.trim().toLowerCase())
-}
+/** RFC 9458, or its chunked extension. */
+export type OhttpForm = 'ohttp' | 'ohttp-chunked'
 
 /** Never cached, never held back: each chunk is for the client at once. */
-const OUTER_HEADERS: Record<OhttpProtocol, ResponseHeaders> = {
+const OUTER_HEADERS: Record<OhttpForm, ResponseHeaders> = {
   ohttp: { 'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store' },
   'ohttp-chunked': { 'content-type': CHUNKED_RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store', incremental: '?1', 'x-accel-buffering': 'no' }
 }
@@ -85,13 +77,13 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   const { own, allowedAuthorities, replayWindow, now = Date.now } = options
   const decapsulate: Decapsulate = (header, enc) => ring.decapsulate(header, enc)
 
-  async function open (request: IncomingRequest, protocol: OhttpProtocol): Promise<Exchange> {
+  async function open (request: IncomingRequest, form: OhttpForm): Promise<Exchange> {
     try {
-      const opened = protocol === 'ohttp' ? await openWhole(request) : await openChunked(request)
+      const opened = form === 'ohttp' ? await openWhole(request) : await openChunked(request)
       try {
         if (opened.head !== undefined) checkDate(opened.head)
         if (!await replays.admit(replayDigest(opened.keyId, opened.enc))) throw new Problem('cannot-open')
-        return toExchange(protocol, request, opened)
+        return toExchange(form, request, opened)
       } catch (error) {
         opened.release?.()
         stop(opened.body)
@@ -103,8 +95,8 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   }
 
   /** Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back. */
-  function toExchange (protocol: OhttpProtocol, request: IncomingRequest, { head, body, bodyLength, seal, release }: OpenedMessage): Exchange {
-    const exchange = { protocol, seal, ...(release !== undefined && { release }) }
+  function toExchange (form: OhttpForm, request: IncomingRequest, { head, body, bodyLength, seal, release }: OpenedMessage): Exchange {
+    const exchange = { protocol: form, seal, ...(release !== undefined && { release }) }
     const refusal = refuse(head, body)
     if (head === undefined || refusal !== undefined) {
       stop(body)

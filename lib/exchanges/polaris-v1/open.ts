@@ -12,7 +12,7 @@ import { Problem } from '../../http/problems.ts'
 import { decodeBase64 } from '../../protocols/base64.ts'
 import { MessageError, checkIV, checkKey, parseMessageHeader, splitMessage } from '../../protocols/polaris-v1.ts'
 import { hasBody, originForm } from '../../http/incoming.ts'
-import type { IncomingRequest } from '../../http/incoming.ts'
+import type { IncomingRequest, OuterHead } from '../../http/incoming.ts'
 import { openBody } from './body.ts'
 import type { UnwrapSecrets } from './body.ts'
 import { createSealer, parseResponseKey } from './seal.ts'
@@ -35,7 +35,9 @@ export interface PolarisV1Options {
 export const UNWRAPS_PER_REQUEST = 6
 
 /** Whether a request carries a header of the legacy protocol. */
-export function isPolarisV1 ({ headers }: Pick<IncomingRequest, 'headers'>, { urlHeader, secureHeader }: PolarisV1Options): boolean {
+export function isPolarisV1 (
+  { headers }: OuterHead, { urlHeader, secureHeader }: Pick<PolarisV1Options, 'urlHeader' | 'secureHeader'>
+): boolean {
   return headers[urlHeader] !== undefined || headers[secureHeader] !== undefined
 }
 
@@ -56,7 +58,7 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
     const opened = hasBody(request) ? await openBody(request, unwrap, budget, options.maxBodyBytes) : undefined
     const sealer = responseKey === undefined ? undefined : createSealer(responseKey, budget, options.maxBodyBytes)
     return {
-      protocol: 'polaris',
+      protocol: 'polaris-v1',
       method: request.method,
       target,
       headers,

@@ -20,6 +20,16 @@ export interface KemSizes {
   readonly Nenc: number
 }
 
+const KEM_NAMES: ReadonlyMap<number, string> = new Map([
+  [KEM_X25519, 'X25519'],
+  [KEM_MLKEM768_X25519, 'MLKEM768-X25519']
+])
+
+/** For people. undefined for a KEM that we do not speak. */
+export function kemName (kemId: number): string | undefined {
+  return KEM_NAMES.get(kemId)
+}
+
 const KEMS: ReadonlyMap<number, KemSizes> = new Map([
   [KEM_X25519, { Npk: 32, Nenc: 32 }],
   [KEM_MLKEM768_X25519, { Npk: 1216, Nenc: 1120 }]

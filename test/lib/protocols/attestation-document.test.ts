@@ -51,7 +51,7 @@ const malformed: Array<[name: string, change: Record<string, unknown>]> = [
   ['a nonce with stray bits', { nonce: `${long(16).slice(0, -1)}B` }],
   ['cached as text', { cached: 'false' }],
   ['keys as an object', { keys: {} }],
-  ['a key of unknown kind', { keys: [{ ...spki, kind: 'pgp' }] }],
+  ['a key of no kind', { keys: [{ ...spki, kind: 'PGP key' }] }],
   ['an empty key', { keys: [{ ...spki, value: '' }] }],
   ['a key that is too long', { keys: [{ ...spki, value: long(8193) }] }],
   ['a key without hash', { keys: [{ ...spki, sha256: undefined }] }],

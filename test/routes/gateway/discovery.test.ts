@@ -82,7 +82,7 @@ t.test('/polaris-container/keys tells of all keys, and holds nothing secret', as
   t.match(response.headers.get('content-type'), /^application\/json/)
   const { keys } = await response.json() as { keys: Record<string, string>[] }
   t.match(keys.map(({ protocol, state, algorithm }) => [protocol, state, algorithm]), [
-    ['ohttp', 'active', 'X25519'], ['ohttp', 'pending', 'X25519'], ['polaris', 'active', /RSA/]
+    ['ohttp', 'active', 'X25519'], ['ohttp', 'pending', 'X25519'], ['polaris-v1', 'active', /RSA/]
   ])
   const [active, pending, rsa] = keys as [Record<string, string>, Record<string, string>, Record<string, string>]
   const config = await fetchKey(url)

@@ -176,13 +176,13 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
     yield * unfinished
     throw new Error('connection reset')
   }
-  const cases: [string, Iterable<Uint8Array> | AsyncIterable<Uint8Array>, { message: string } | { code: string }][] = [
+  const cases: [string, Iterable<Uint8Array> | AsyncIterable<Uint8Array>, { message: string } | { cause: { code: string } }][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
-    ['no final chunk', unfinished, { code: 'ERR_OHTTP_INCOMPLETE' }],
-    ['a chunk is not authentic', [...unfinished, spoil(unfinished.at(-1)!)], { code: 'ERR_OHTTP_OPEN' }],
-    ['the final chunk is not authentic', [...unfinished, concat(Uint8Array.of(0), new Uint8Array(16))], { code: 'ERR_OHTTP_OPEN' }],
-    ['authentic, but cut short', await sealed([beginning]), { code: 'ERR_BHTTP_TRUNCATED' }],
-    ['malformed padding', await sealed([beginning, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { code: 'ERR_BHTTP_MALFORMED' }]
+    ['no final chunk', unfinished, { cause: { code: 'ERR_OHTTP_INCOMPLETE' } }],
+    ['a chunk is not authentic', [...unfinished, spoil(unfinished.at(-1)!)], { cause: { code: 'ERR_OHTTP_OPEN' } }],
+    ['the final chunk is not authentic', [...unfinished, concat(Uint8Array.of(0), new Uint8Array(16))], { cause: { code: 'ERR_OHTTP_OPEN' } }],
+    ['authentic, but cut short', await sealed([beginning]), { cause: { code: 'ERR_BHTTP_TRUNCATED' } }],
+    ['malformed padding', await sealed([beginning, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { cause: { code: 'ERR_BHTTP_MALFORMED' } }]
   ]
   for (const [name, message, expected] of cases) {
     const { body, source } = await receive(message)

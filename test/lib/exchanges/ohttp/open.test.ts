@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { createByteBudget } from '../../../../lib/streams/budget.ts'
-import { createOhttpGateway, ohttpProtocol, rememberFor } from '../../../../lib/exchanges/ohttp/open.ts'
+import { createOhttpGateway, rememberFor } from '../../../../lib/exchanges/ohttp/open.ts'
+import { ohttpForm } from '../../../../lib/exchanges/ohttp/protocol.ts'
 import type { IncomingRequest } from '../../../../lib/http/incoming.ts'
 import { createInstanceRatchet } from '../../../../lib/keys/hpke/epoch-secrets.ts'
 import { createHpkeRing } from '../../../../lib/keys/hpke/ring.ts'
@@ -39,9 +40,16 @@ async function gatewayAt (start: number) {
     /** 'opened', or the code of the problem. */
     async open ({ contentType, message }: Encapsulated) {
       const incoming: IncomingRequest = {
-        method: 'POST', target: '/', headers: { 'content-type': contentType }, rawHeaders: [], payload: Readable.from([Buffer.from(message)]), forwarding: () => []
+        method: 'POST',
+        target: '/',
+        headers: { 'content-type': contentType },
+        rawHeaders: [],
+        caller: { trusted: false, address: undefined, encrypted: false, host: undefined },
+        clientAddress: () => '',
+        payload: Readable.from([Buffer.from(message)]),
+        forwarding: () => []
       }
-      const protocol = ohttpProtocol(incoming)
+      const protocol = ohttpForm(incoming)
       if (protocol === undefined) throw new Error('no protocol')
       try {
         const exchange = await gateway.open(incoming, protocol)
@@ -128,6 +136,6 @@ t.test('what is OHTTP is told by method and media type', async t => {
     ['PUT', 'message/ohttp-req', undefined], ['GET', 'message/ohttp-req', undefined]
   ] as const
   for (const [method, type, protocol] of cases) {
-    t.equal(ohttpProtocol({ method, headers: type === undefined ? {} : { 'content-type': type } }), protocol, `${method} ${type}`)
+    t.equal(ohttpForm({ method, headers: type === undefined ? {} : { 'content-type': type } }), protocol, `${method} ${type}`)
   }
 })

@@ -1,0 +1,76 @@
+/** Oblivious HTTP, in both forms: how they are recognised, what they are made with, and the keys that they share. */
+import { Problem } from '../../http/problems.ts'
+import type { OuterHead } from '../../http/incoming.ts'
+import type { HpkeKeyInfo, HpkeRing } from '../../keys/hpke/ring.ts'
+import { KEYS_MEDIA_TYPE } from '../../protocols/ohttp/key-config.ts'
+import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
+import { kemName } from '../../protocols/ohttp/suites.ts'
+import type { KeyResource, ListedKey, Protocol, ProtocolDefinition } from '../protocol.ts'
+import { createOhttpGateway } from './open.ts'
+import type { OhttpForm } from './open.ts'
+
+/** RFC 9540: the resource hands out the keys, and takes requests. So does any other path. */
+const GATEWAY_PATH = '/.well-known/ohttp-gateway'
+
+export const ohttp: ProtocolDefinition = {
+  paths: [GATEWAY_PATH],
+  create ({ config, hpke, replay, budget, ownHeaders }) {
+    if (!config.enableOhttp) return []
+    const gateway = createOhttpGateway(hpke, replay, budget, {
+      ...config,
+      own: ownHeaders,
+      allowedAuthorities: new Set(config.ohttpAllowedAuthorities?.toLowerCase().split(',').map(part => part.trim())),
+      padding: config.responsePadding === 'off' ? 0 : Number(config.responsePadding)
+    })
+    const protocol = (name: OhttpForm): Protocol => ({
+      name,
+      recognises: head => ohttpForm(head) === name,
+      open (request) {
+        if (!hpke.isReady) throw new Problem('not-ready')
+        return gateway.open(request, name)
+      },
+      endpoints: [GATEWAY_PATH]
+    })
+    return [{ ...protocol('ohttp'), keyResources: [createKeyResource(hpke)] }, protocol('ohttp-chunked')]
+  }
+}
+
+const forms = new Map<string, OhttpForm>([[REQUEST_MEDIA_TYPE, 'ohttp'], [CHUNKED_REQUEST_MEDIA_TYPE, 'ohttp-chunked']])
+
+/** Which of the two a request is, by its media type. */
+export function ohttpForm ({ method, headers }: OuterHead): OhttpForm | undefined {
+  const type = headers['content-type']
+  if (method !== 'POST' || type === undefined) return undefined
+  return forms.get(type) ?? forms.get(type.split(';', 1)[0]!.trim().toLowerCase())
+}
+
+function createKeyResource (ring: HpkeRing): KeyResource {
+  return {
+    path: GATEWAY_PATH,
+    mediaType: KEYS_MEDIA_TYPE,
+    publication () {
+      if (!ring.isReady) throw new Problem('not-ready')
+      const { octets, maxAge } = ring.publication()
+      return { bytes: octets, maxAge }
+    },
+    attested: () => ring.isReady ? [{ kind: 'ohttp-keys', value: Uint8Array.from(ring.publication().octets) }] : [],
+    keys: () => ring.keys().map(listed),
+    onChange (listener) {
+      // That there will be no keys is for readiness to say.
+      ring.ready.then(listener, () => undefined)
+      ring.onRotation(listener)
+    }
+  }
+}
+
+function listed ({ keyId, kemId, state, notBefore, notAfter, publicKey }: HpkeKeyInfo): ListedKey {
+  return {
+    protocol: 'ohttp',
+    keyId: String(keyId),
+    algorithm: kemName(kemId),
+    state,
+    ...(Number.isFinite(notBefore) && { notBefore: new Date(notBefore).toISOString() }),
+    ...(Number.isFinite(notAfter) && { notAfter: new Date(notAfter).toISOString() }),
+    publicKey: Buffer.from(publicKey).toString('base64url')
+  }
+}
