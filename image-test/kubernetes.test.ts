@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createNetwork, evaluate, podman } from './fixtures/podman.ts'
+import { createPolarisFetch } from '@polaris-secure-proxy/sdk'
+import { address, createNetwork, evaluate, podman } from './fixtures/podman.ts'
 
 t.test('the Deployment runs: the proxy is ready, the workload answers through it, and not without it', async t => {
   await createNetwork(t, 'polaris-pod')
@@ -35,7 +36,10 @@ t.test('the Deployment runs: the proxy is ready, the workload answers through it
     }
   `)
   t.equal(await inside(proxy, 'http://127.0.0.1:3000/polaris-container/readyz'), '200 {"status":"ok"}')
-  t.match(await inside(workload, 'http://127.0.0.1:3000/hello?name=Ada'), /^200 .*Hello, Ada/)
+  t.match(await inside(workload, 'http://127.0.0.1:3000/hello?name=Ada'), /^400 .*encryption-required/, 'nothing passes unencrypted')
+  const [pod = ''] = (await podman('pod', 'ps', '--format', '{{.InfraId}}')).split('\n')
+  const url = `http://${await address(pod, 'polaris-pod')}:3000`
+  t.match(await (await createPolarisFetch({ baseURL: url })(`${url}/hello?name=Ada`)).json(), { greeting: 'Hello, Ada' })
   t.match(await podman('logs', workload), /listening on http:\/\/127\.0\.0\.1:3001/, 'which nobody outside the pod can reach')
 
   for (const container of [proxy, workload]) {

@@ -1,5 +1,5 @@
 // The Helm chart: what it installs is what the kustomization of examples/kubernetes does, and it takes no image without
-// its digest. Its parts that need no Helm are checked everywhere, the others where Helm is installed.
+// its digest, and nothing that protects less than it seems to. Its parts that need no Helm are checked everywhere, the others where Helm is installed.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,11 +17,13 @@ const digest = `sha256:${'0a'.repeat(32)}`
 const images = ['proxy', 'workload'].flatMap(name => [
   '--set', `global.azure.images.${name}.registry=registry.example.com/polaris`, '--set', `global.azure.images.${name}.digest=${digest}`
 ])
+/** What has to be given, at least. */
+const needed = [...images, '--set', 'runtimeClassName=kata-cc']
 const helm = (...words: string[]) => spawnSync(HELM, words, { encoding: 'utf8' })
 const template = (...words: string[]) => helm('template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...words)
 
 function render (...words: string[]): Manifest[] {
-  const { status, stdout, stderr } = template(...images, ...words)
+  const { status, stdout, stderr } = template(...needed, ...words)
   if (status !== 0) throw new Error(stderr)
   return readManifests(stdout)
 }
@@ -42,15 +44,15 @@ t.test('its settings exist, and it names no image by default', async t => {
 })
 
 t.test('Helm finds nothing wrong with it', { skip }, async t => {
-  const { status, stdout } = helm('lint', '--strict', chart, ...images)
+  const { status, stdout } = helm('lint', '--strict', chart, ...needed)
   t.equal(status, 0, stdout)
   for (const manifest of render()) await t.resolves(validateManifest(manifest), manifest.kind)
 })
 
-const built = kustomize(new URL('../../examples/kubernetes/overlays/encrypted', import.meta.url).pathname)
+const built = kustomize(new URL('../../examples/kubernetes/base', import.meta.url).pathname)
 const nothingBuilt = built === undefined && 'neither kubectl nor kustomize is installed'
 
-t.test('it installs what the encrypted kustomization does', { skip: skip || nothingBuilt }, async t => {
+t.test('it installs what the kustomization does', { skip: skip || nothingBuilt }, async t => {
   // Labels and images are the chart's own, and the namespace is Helm's business.
   const plain = (manifests: Manifest[]) => manifests.filter(({ kind }) => kind !== 'Namespace').map(manifest => {
     const containers = manifest.spec?.template?.spec.containers ?? []
@@ -67,22 +69,50 @@ t.test('it installs what the encrypted kustomization does', { skip: skip || noth
 t.test('images go by digest, and nothing is installed without', { skip }, async t => {
   t.same(podOf(render())?.spec.containers.map(({ image }) => image),
     ['polaris-secure-proxy', 'polaris-example-workload'].map(name => `registry.example.com/polaris/${name}@${digest}`))
-  for (const wrong of [[], [...images, '--set', 'global.azure.images.proxy.digest=latest'], [...images, '--set', 'global.azure.images.workload.registry=']]) {
+  for (const wrong of [['--set', 'runtimeClassName=kata-cc'], [...needed, '--set', 'global.azure.images.proxy.digest=latest'], [...needed, '--set', 'global.azure.images.workload.registry=']]) {
     t.not(template(...wrong).status, 0, wrong.at(-1) ?? 'no images')
   }
 })
 
 t.test('what a cluster, a key type or a marketplace needs can be given, and what does not exist cannot', { skip }, async t => {
-  const manifests = render('--set', 'runtimeClassName=kata-cc', '--set', 'podLabels.metering=x', '--set', 'workload.port=8000',
+  const manifests = render('--set', 'runtimeClassName=kata-qemu-snp', '--set', 'podLabels.metering=x', '--set', 'workload.port=8000',
     '--set-string', 'settings.POLARIS_CONTAINER_WORKERS=2', '--set-json', 'egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]')
   for (const manifest of manifests) await t.resolves(validateManifest(manifest), manifest.kind)
   const pod = podOf(manifests)
-  t.equal(pod?.spec.runtimeClassName, 'kata-cc')
+  t.equal(pod?.spec.runtimeClassName, 'kata-qemu-snp')
   t.equal(pod?.metadata.labels['metering'], 'x')
   t.match(pod?.spec.containers[0]?.env, [
     { name: 'POLARIS_CONTAINER_WORKLOAD_BASE_URL', value: 'http://127.0.0.1:8000' }
   ])
   t.ok(pod?.spec.containers[0]?.env?.some(({ name, value }) => name === 'POLARIS_CONTAINER_WORKERS' && value === '2'))
   t.equal(manifests.find(({ kind }) => kind === 'NetworkPolicy')?.spec?.egress?.length, 2)
-  for (const wrong of ['replicas=1', 'settings.PATH=/x', 'workload.ports=1']) t.not(template(...images, '--set', wrong).status, 0, wrong)
+  for (const wrong of ['replicas=1', 'settings.PATH=/x', 'workload.ports=1']) t.not(template(...needed, '--set', wrong).status, 0, wrong)
+})
+
+const derived = ['--set', 'settings.POLARIS_CONTAINER_KEY_TYPE=azure-skr,settings.POLARIS_CONTAINER_HPKE_SEED=derived']
+const REFUSED = [
+  ['no TEE', [], /runtimeClassName is empty/, ['accept.noTee=true']],
+  ['requests that are not encrypted', ['--set', 'runtimeClassName=a', '--set-string', 'settings.POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION=false'],
+    /ENABLE_INPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
+  ['responses that are not encrypted', ['--set', 'runtimeClassName=a,settings.POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION=null'],
+    /ENABLE_OUTPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
+  ['replicas that share their keys and no replay store', ['--set', 'runtimeClassName=a', ...derived], /REPLAY_STORE/,
+    ['accept.replays=true', 'settings.POLARIS_CONTAINER_REPLAY_STORE=rediss://store:6380', 'autoscaling.minReplicas=1,autoscaling.maxReplicas=1']],
+  ['fewer replicas at most than at least', ['--set', 'runtimeClassName=a,autoscaling.minReplicas=11'], /minReplicas is more/,
+    ['autoscaling.maxReplicas=12']]
+] as const
+
+for (const [what, words, message, remedies] of REFUSED) {
+  t.test(`the chart refuses ${what}, says what to do, and installs when that is done`, { skip }, async t => {
+    const { status, stderr } = template(...images, ...words)
+    t.not(status, 0)
+    t.match(stderr, message)
+    for (const remedy of remedies) t.equal(template(...images, ...words, '--set', remedy).status, 0, remedy)
+  })
+}
+
+t.test('a client stays with the replica whose keys it has, unless replicas share them', { skip }, async t => {
+  const affinity = (...words: string[]) => render(...words).find(({ kind }) => kind === 'Service')?.spec?.sessionAffinity
+  t.equal(affinity(), 'ClientIP')
+  t.equal(affinity(...derived, '--set', 'accept.replays=true'), undefined)
 })

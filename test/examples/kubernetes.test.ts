@@ -63,18 +63,20 @@ t.test('the proxy is given only settings that exist', async t => {
   }
 })
 
-for (const overlay of ['base', 'overlays/encrypted', 'overlays/replay-protection']) {
+for (const overlay of ['base', 'overlays/encrypted', 'overlays/no-tee', 'overlays/replay-protection']) {
   const built = kustomize(join(root, overlay))
   t.test(`kustomize builds ${overlay} into valid manifests`, { skip: built === undefined && 'neither kubectl nor kustomize is installed' }, async t => {
     for (const manifest of built ?? []) {
       await t.resolves(validate(manifest), `${manifest.kind} ${manifest.metadata.name}`)
       t.equal(manifest.metadata.namespace, manifest.kind === 'Namespace' ? undefined : 'polaris')
     }
-    const proxy = built?.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'polaris')
-      ?.spec?.template?.spec.containers.find(({ name }) => name === 'proxy')
+    const pod = built?.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'polaris')?.spec?.template?.spec
+    const proxy = pod?.containers.find(({ name }) => name === 'proxy')
     const env = new Map(proxy?.env?.map(({ name, value }) => [name, value]))
     t.equal(env.get('POLARIS_CONTAINER_WORKLOAD_BASE_URL'), 'http://127.0.0.1:3001', 'patches leave the base\'s settings alone')
-    t.equal(env.get('POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION'), overlay === 'base' ? undefined : 'true')
+    t.equal(env.get('POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION'), 'true')
+    t.equal(env.get('POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION'), 'true')
+    t.equal(pod?.runtimeClassName, overlay === 'overlays/no-tee' ? undefined : 'kata-cc', 'a TEE, unless the overlay is called otherwise')
     t.equal(env.get('POLARIS_CONTAINER_REPLAY_STORE'), overlay === 'overlays/replay-protection' ? 'redis://replay-store:6379' : undefined)
   })
 }
