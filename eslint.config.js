@@ -9,7 +9,7 @@ export default [
     }
   },
   {
-    files: ['examples/**', 'bench/**', '**/cli*.ts', 'scripts/**'],
+    files: ['examples/**', 'marketplace/**', 'bench/**', '**/cli*.ts', 'scripts/**'],
     rules: { 'no-console': 'off' }
   },
   {

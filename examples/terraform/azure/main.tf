@@ -143,6 +143,8 @@ resource "azapi_resource" "containers" {
               { name = "POLARIS_CONTAINER_WORKLOAD_BASE_URL", value = "http://localhost:${var.workload_port}" },
               { name = "POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION", value = "true" },
               { name = "POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION", value = "true" },
+              { name = "POLARIS_CONTAINER_ATTESTATION_REQUIRED", value = "true" },
+              { name = "POLARIS_CONTAINER_ATTESTATION_MAA_ENDPOINT", value = var.maa_endpoint },
               { name = "POLARIS_CONTAINER_AZURE_SKR_MAA_ENDPOINT", value = var.maa_endpoint },
               { name = "POLARIS_CONTAINER_AZURE_SKR_AKV_ENDPOINT", value = "${var.name}.vault.azure.net" },
               { name = "POLARIS_CONTAINER_AZURE_SKR_KID", value = var.key_name },
@@ -153,7 +155,11 @@ resource "azapi_resource" "containers" {
         {
           name = "workload"
           properties = {
-            image     = var.workload_image
+            image = var.workload_image
+            environmentVariables = [
+              { name = "HOST", value = "127.0.0.1" },
+              { name = "PORT", value = tostring(var.workload_port) },
+            ]
             resources = { requests = { cpu = 1, memoryInGB = 2 } }
           }
         },

@@ -22,10 +22,10 @@ data "google_project" "this" {
 }
 
 locals {
-  pool     = "polaris-proxy"
+  pool     = var.name
   provider = "confidential-space"
-  key_ring = "polaris-proxy"
-  key      = "polaris-proxy"
+  key_ring = var.name
+  key      = var.name
 
   pool_path = "projects/${data.google_project.this.number}/locations/global/workloadIdentityPools/${local.pool}"
 
@@ -135,7 +135,7 @@ resource "google_kms_crypto_key_iam_member" "use" {
 # The instance. Its service account may run workloads, pull the image and write logs; it may not use the key.
 
 resource "google_service_account" "workload" {
-  account_id   = "polaris-proxy-workload"
+  account_id   = "${var.name}-vm"
   display_name = "Runs the Polaris Secure Proxy instance"
   depends_on   = [google_project_service.this]
 }
@@ -149,9 +149,10 @@ resource "google_project_iam_member" "workload" {
 }
 
 resource "google_compute_instance" "this" {
-  name         = "polaris-proxy"
+  name         = var.name
   machine_type = var.machine_type
-  tags         = ["polaris-proxy"]
+  tags         = [var.name]
+  labels       = var.labels
 
   metadata = merge({
     "tee-image-reference"        = "${var.image}@${var.image_digest}"
@@ -192,10 +193,10 @@ resource "google_compute_instance" "this" {
 }
 
 resource "google_compute_firewall" "proxy" {
-  name          = "polaris-proxy"
+  name          = var.name
   network       = var.network
   source_ranges = var.client_ranges
-  target_tags   = ["polaris-proxy"]
+  target_tags   = [var.name]
   depends_on    = [google_project_service.this]
 
   allow {

@@ -17,3 +17,8 @@ output "hardware_model" {
   description = "What clients put into hardwareModels of their policy"
   value       = local.hardware[var.confidential_instance_type]
 }
+
+output "service_account" {
+  description = "What clients put into serviceAccounts of their policy"
+  value       = google_service_account.workload.email
+}

@@ -15,6 +15,23 @@ variable "zone" {
   default     = "a"
 }
 
+variable "name" {
+  description = "Name of the instance, the key ring, the key and the pool"
+  type        = string
+  default     = "polaris-proxy"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,20}[a-z0-9]$", var.name))
+    error_message = "4 to 22 lower-case letters, digits and hyphens, the first a letter."
+  }
+}
+
+variable "labels" {
+  description = "Labels of the instance"
+  type        = map(string)
+  default     = {}
+}
+
 variable "image" {
   description = "Proxy and workload in one image, without tag or digest"
   type        = string
