@@ -9,11 +9,11 @@ import { root } from '../fixtures/script.ts'
 /** What the Dockerfile copies to where it was. */
 const copied = [...readFileSync(join(root, 'docker/Dockerfile'), 'utf8').matchAll(/^COPY (?!--)(.+) \S+$/gm)]
   .flatMap(([, paths = '']) => paths.split(' '))
-const sources = copied.filter(path => existsSync(join(root, path)))
+const files = copied.filter(path => existsSync(join(root, path)))
   .flatMap(path => statSync(join(root, path)).isDirectory()
     ? readdirSync(join(root, path), { recursive: true, encoding: 'utf8' }).map(name => join(path, name))
     : [path])
-  .filter(path => path.endsWith('.ts'))
+const sources = files.filter(path => path.endsWith('.ts'))
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Statically, or when it is needed; not for types alone. */
@@ -26,7 +26,7 @@ t.test('whatever the image\'s sources import is in the image', async t => {
   t.ok(sources.includes('server.ts') && sources.includes('sdk/attestation/index.ts'))
   for (const path of sources) {
     for (const specifier of importsOf(path).filter(specifier => !specifier.startsWith('node:'))) {
-      if (specifier.startsWith('.')) t.ok(sources.includes(relative(root, join(root, dirname(path), specifier))), `${path} imports ${specifier}`)
+      if (specifier.startsWith('.')) t.ok(files.includes(relative(root, join(root, dirname(path), specifier))), `${path} imports ${specifier}`)
       else t.ok(Object.hasOwn(dependencies, /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''), `${path} imports ${specifier}`)
     }
   }
