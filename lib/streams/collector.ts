@@ -9,7 +9,10 @@ const MIN_BLOCK_BYTES = 1024
 const MAX_BLOCK_BYTES = 64 * 1024
 
 export interface Collector {
-  /** Adds a piece, which must be all of its memory: a part of something larger would keep that alive, uncounted. */
+  /**
+   * Adds a piece, with which the message must not be longer than it may be. The piece must be all of its memory: a part of
+   * something larger would keep that alive, uncounted.
+   */
   push (piece: Buffer): void
   /** Bytes of the message so far. */
   readonly length: number
@@ -17,8 +20,11 @@ export interface Collector {
   blocks (): Buffer[]
 }
 
-/** @param hold called with the number of bytes of memory before they are kept; it throws if they are too many */
-export function createCollector (hold: (bytes: number) => void): Collector {
+/**
+ * @param most bytes that the message may have
+ * @param hold called with the number of bytes of memory before they are kept; it throws if they are too many
+ */
+export function createCollector (most: number, hold: (bytes: number) => void): Collector {
   const full: Buffer[] = []
   let block: Buffer | undefined
   let used = 0
@@ -26,7 +32,7 @@ export function createCollector (hold: (bytes: number) => void): Collector {
 
   /** Blocks grow with the message, so that a short one does not take a long one's memory. */
   function startBlock (): Buffer {
-    const size = Math.min(MAX_BLOCK_BYTES, Math.max(MIN_BLOCK_BYTES, length))
+    const size = Math.min(MAX_BLOCK_BYTES, Math.max(MIN_BLOCK_BYTES, length), most - length)
     hold(size)
     return Buffer.allocUnsafeSlow(size)
   }

@@ -11,10 +11,7 @@ import { LENGTH_BYTES, MAX_HEADER_BYTES, MessageError, parseHeaderLength } from 
 import { ByteQueue } from '../../protocols/byte-queue.ts'
 import { announcedLength } from '../../http/incoming.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
-
-/** The AES key and IV of one message, unwrapped. */
-export interface MessageSecrets { readonly key: Uint8Array, readonly iv: Uint8Array }
-export type UnwrapSecrets = (header: Uint8Array) => Promise<{ secrets: MessageSecrets, authTag: Uint8Array }>
+import type { UnwrapSecrets } from './secrets.ts'
 
 export interface OpenedBody {
   readonly body: Buffer | Readable
@@ -53,7 +50,7 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
     const { header, rest } = await readHeader(first, pieces)
     const { secrets, authTag } = await unwrap(header)
     const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
-    const plaintext = createCollector(hold)
+    const plaintext = createCollector(maxBytes, hold)
     for (let piece: Buffer | undefined = rest; piece !== undefined; piece = await next(pieces)) {
       if (plaintext.length + piece.length > maxBytes) throw new Problem('body-too-large')
       if (piece.length > 0) plaintext.push(decipher.update(piece))

@@ -71,7 +71,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
     const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv, { authTagLength: TAG_BYTES })
-    const ciphertext = createCollector(hold)
+    const ciphertext = createCollector(maxBytes, hold)
     for await (const piece of content(response.body, codings ?? [])) {
       if (ciphertext.length + piece.length > maxBytes) throw new Problem('upstream-invalid')
       ciphertext.push(cipher.update(piece))

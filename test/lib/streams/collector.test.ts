@@ -5,9 +5,9 @@ import t from 'tap'
 import { createCollector } from '../../../lib/streams/collector.ts'
 
 /** Puts pieces into a collector; what was counted beside what is held. */
-function collect (pieces: readonly Buffer[]) {
+function collect (pieces: readonly Buffer[], most = 2 ** 30) {
   let held = 0
-  const collector = createCollector(bytes => { held += bytes })
+  const collector = createCollector(most, bytes => { held += bytes })
   for (const piece of pieces) collector.push(piece)
   const { length } = collector
   const blocks = collector.blocks()
@@ -38,6 +38,12 @@ for (const size of [1, 2, 3, 1023, 1024, 4095, 4096, 65_535, 65_536]) {
   })
 }
 
+t.test('a message as long as it may be takes no more than its length', async t => {
+  for (const length of [1, 1000, 5000, 2 ** 16 + 1, 2 ** 20]) {
+    for (const size of [1, 4095, 65_535]) t.equal(collect(cut(randomBytes(length), size), length).held, length, `${length} in pieces of ${size}`)
+  }
+})
+
 t.test('a short message takes little more than its own size, whatever its pieces', async t => {
   for (const length of [1, 10, 1000, 5000]) {
     const { held } = collect(cut(randomBytes(length), 1))
@@ -46,8 +52,8 @@ t.test('a short message takes little more than its own size, whatever its pieces
 })
 
 t.test('what is too much is refused before it is kept', async t => {
-  const collector = createCollector(bytes => { if (bytes > 2000) throw new Error('too much') })
+  const collector = createCollector(10_000, bytes => { if (bytes > 2000) throw new Error('too much') })
   collector.push(Buffer.alloc(100))
   t.throws(() => collector.push(Buffer.alloc(5000)), 'a block')
-  t.throws(() => createCollector(() => { throw new Error('too much') }).push(Buffer.alloc(1)))
+  t.throws(() => createCollector(10_000, () => { throw new Error('too much') }).push(Buffer.alloc(1)))
 })
