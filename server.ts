@@ -70,9 +70,13 @@ async function serve (): Promise<void> {
   await app.listen({ host: config.host, port: config.port })
 }
 
-/** What a worker has of its primary. In memory, replays are remembered there; a shared store each worker asks for itself. */
+/**
+ * What a worker has of its primary. What is remembered in memory, is remembered there; a shared store each worker asks for
+ * itself. The messages of an ephemeral key are never in a shared store: nobody else has the key.
+ */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
-  const { keyProvider, epochSecrets, replayStore } = await joinPrimary(close)
-  return { keyProvider, ...epochSecrets && { epochSecrets }, ...config.replayStore === 'memory' && { replayStore } }
+  const { keyProvider, epochSecrets, replayStore, messageMemory } = await joinPrimary(close)
+  const inMemory = config.replayStore === 'memory'
+  return { keyProvider, ...epochSecrets && { epochSecrets }, ...inMemory && { replayStore }, ...(inMemory || config.keyType === 'ephemeral') && { messageMemory } }
 }

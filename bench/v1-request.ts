@@ -1,4 +1,4 @@
-/** Requests of the legacy protocol, made beforehand. It has no replay protection, so one serves for a whole run. */
+/** Requests of the legacy protocol, made beforehand. With replay protection off, one serves for a whole run. */
 import { generateKeyPairSync } from 'node:crypto'
 import { sealMessage } from '../lib/protocols/polaris-v1.ts'
 import { prepareRequest } from './load.ts'

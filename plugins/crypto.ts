@@ -41,9 +41,9 @@ export interface ProtocolsPluginOptions {
 }
 
 export default fp<ProtocolsPluginOptions>(async function openExchanges (app, options) {
-  const { config, keys, hpke, replay } = app.polaris
+  const { config, keys, hpke, replay, messages } = app.polaris
   const budget = createByteBudget(config.maxBufferedBytes)
-  const { protocolOf, ...published } = createRegistry({ config, keys, hpke, replay, budget }, options.protocols)
+  const { protocolOf, ...published } = createRegistry({ config, keys, hpke, replay, messages, budget }, options.protocols)
   const isTrusted = trustedProxies(config.trustProxy)
 
   app.decorateRequest('exchangeProtocol', null)

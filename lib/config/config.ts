@@ -236,9 +236,17 @@ export function weaknesses (config: Config): string[] {
     found.push(`The key is protected by access control alone, not by attestation (${settings.azureVaultMode.env}=remote)`)
   }
   if (config.hpkeSeed === 'sealed' && config.hpkeSeedFileSha256 === undefined) found.push(`Whoever can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
+  if (config.enableV1 && config.enableInputEncryption) found.push(...v1Weaknesses(config))
   if (config.v1AllowUnboundResponseKey) found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
   if (config.workloadBaseUrl.startsWith('https:') && !config.workloadTlsVerify) {
     found.push(`The workload's certificate is not verified (${settings.workloadTlsVerify.env}=false)`)
   }
   return found
+}
+
+function v1Weaknesses ({ v1ReplayProtection, v1ReplayWindow, keyType, replayStore }: Config): string[] {
+  if (!v1ReplayProtection) return [`Recorded v1 requests can be sent again, and decrypted that way (${settings.v1ReplayProtection.env}=false)`]
+  if (keyType === 'ephemeral') return []
+  const until = replayStore === 'memory' ? `${v1ReplayWindow / 1000} s and at every restart` : `${v1ReplayWindow / 1000} s`
+  return [`Recorded v1 requests can be sent again after ${until}, and decrypted that way: the key lives longer (${settings.v1ReplayWindow.env})`]
 }

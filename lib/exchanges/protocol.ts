@@ -21,6 +21,7 @@ import type { IncomingRequest, OuterHead } from '../http/incoming.ts'
 import type { HpkeRing } from '../keys/hpke/ring.ts'
 import type { KeyProvider } from '../keys/provider.ts'
 import type { AttestedKey } from '../protocols/attestation.ts'
+import type { MessageMemory } from '../replay/message-memory.ts'
 import type { ReplayStore } from '../replay/store.ts'
 import type { ByteBudget } from '../streams/budget.ts'
 import type { Exchange } from './exchange.ts'
@@ -96,6 +97,8 @@ export interface ProtocolServices {
   readonly keys: KeyProvider
   readonly hpke: HpkeRing
   readonly replay: ReplayStore
+  /** Of Polaris v1; undefined if none are remembered. */
+  readonly messages: MessageMemory | undefined
   /** Shared by all protocols: whatever a request or a response has buffered is taken from it. */
   readonly budget: ByteBudget
   /** Lower-case names of headers that no workload is ever sent: those of all protocols. */

@@ -46,6 +46,15 @@ export interface KeyProvider {
   /** Fetches the keys anew without interrupting their use. Concurrent calls share one attempt. */
   refresh (): Promise<void>
 
+  /**
+   * Makes a new key and publishes it alone; the old one goes on to unwrap for a while. Only where keys are made in this
+   * process, and nobody else has them. Concurrent calls share one attempt.
+   */
+  renew? (): Promise<void>
+
+  /** Calls the listener each time a new key took the place of the one that clients encrypt to. */
+  onRenewal? (listener: () => void): void
+
   close (): Promise<void>
 }
 

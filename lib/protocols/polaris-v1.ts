@@ -8,8 +8,8 @@
  * wrappedKey and wrappedIV are each RSA-OAEP (SHA-256, MGF1-SHA-256, no label; RFC 8017, section 7.1) of the AES key
  * and of the IV: 12 octets from browsers, 16 from the original Node client.
  *
- * Existing clients speak this, to the octet. It has no replay protection, does not bind the messages of one request to
- * each other, and cannot stream; new clients use Oblivious HTTP.
+ * Existing clients speak this, to the byte. It has no replay protection of its own, does not bind the messages of one
+ * request to each other, and cannot stream; new clients use Oblivious HTTP.
  */
 import { decodeBase64, encodeBase64 } from './base64.ts'
 

@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto'
 export interface ReplayStore {
   /**
    * True for the first request with this digest, and from then on false, for at least the time the store was made for.
-   * One atomic step.
+   * One atomic step. Call it only for what is authentic, or garbage fills the store.
    *
+   * @param date of the request, in milliseconds since 1970, if it has one: a date of which requests are forgotten
+   * already is refused
    * @throws {ReplayStoreError} it cannot tell: the request must not be forwarded
    */
-  admit (digest: Buffer): boolean | Promise<boolean>
+  admit (digest: Buffer, date?: number): boolean | Promise<boolean>
   /** Says why it cannot tell at present, or undefined where it can. */
   problem (): string | undefined
   close (): Promise<void>

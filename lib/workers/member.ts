@@ -3,6 +3,7 @@ import { createRatchet } from '../keys/hpke/epoch-secrets.ts'
 import type { EpochSecrets } from '../keys/hpke/ring.ts'
 import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
+import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
 import { ADMITTED, SEEN } from './messages.ts'
@@ -13,12 +14,14 @@ export interface Member {
   /** Absent where the settings derive the secrets from the RSA key. */
   readonly epochSecrets: EpochSecrets | undefined
   readonly replayStore: ReplayStore
+  readonly messageMemory: MessageMemory
 }
 
 /** What the primary will answer, in the order of asking, by id. */
 type Waiting<T> = Map<number, (answer: T) => void>
 
 type Start = Extract<ToWorker, { type: 'start' }>
+type State = Extract<ToWorker, { type: 'state' }>
 
 /**
  * Joins the primary that started this process. Should the primary be gone, Node ends this process at once.
@@ -30,27 +33,30 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   let retiring: readonly string[] = []
   let status: KeyStatus = { ready: false, reason: 'asking the primary' }
   let replayProblem: string | undefined
+  let messagesProblem: string | undefined
+  const renewalListeners: (() => void)[] = []
   let nextId = 0
   const unwraps: Waiting<Unwrapped> = new Map()
+  const memories: Waiting<number> = new Map()
   const derivations: Waiting<Uint8Array | undefined> = new Map()
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const { promise: started, resolve: start } = Promise.withResolvers<Start>()
-  const replay = createBatches((id, digests) => ask({ type: 'admit', id, digests }))
+  const replay = createBatches((id, digests, dates) => ask({ type: 'admit', id, digests, dates }))
 
   process.on('message', (message: ToWorker) => {
     switch (message.type) {
       case 'start':
         return start(message)
       case 'state':
-        ({ keys, retiring, status, replayProblem } = message)
-        if (status.ready) becomeReady()
-        return
+        return update(message)
       case 'unwrapped':
         return settle(unwraps, message.id, message.result)
       case 'derived':
         return settle(derivations, message.id, message.secret)
       case 'admitted':
         return replay.answered(message.id, message.results)
+      case 'remembered':
+        return settle(memories, message.id, message.result)
       case 'stop':
         return stop()
     }
@@ -71,6 +77,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     },
     // The primary does it by itself.
     refresh: async () => undefined,
+    onRenewal (listener) { renewalListeners.push(listener) },
     close: async () => { status = { ready: false, reason: 'closed' } },
     ...derives && {
       async deriveSecret (keyId: string, info: string, length: number) {
@@ -81,15 +88,24 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     }
   }
   const replayStore: ReplayStore = {
-    async admit (digest) {
-      const result = await replay.add(digest)
-      if (result !== ADMITTED && result !== SEEN) throw new ReplayStoreError('The replay store cannot tell')
-      return result === ADMITTED
-    },
+    admit: async (digest, date) => verdict(await replay.add(digest, date)),
     problem: () => replayProblem,
     close: async () => undefined
   }
-  return { keyProvider, epochSecrets: ratchet && createRatchet(ratchet), replayStore }
+  const messageMemory: MessageMemory = {
+    admit: async (keyId, digests) =>
+      verdict(await answerTo(memories, id => ask({ type: 'remember', id, keyId, digests: Buffer.concat(digests) }))),
+    problem: () => messagesProblem,
+    close: async () => undefined
+  }
+  return { keyProvider, epochSecrets: ratchet && createRatchet(ratchet), replayStore, messageMemory }
+
+  function update (state: State): void {
+    const newest = keys[0]?.keyId
+    ;({ keys, retiring, status, replayProblem, messagesProblem } = state)
+    if (status.ready) becomeReady()
+    if (newest !== undefined && newest !== keys[0]?.keyId) for (const listener of renewalListeners) listener()
+  }
 
   function answerTo<T> (waiting: Waiting<T>, send: (id: number) => void): Promise<T> {
     const id = nextId++
@@ -109,13 +125,19 @@ function settle<T> (waiting: Waiting<T>, id: number, answer: T): void {
   waiting.delete(id)
 }
 
+function verdict (result: number | undefined): boolean {
+  if (result !== ADMITTED && result !== SEEN) throw new ReplayStoreError('The replay store cannot tell')
+  return result === ADMITTED
+}
+
 interface Question {
   readonly digest: Buffer
+  readonly date: number | undefined
   readonly resolve: (result: number | undefined) => void
 }
 
 /** Puts what is asked within one turn of the event loop into one message: a message costs more than what it asks. */
-function createBatches (send: (id: number, digests: Buffer) => void) {
+function createBatches (send: (id: number, digests: Buffer, dates: readonly (number | undefined)[]) => void) {
   const sent = new Map<number, readonly Question[]>()
   let batch: Question[] = []
   let nextId = 0
@@ -123,14 +145,14 @@ function createBatches (send: (id: number, digests: Buffer) => void) {
   function flush (): void {
     const id = nextId++
     sent.set(id, batch)
-    send(id, Buffer.concat(batch.map(({ digest }) => digest)))
+    send(id, Buffer.concat(batch.map(({ digest }) => digest)), batch.map(({ date }) => date))
     batch = []
   }
 
   return {
-    add (digest: Buffer): Promise<number | undefined> {
+    add (digest: Buffer, date: number | undefined): Promise<number | undefined> {
       return new Promise(resolve => {
-        if (batch.push({ digest, resolve }) === 1) setImmediate(flush)
+        if (batch.push({ digest, date, resolve }) === 1) setImmediate(flush)
       })
     },
     answered (id: number, results: Uint8Array): void {

@@ -15,15 +15,18 @@ export const UNKNOWN = 3
 
 export type ToWorker =
   | { readonly type: 'start', readonly ratchet: RatchetState | undefined, readonly remote: boolean, readonly derives: boolean }
-  | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined }
+  | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined, readonly messagesProblem: string | undefined }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
   | { readonly type: 'admitted', readonly id: number, readonly results: Uint8Array }
+  | { readonly type: 'remembered', readonly id: number, readonly result: number }
   | { readonly type: 'stop' }
 
 export type ToPrimary =
   | { readonly type: 'hello' }
   | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }
   | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
-  | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array }
+  | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array, readonly dates: readonly (number | undefined)[] }
+  /** The messages of one v1 request. */
+  | { readonly type: 'remember', readonly id: number, readonly keyId: string, readonly digests: Uint8Array }

@@ -12,7 +12,9 @@ import { epochAt } from '../keys/hpke/ring.ts'
 import type { KeyLog } from '../keys/rsa/key-versions.ts'
 import { KeysBusyError } from '../keys/provider.ts'
 import type { KeyProvider } from '../keys/provider.ts'
+import { messageMemoryFrom } from '../replay/from-config.ts'
 import { createMemoryReplayStore } from '../replay/memory.ts'
+import type { MessageMemory } from '../replay/message-memory.ts'
 import { DIGEST_BYTES } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
 import { ADMITTED, SEEN, UNKNOWN } from './messages.ts'
@@ -31,6 +33,7 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   const keys = await keyProviderFrom(config, log)
   const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
   const replays = createMemoryReplayStore({ remember: rememberFor(config.replayWindow), capacity: config.replayCapacity })
+  const messages = messageMemoryFrom(config, keys, undefined, log)
   let stopping = false
   let served = false
 
@@ -68,7 +71,9 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
       case 'derive':
         return tell(worker, { type: 'derived', id: message.id, secret: await derive(keys, message.keyId, message.info, message.length) })
       case 'admit':
-        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests) })
+        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests, message.dates) })
+      case 'remember':
+        return tell(worker, { type: 'remembered', id: message.id, result: await remember(messages, message.keyId, message.digests) })
     }
   }
 
@@ -77,7 +82,7 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
   }
 
   function state (): ToWorker {
-    return { type: 'state', keys: keys.publicKeys(), retiring: keys.retiring?.() ?? [], status: keys.status(), replayProblem: replays.problem() }
+    return { type: 'state', keys: keys.publicKeys(), retiring: keys.retiring?.() ?? [], status: keys.status(), replayProblem: replays.problem(), messagesProblem: messages?.problem() }
   }
 
   keys.ready.catch(error => log.error({ err: describeError(error) }, 'keys failed'))
@@ -112,7 +117,7 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
         tell(worker, { type: 'stop' })
         await exit
       }))
-      await Promise.all([keys.close(), replays.close()])
+      await Promise.all([keys.close(), replays.close(), messages?.close()])
     }
   }
 }
@@ -139,15 +144,26 @@ async function derive (keys: KeyProvider, keyId: string, info: string, length: n
   }
 }
 
-async function admitAll (replays: ReplayStore, digests: Uint8Array): Promise<Uint8Array> {
-  const all = Buffer.from(digests.buffer, digests.byteOffset, digests.byteLength)
-  const results = new Uint8Array(all.length / DIGEST_BYTES)
-  for (let i = 0; i < results.length; i++) {
-    try {
-      results[i] = await replays.admit(all.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)) ? ADMITTED : SEEN
-    } catch {
-      results[i] = UNKNOWN
-    }
+async function admitAll (replays: ReplayStore, digests: Uint8Array, dates: readonly (number | undefined)[]): Promise<Uint8Array> {
+  const results: number[] = []
+  for (const [i, digest] of digestsOf(digests).entries()) results.push(await answered(() => replays.admit(digest, dates[i])))
+  return Uint8Array.from(results)
+}
+
+function remember (messages: MessageMemory | undefined, keyId: string, digests: Uint8Array): Promise<number> {
+  return answered(() => messages?.admit(keyId, digestsOf(digests)) ?? true)
+}
+
+/** What asking a store comes to, as workers are told it. */
+async function answered (ask: () => boolean | Promise<boolean>): Promise<number> {
+  try {
+    return await ask() ? ADMITTED : SEEN
+  } catch {
+    return UNKNOWN
   }
-  return results
+}
+
+function digestsOf ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer[] {
+  const all = Buffer.from(buffer, byteOffset, byteLength)
+  return Array.from({ length: byteLength / DIGEST_BYTES }, (_, i) => all.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES))
 }

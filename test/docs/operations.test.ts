@@ -27,6 +27,7 @@ t.test('every weakness that is warned of', async t => {
     { enableInputEncryption: false, enableOutputEncryption: true },
     { v1AllowUnboundResponseKey: true },
     { workloadTlsVerify: false },
+    { enableInputEncryption: true, v1ReplayProtection: false },
     { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
   t.ok(weak.length >= 5)

@@ -18,6 +18,35 @@ export const polarisV1 = {
       'encrypted headers (SDKs before 0.0.8). Whoever is in the middle can then read the response.'
   },
 
+  v1ReplayProtection: {
+    env: `${PREFIX}V1_REPLAY_PROTECTION`,
+    type: 'boolean',
+    default: true,
+    description: 'v1: refuse a message that was opened before, whatever it was then. Without it, anybody who recorded ' +
+      'v1 traffic can have it decrypted by sending it again. `false` is for clients, or proxies in front, that send one ' +
+      'encrypted request several times.'
+  },
+
+  v1ReplayWindow: {
+    env: `${PREFIX}V1_REPLAY_WINDOW`,
+    type: 'string',
+    format: 'duration',
+    default: '1h',
+    description: 'v1, keys that outlive the process: how long messages are remembered, in memory or in ' +
+      '`POLARIS_CONTAINER_REPLAY_STORE`. `ephemeral` keys have theirs remembered for as long as they live.'
+  },
+
+  v1ReplayCapacity: {
+    env: `${PREFIX}V1_REPLAY_CAPACITY`,
+    type: 'integer',
+    minimum: 1000,
+    maximum: 50_000_000,
+    default: 4_000_000,
+    description: 'v1: most messages to remember in memory, for an `ephemeral` key or for one window; a request has up to ' +
+      'three. An `ephemeral` key is replaced before its room is full; with other keys, 503 until the window ends. A ' +
+      'million take about 35 MB, when they are there.'
+  },
+
   urlHeader: {
     env: `${PREFIX}URL_HEADER_KEY`,
     type: 'string',

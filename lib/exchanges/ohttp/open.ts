@@ -47,9 +47,12 @@ export interface OhttpGateway {
 /** A Date has whole seconds: half of one either way is rounding. In milliseconds. */
 const DATE_ROUNDING = 500
 
+/** A store may answer late, after the date was checked, and clocks of replicas that share it may differ. In milliseconds. */
+const REMEMBER_MARGIN = 30_000
+
 /** How long a request has to be remembered: its Date is acceptable from one window before it to one window after. */
 export function rememberFor (replayWindow: number): number {
-  return 2 * (replayWindow + DATE_ROUNDING)
+  return 2 * (replayWindow + DATE_ROUNDING) + REMEMBER_MARGIN
 }
 
 /** RFC 9458, or its chunked extension. */
@@ -81,8 +84,8 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     try {
       const opened = form === 'ohttp' ? await openWhole(request) : await openChunked(request)
       try {
-        if (opened.head !== undefined) checkDate(opened.head)
-        if (!await replays.admit(replayDigest(opened.keyId, opened.enc))) throw new Problem('cannot-open')
+        const date = opened.head === undefined ? undefined : checkDate(opened.head)
+        if (!await replays.admit(replayDigest(opened.keyId, opened.enc), date)) throw new Problem('cannot-open')
         return toExchange(form, request, opened)
       } catch (error) {
         opened.release?.()
@@ -119,11 +122,12 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     return undefined
   }
 
-  function checkDate ({ headers }: RequestHead): void {
+  function checkDate ({ headers }: RequestHead): number {
     const date = headers.find(([name]) => name === 'date')?.[1]
     // The one form that names no zone (RFC 9110, section 5.6.7) is of the same as the others, not of the machine's.
     const time = date === undefined ? NaN : Date.parse(date.endsWith('GMT') ? date : `${date} GMT`)
     if (!(Math.abs(time - now()) <= replayWindow + DATE_ROUNDING)) throw new Problem('date')
+    return time
   }
 
   async function openWhole (request: IncomingRequest): Promise<OpenedMessage> {

@@ -8,13 +8,16 @@ import { openedHeaders } from '../../http/headers.ts'
 import type { Admission } from '../../keys/rsa/admission.ts'
 import { UnwrapError } from '../../keys/provider.ts'
 import type { KeyProvider } from '../../keys/provider.ts'
+import type { MessageMemory } from '../../replay/message-memory.ts'
+import { ReplayStoreError } from '../../replay/store.ts'
 import { Problem } from '../../http/problems.ts'
 import { decodeBase64 } from '../../protocols/base64.ts'
-import { MessageError, checkIV, checkKey, parseMessageHeader, splitMessage } from '../../protocols/polaris-v1.ts'
+import { MessageError, splitMessage } from '../../protocols/polaris-v1.ts'
 import { hasBody, originForm } from '../../http/incoming.ts'
 import type { IncomingRequest, OuterHead } from '../../http/incoming.ts'
 import { openBody } from './body.ts'
-import type { UnwrapSecrets } from './body.ts'
+import { createSecretsOpener } from './secrets.ts'
+import type { SecretsOpener, UnwrapSecrets } from './secrets.ts'
 import { createSealer, parseResponseKey } from './seal.ts'
 
 export interface PolarisV1Options {
@@ -27,6 +30,8 @@ export interface PolarisV1Options {
   readonly enableOutputEncryption: boolean
   readonly v1AllowUnboundResponseKey: boolean
   readonly maxBodyBytes: number
+  /** Remembers messages; without it, recorded ones open again. */
+  readonly messages: MessageMemory | undefined
   /** Lets requests in to the work on their headers; the work on a body that follows is not turned away here. */
   readonly admit: Admission
 }
@@ -42,12 +47,13 @@ export function isPolarisV1 (
 }
 
 /**
- * @throws {Problem} cannot-open, whatever the reason; body-too-large, response-key-required, overloaded
+ * @throws {Problem} cannot-open, whatever the reason; body-too-large, response-key-required, overloaded, replay-store
  * @throws {KeysBusyError}
  */
 export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider, budget: ByteBudget, options: PolarisV1Options): Promise<Exchange> {
   if (options.enableOutputEncryption && request.headers[options.responsePublicKeyHeader] === undefined) throw new Problem('response-key-required')
-  const unwrap = unwrapper(keys)
+  const secrets = createSecretsOpener(keys)
+  const { unwrap } = secrets
   try {
     const [target, inner] = await options.admit(() => Promise.all([
       openHeader(request, options.urlHeader, unwrap).then(readTarget),
@@ -56,6 +62,12 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
     const responseKey = boundResponseKey(request, inner, options)
     const headers = [...openedHeaders(inner, options.own), ...request.forwarding()]
     const opened = hasBody(request) ? await openBody(request, unwrap, budget, options.maxBodyBytes) : undefined
+    try {
+      await refuseRepeated(secrets, options.messages)
+    } catch (error) {
+      opened?.release()
+      throw error
+    }
     const sealer = responseKey === undefined ? undefined : createSealer(responseKey, budget, options.maxBodyBytes)
     return {
       protocol: 'polaris-v1',
@@ -75,52 +87,18 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
   }
 }
 
+/** Called when all messages of a request are known to be authentic: a request refused for another reason may come again. */
+async function refuseRepeated ({ opened }: SecretsOpener, messages: MessageMemory | undefined): Promise<void> {
+  const { keyId, digests } = opened()
+  if (keyId !== undefined && await messages?.admit(keyId, digests) === false) throw new MessageError()
+}
+
 /** One answer for all that cannot be opened; what is the proxy's or the client's connection's fault stays as it is. */
 function refusal (error: unknown): unknown {
   const unopenable = error instanceof MessageError || error instanceof UnwrapError ||
     (error instanceof Problem && error.code === 'bad-request')
-  return unopenable ? new Problem('cannot-open', { cause: error }) : error
-}
-
-/**
- * Messages do not say which key version they were made for. The first one of a request finds out, trying newest first;
- * the others follow it.
- */
-function unwrapper (keys: KeyProvider): UnwrapSecrets {
-  const keyIds = [...keys.publicKeys().map(({ keyId }) => keyId), ...keys.retiring?.() ?? []]
-  let chosen: Promise<{ keyId: string, key: Uint8Array }> | undefined
-
-  async function choose (wrapped: Uint8Array): Promise<{ keyId: string, key: Uint8Array }> {
-    for (const keyId of keyIds) {
-      try {
-        return { keyId, key: await keys.unwrap(keyId, wrapped) }
-      } catch (error) {
-        if (!(error instanceof UnwrapError)) throw error
-      }
-    }
-    throw new UnwrapError()
-  }
-
-  return async function unwrapSecrets (header) {
-    const { wrappedKey, wrappedIV, authTag } = parseMessageHeader(header)
-    const [only] = keyIds
-    let key: Uint8Array
-    let iv: Uint8Array
-    if (only !== undefined && keyIds.length === 1) {
-      [key, iv] = await Promise.all([keys.unwrap(only, wrappedKey), keys.unwrap(only, wrappedIV)])
-    } else if (chosen === undefined) {
-      chosen = choose(wrappedKey)
-      const { keyId, key: first } = await chosen
-      key = first
-      iv = await keys.unwrap(keyId, wrappedIV)
-    } else {
-      const { keyId } = await chosen
-      ;[key, iv] = await Promise.all([keys.unwrap(keyId, wrappedKey), keys.unwrap(keyId, wrappedIV)])
-    }
-    checkKey(key)
-    checkIV(iv)
-    return { secrets: { key, iv }, authTag }
-  }
+  if (unopenable) return new Problem('cannot-open', { cause: error })
+  return error instanceof ReplayStoreError ? new Problem('replay-store', { cause: error }) : error
 }
 
 /** The plaintext of a header message, or undefined where the header is absent. Small: bounded by the header limit. */

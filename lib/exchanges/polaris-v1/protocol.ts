@@ -20,11 +20,12 @@ export const polarisV1: ProtocolDefinition = {
 }
 
 /** Recognised only where encryption is required: elsewhere its headers are dropped, and the request is a plain one. */
-function createPolarisV1 ({ config, keys, budget, ownHeaders }: ProtocolServices): Protocol {
+function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: ProtocolServices): Protocol {
   const { enableV1, enableInputEncryption, keyRemoteFailedUnwraps, maxPendingUnwraps } = config
   const options = {
     ...config,
     own: ownHeaders,
+    messages,
     // What is left of the queue is for the bodies of those who were let in.
     admit: createAdmission(Math.max(1, Math.floor(maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
   }
@@ -69,7 +70,10 @@ function createPublicKeyResource (keys: KeyProvider, enabled: boolean): KeyResou
     keys: () => published().map(({ keyId, algorithm, pem }, i) =>
       ({ protocol: 'polaris-v1', keyId, algorithm, state: i === 0 ? 'active' : 'retiring', publicKey: pem })),
     // That there will be no keys is for readiness to say.
-    onChange (listener) { keys.ready.then(listener, () => undefined) }
+    onChange (listener) {
+      keys.ready.then(listener, () => undefined)
+      keys.onRenewal?.(listener)
+    }
   }
 }
 

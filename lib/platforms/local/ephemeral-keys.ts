@@ -10,7 +10,16 @@ import { publishedKey } from '../../keys/rsa/public-key.ts'
 export interface EphemeralOptions extends RsaPoolOptions {
   /** Bits. Default: 4096, what deployed clients expect; tests take 2048 for speed. */
   modulusLength?: number
+  /** Milliseconds for which a key that `renew` replaced still decrypts, for clients that hold it. Default: 3 600 000. */
+  retireAfter?: number
 }
+
+interface Version {
+  readonly published: PublishedKey
+  readonly pool: RsaPool
+}
+
+const RETIRE_AFTER = 60 * 60_000
 
 /**
  * Begins to make the key at once, off the event loop; that takes a few hundred milliseconds. There is no
@@ -18,8 +27,12 @@ export interface EphemeralOptions extends RsaPoolOptions {
  */
 export function createEphemeralProvider (options: EphemeralOptions = {}): KeyProvider {
   let status: KeyStatus = { ready: false, reason: 'generating the key' }
-  let keys: readonly PublishedKey[] = []
-  let pool: RsaPool | undefined
+  let current: Version | undefined
+  const retiring = new Map<string, Version>()
+  const timers = new Set<NodeJS.Timeout>()
+  const listeners: (() => void)[] = []
+  let renewing: Promise<void> | undefined
+  let closed = false
 
   async function generate (): Promise<void> {
     const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', {
@@ -27,10 +40,25 @@ export function createEphemeralProvider (options: EphemeralOptions = {}): KeyPro
       publicKeyEncoding: { format: 'der', type: 'spki' },
       privateKeyEncoding: { format: 'der', type: 'pkcs8' }
     })
-    const published = publishedKey(publicKey)
-    pool = await createRsaPool(privateKey, options)
-    keys = [published]
+    const version = { published: publishedKey(publicKey), pool: await createRsaPool(privateKey, options) }
+    if (closed) return version.pool.close()
+    const previous = current
+    current = version
     status = { ready: true }
+    if (previous === undefined) return
+    retire(previous)
+    for (const listener of listeners) listener()
+  }
+
+  function retire (version: Version): void {
+    const { keyId } = version.published
+    retiring.set(keyId, version)
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      retiring.delete(keyId)
+      version.pool.close()
+    }, options.retireAfter ?? RETIRE_AFTER).unref()
+    timers.add(timer)
   }
 
   const ready = generate()
@@ -41,20 +69,31 @@ export function createEphemeralProvider (options: EphemeralOptions = {}): KeyPro
     remote: false,
     ready,
     status: () => status,
-    publicKeys: () => keys,
+    publicKeys: () => current === undefined ? [] : [current.published],
+    retiring: () => [...retiring.keys()],
 
     async unwrap (keyId, wrapped) {
-      if (pool === undefined) throw new KeysBusyError()
-      if (keyId !== keys[0]?.keyId) throw new UnwrapError()
-      return pool.unwrap(wrapped)
+      if (current === undefined) throw new KeysBusyError()
+      const version = keyId === current.published.keyId ? current : retiring.get(keyId)
+      if (version === undefined) throw new UnwrapError()
+      return version.pool.unwrap(wrapped)
     },
 
-    /** The key cannot be had again, and does not change. */
+    /** The key cannot be had again, and changes only by `renew`. */
     refresh: () => ready,
 
+    renew () {
+      renewing ??= ready.then(generate).finally(() => { renewing = undefined })
+      return renewing
+    },
+
+    onRenewal (listener) { listeners.push(listener) },
+
     async close () {
-      await Promise.allSettled([ready])
-      pool?.close()
+      closed = true
+      await Promise.allSettled([ready, renewing])
+      for (const timer of timers) clearTimeout(timer)
+      for (const { pool } of [...current === undefined ? [] : [current], ...retiring.values()]) pool.close()
       status = { ready: false, reason: 'closed' }
     }
   }

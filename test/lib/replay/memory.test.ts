@@ -64,6 +64,30 @@ t.test('a long silence forgets both generations', async t => {
   t.equal(store.admit(digestOf(1)), true)
 })
 
+t.test('the date of what is forgotten is refused for ever, and so is what is older; what is newer is not', async t => {
+  const { clock, store } = storeAt(0)
+  t.equal(store.admit(digestOf(1), 5_000), true)
+  t.equal(store.admit(digestOf(2), 4_000), true)
+  for (const time of [SPAN - 1, SPAN, 2 * SPAN, 10 * SPAN]) {
+    clock.time = time
+    t.equal(store.admit(digestOf(1), 5_000), false, `at ${time}`)
+    t.equal(store.admit(digestOf(2), 4_000), false, `at ${time}`)
+  }
+  t.equal(store.admit(digestOf(3), 4_999), false)
+  t.equal(store.admit(digestOf(3), 5_001), true)
+})
+
+t.test('setting the clock of the machine forgets nothing', async t => {
+  const { now } = Date
+  t.teardown(() => { Date.now = now })
+  const store = createMemoryReplayStore({ remember: 60_000, capacity: 1000 })
+  t.equal(store.admit(digestOf(1), now()), true)
+  for (const hours of [1, -1, 24 * 365, 0]) {
+    Date.now = () => now() + hours * 3_600_000
+    t.equal(store.admit(digestOf(1), now()), false, `${hours} h`)
+  }
+})
+
 t.test('when full it refuses what is new, still knows what it has, and empties by itself', async t => {
   const { clock, store } = storeAt(0, 1000)
   for (let n = 0; n < 1000; n++) store.admit(digestOf(n))

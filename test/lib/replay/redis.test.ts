@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
-import { createRedisReplayStore } from '../../../lib/replay/redis.ts'
+import { connectRedis } from '../../../lib/replay/redis.ts'
 import { ReplayStoreError } from '../../../lib/replay/store.ts'
 import type { ReplayStore } from '../../../lib/replay/store.ts'
 import { selfSigned } from '../../fixtures/certificate.ts'
@@ -25,8 +25,9 @@ interface Told {
 
 function open (t: Test, url: string, remember = 60_000): Told {
   const states: string[] = []
-  const store = createRedisReplayStore({ url, remember, onState: (state, reason) => states.push([state, reason].join(' ').trim()) })
-  t.teardown(() => store.close())
+  const connection = connectRedis({ url, onState: (state, reason) => states.push([state, reason].join(' ').trim()) })
+  t.teardown(() => connection.close())
+  const store = connection.store({ prefix: 'polaris:replay:', remember, strict: true })
   return { store, states }
 }
 
@@ -131,9 +132,78 @@ t.test('a wrong password refuses, and is not told', { skip }, async t => {
 
 t.test('a server full to the brim refuses: it does not make room by forgetting', { skip }, async t => {
   const redis = await startRedis(t, ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'])
-  const { store } = open(t, redis.url)
-  await untilWell(store)
+  const { store, states } = open(t, redis.url)
+  while (store.problem() !== 'refuses commands (OOM)') await setTimeout(10)
   await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  redis.cli('config', 'set', 'maxmemory', '0')
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+  t.strictSame(states, ['connected', 'refuses commands OOM', 'accepts commands'])
+})
+
+t.test('a user who may not write is a problem with a name, until an operator allows it', { skip }, async t => {
+  const redis = await startRedis(t)
+  redis.cli('acl', 'setuser', 'proxy', 'on', '>p@ss/w:rd#%', '~polaris:*', '+ping', '+info')
+  const { store, states } = open(t, redis.url.replace('//', `//proxy:${encodeURIComponent('p@ss/w:rd#%')}@`))
+  while (store.problem() !== 'refuses commands (NOPERM)') await setTimeout(10)
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  redis.cli('acl', 'setuser', 'proxy', '+set')
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+  t.strictSame(states, ['connected', 'refuses commands NOPERM', 'accepts commands'])
+})
+
+t.test('a user who may do nothing but SET is enough; that nothing else can be checked is said once', { skip }, async t => {
+  const redis = await startRedis(t)
+  redis.cli('acl', 'setuser', 'proxy', 'on', '>secret', '~polaris:*', '+set')
+  const { store, states } = open(t, redis.url.replace('//', '//proxy:secret@'))
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+  t.strictSame(states, ['connected', 'cannot be checked INFO: NOPERM'])
+})
+
+t.test('a replica that only reads is a problem with a name', { skip }, async t => {
+  const primary = await startRedis(t)
+  const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(primary.port)])
+  const { store, states } = open(t, replica.url)
+  while (store.problem() !== 'refuses commands (READONLY)') await setTimeout(10)
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  t.match(states, ['connected', 'refuses commands READONLY'])
+})
+
+t.test('a server that may forget is told of; one that did forget refuses for as long as it should have remembered', { skip }, async t => {
+  const redis = await startRedis(t, ['--maxmemory', '3mb', '--maxmemory-policy', 'allkeys-random'])
+  const { store, states } = open(t, redis.url, 8_000)
+  await untilWell(store)
+  t.strictSame(states, ['connected', 'may forget maxmemory-policy allkeys-random'])
+  t.equal(await store.admit(randomBytes(16)), true)
+  for (let i = 0; i < 20; i++) redis.cli('set', `other:${i}`, 'x'.repeat(100_000))
+  t.equal(await untilProblem(store), 'forgets keys (maxmemory-policy allkeys-random)')
+  await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
+  redis.cli('config', 'set', 'maxmemory', '0')
+  await untilWell(store)
+  t.equal(await store.admit(randomBytes(16)), true)
+})
+
+t.test('a policy that forgets is no problem without a limit on memory', { skip }, async t => {
+  const redis = await startRedis(t, ['--maxmemory', '0', '--maxmemory-policy', 'allkeys-lru'])
+  const { store, states } = open(t, redis.url)
+  await untilWell(store)
+  t.strictSame(states, ['connected'])
+})
+
+t.test('the date of what this process saw long ago is refused, even when the server has forgotten it', { skip }, async t => {
+  const redis = await startRedis(t)
+  const { store } = open(t, redis.url, 200)
+  await untilWell(store)
+  const [old, digest] = [randomBytes(16), randomBytes(16)]
+  t.equal(await store.admit(digest, 1000), true)
+  for (let i = 0; i < 10; i++) {
+    await setTimeout(100)
+    t.equal(await store.admit(digest, 1000), false, `after ${i}`)
+  }
+  t.equal(await store.admit(old, 999), false, 'and what is older')
+  t.equal(await store.admit(old, 1001), true)
 })
 
 t.test('a primary that became a replica is left for the one that is behind the name by now', { skip }, async t => {

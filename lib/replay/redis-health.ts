@@ -1,0 +1,30 @@
+/** What a Redis server that answers may still do wrong: refuse commands, or forget keys to make room for others. */
+
+/** The code in front of an error that the server sent (`NOPERM`, `READONLY`, `OOM`, `MOVED`, …); undefined for any other error. */
+export function refusalCode (error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined
+  // The rest may hold names of keys and users.
+  return /^[A-Z]{2,20}\b/.exec(error.message)?.[0] ?? 'ERR'
+}
+
+/** What `INFO` says about forgetting. */
+export interface Eviction {
+  /** The policy, if the server forgets keys with a time to live once its memory is full; undefined if it does not. */
+  readonly policy: string | undefined
+  /** Keys that it forgot so far. */
+  readonly evicted: number
+  /** Of this run of the server: the count starts again with the next. */
+  readonly run: string
+}
+
+export function parseEviction (info: string): Eviction {
+  const field = (name: string) => new RegExp(`^${name}:([^\\r\\n]*)`, 'm').exec(info)?.[1]
+  const policy = field('maxmemory_policy')
+  const evicts = policy !== undefined && policy !== 'noeviction' && field('maxmemory') !== '0'
+  return { policy: evicts ? policy : undefined, evicted: Number(field('evicted_keys') ?? 0), run: field('run_id') ?? '' }
+}
+
+/** @returns whether the server forgot keys from one look at it to the next */
+export function hasEvicted (before: Eviction | undefined, after: Eviction): boolean {
+  return before !== undefined && before.run === after.run && after.evicted > before.evicted
+}
