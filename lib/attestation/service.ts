@@ -3,8 +3,8 @@
  * and tells the gate. Knows nothing of HTTP.
  */
 import { randomBytes } from 'node:crypto'
-import { attestationDocument, bindingPreimage, sha256 } from '../protocols/attestation.ts'
-import type { AttestationDocument, AttestedKey } from '../protocols/attestation.ts'
+import { attestationDocument, bindingPreimage, deviceNonce, sha256 } from '../protocols/attestation.ts'
+import type { AttestationDocument, AttestedKey, Claim, TypedValue } from '../protocols/attestation.ts'
 import { AttesterError } from './attester.ts'
 import type { Attester } from './attester.ts'
 import { createGate } from './gate.ts'
@@ -19,6 +19,12 @@ export interface AttestationServiceOptions {
   readonly attester: Attester
   /** The keys to cover, as they are now; empty while there are none. */
   readonly keys: () => readonly AttestedKey[]
+  /** What the proxy says of itself, bound into the evidence. */
+  readonly claims?: readonly Claim[]
+  /** Evidence of devices for a nonce of 32 bytes. @throws {AttesterError} */
+  readonly devices?: (nonce: Uint8Array, signal: AbortSignal) => Promise<readonly TypedValue[]>
+  /** What others say of this software, such as Sigstore bundles: handed out beside the platform's own endorsements. */
+  readonly endorsements?: readonly TypedValue[]
   /** Whether the gate closes where there is no evidence. */
   readonly required: boolean
   /** Milliseconds for which the gate stays open on expired evidence. */
@@ -80,7 +86,7 @@ const LONGEST_PAUSE = 60_000
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 export function createAttestationService (options: AttestationServiceOptions): AttestationService {
-  const { attester, keys, renewal, cache, concurrency = 4, appraise, log } = options
+  const { attester, keys, claims = [], devices: collect, endorsements = [], renewal, cache, concurrency = 4, appraise, log } = options
   const gate = createGate(options)
   const stopping = new AbortController()
   const listeners: Array<() => void> = []
@@ -124,10 +130,14 @@ export function createAttestationService (options: AttestationServiceOptions): A
     if (covered.length === 0 || (!cached && running >= concurrency) || stopping.signal.aborted) throw unavailable()
     running++
     try {
-      const preimage = await bindingPreimage(nonce, covered)
       const issuedAt = Date.now()
+      // First, since what they say is bound into the evidence of the platform.
+      const devices = await collect?.(await deviceNonce(nonce, covered, claims), stopping.signal) ?? []
+      const preimage = await bindingPreimage(nonce, covered, { claims, devices })
       const evidence = await attester.evidence({ preimage, binding: await sha256(preimage), signal: stopping.signal })
-      const document = await attestationDocument({ ...evidence, nonce, cached, keys: covered, issuedAt: new Date(issuedAt) })
+      const document = await attestationDocument({
+        ...evidence, nonce, keys: covered, claims, devices, endorsements: [...evidence.endorsements, ...endorsements], cached, issuedAt: new Date(issuedAt)
+      })
       const expiresAt = Math.min(evidence.expiresAt?.getTime() ?? Infinity, issuedAt + 2 * renewal)
       return { document, nonce, issuedAt, expiresAt, keys: identity(covered) }
     } catch (cause) {

@@ -15,7 +15,7 @@ const text = { type: 'string' }
 const pairs = { type: 'array', items: { type: 'array', items: text, minItems: 2, maxItems: 2 } }
 const answer = {
   type: 'object',
-  required: ['profile', 'tee', 'nonce', 'cached', 'keys', 'binding', 'evidence', 'endorsements', 'issuedAt'],
+  required: ['profile', 'tee', 'nonce', 'cached', 'keys', 'claims', 'binding', 'evidence', 'devices', 'endorsements', 'issuedAt'],
   properties: {
     profile: text,
     tee: { type: 'string', enum: TEE_KINDS },
@@ -25,8 +25,10 @@ const answer = {
       type: 'array',
       items: { type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: text, value: text, sha256: text } }
     },
+    claims: pairs,
     binding: { type: 'object', required: ['preimage', 'sha256'], properties: { preimage: text, sha256: text } },
     evidence: pairs,
+    devices: pairs,
     endorsements: pairs,
     issuedAt: { type: 'string', format: 'date-time' },
     expiresAt: { type: 'string', format: 'date-time' }

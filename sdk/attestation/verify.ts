@@ -1,6 +1,6 @@
 /** Appraises an attestation document against a policy (RFC 9334: the verifier and the relying party in one). */
-import { bindingPreimage, parseAttestationDocument, sha256 } from '../../lib/protocols/attestation.ts'
-import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
+import { bindingPreimage, bindingPreimageV1, parseAttestationDocument, sha256 } from '../../lib/protocols/attestation.ts'
+import type { ParsedAttestation, TeeKind } from '../../lib/protocols/attestation.ts'
 import { verifyAzureMaa } from './azure-maa.ts'
 import { check, skipped } from './checks.ts'
 import type { Check, Findings, Verdict } from './checks.ts'
@@ -24,7 +24,7 @@ import { sameOctets } from './x509.ts'
 export async function verifyAttestation (document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}): Promise<Verdict> {
   const accepted = parseAttestationPolicy(policy)
   const parsed = parseAttestationDocument(document)
-  const preimage = await bindingPreimage(parsed.nonce, parsed.keys)
+  const preimage = await (parsed.version === 1 ? bindingPreimageV1(parsed.nonce, parsed.keys) : bindingPreimage(parsed.nonce, parsed.keys, parsed))
   const context: VerifierContext = {
     document: parsed,
     binding: await sha256(preimage),
@@ -44,7 +44,7 @@ export async function verifyAttestation (document: string | Uint8Array, policy: 
     ...found
   ]
   const verified = found.length > 0 && checks.every(({ outcome }) => outcome !== 'failed')
-  return { verified, tee: parsed.tee, checks, keys: parsed.keys.map(({ kind, value }) => ({ kind, value })), presented }
+  return { verified, tee: parsed.tee as TeeKind, checks, keys: parsed.keys.map(({ kind, value }) => ({ kind, value })), presented }
 }
 
 function nonceCheck ({ challenged, document, options }: VerifierContext, policy: AttestationPolicy): Check {

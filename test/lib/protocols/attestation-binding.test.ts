@@ -3,14 +3,18 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { KEY_KINDS, bindingDigest, bindingPreimage, maaRuntimeData, reportData } from '../../../lib/protocols/attestation.ts'
-import type { AttestedKey, KeyKind } from '../../../lib/protocols/attestation.ts'
+import { KEY_KINDS, bindingDigest, bindingPreimage, bindingPreimageV1, deviceNonce, maaRuntimeData, reportData, sha256 } from '../../../lib/protocols/attestation.ts'
+import type { AttestedKey, Claim, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64url, encodeBase64url } from '../../../lib/protocols/base64url.ts'
 
 interface Vector {
   name: string
+  version: 1 | 2
   nonce: string
-  keys: Array<{ kind: KeyKind, value: string, sha256: string }>
+  keys: Array<{ kind: string, value: string, sha256: string }>
+  claims: Claim[]
+  deviceNonce?: string
+  devices: TypedValue[]
   preimage: string
   binding: string
   reportData: string
@@ -26,23 +30,36 @@ for (const vector of vectors) {
   t.test(`the vector "${vector.name}" holds`, async t => {
     const keys = vector.keys.map(({ kind, value }) => ({ kind, value: octets(value) }))
     const nonce = octets(vector.nonce)
-    const digest = await bindingDigest(nonce, keys)
-    t.equal(hex(await bindingPreimage(nonce, keys)), vector.preimage)
+    const preimage = vector.version === 1 ? await bindingPreimageV1(nonce, keys) : await bindingPreimage(nonce, keys, vector)
+    const digest = await sha256(preimage)
+    t.equal(hex(preimage), vector.preimage)
     t.equal(hex(digest), vector.binding)
+    if (vector.version === 2) {
+      t.same(await bindingDigest(nonce, keys, vector), digest)
+      t.equal(hex(await deviceNonce(nonce, keys, vector.claims)), vector.deviceNonce)
+    }
     t.equal(hex(reportData(digest)), vector.reportData)
     t.equal(encodeBase64url(digest), vector.googleNonce)
     t.equal(maaRuntimeData(digest), vector.maaRuntimeData)
   })
 
   t.test(`the vector "${vector.name}" follows from the description alone`, async t => {
+    const hash = (bytes: Buffer) => createHash('sha256').update(bytes).digest()
     const lp = (text: Buffer) => Buffer.concat([Buffer.from([text.length >> 8, text.length & 255]), text])
-    const preimage = Buffer.concat([
-      lp(Buffer.from('polaris attestation binding v1')),
-      lp(Buffer.from(vector.nonce, 'hex')),
-      Buffer.from([0, vector.keys.length]),
-      ...vector.keys.flatMap(({ kind, value }) =>
-        [lp(Buffer.from(kind)), lp(createHash('sha256').update(Buffer.from(value, 'hex')).digest())])
+    const list = (items: Array<readonly [string, Buffer]>) => Buffer.concat([
+      Buffer.from([0, items.length]), ...items.flatMap(([name, value]) => [lp(Buffer.from(name)), lp(hash(value))])
     ])
+    const texts = (items: ReadonlyArray<readonly [string, string]>) => list(items.map(([name, value]) => [name, Buffer.from(value)]))
+    const start = [
+      lp(Buffer.from(`polaris attestation binding v${vector.version}`)),
+      lp(Buffer.from(vector.nonce, 'hex')),
+      list(vector.keys.map(({ kind, value }) => [kind, Buffer.from(value, 'hex')]))
+    ]
+    const base = Buffer.concat(vector.version === 1 ? start : [...start, texts(vector.claims)])
+    const preimage = vector.version === 1 ? base : Buffer.concat([base, texts(vector.devices)])
+    if (vector.version === 2) {
+      t.equal(hash(Buffer.concat([lp(Buffer.from('polaris attestation device nonce v2')), lp(hash(base))])).toString('hex'), vector.deviceNonce)
+    }
     t.equal(preimage.toString('hex'), vector.preimage)
     t.equal(createHash('sha256').update(preimage).digest('hex') + '00'.repeat(32), vector.reportData)
   })
@@ -64,14 +81,17 @@ t.test('nonces and key counts out of bounds are refused', async t => {
 })
 
 t.test('different inputs have different pre-images', async () => {
-  const input = fc.tuple(
-    fc.uint8Array({ minLength: 16, maxLength: 64 }),
-    fc.array(fc.record({ kind: fc.constantFrom(...KEY_KINDS), value: fc.uint8Array({ minLength: 1, maxLength: 40 }) }), { maxLength: 4 })
-  )
-  const identity = ([nonce, keys]: [Uint8Array, Array<{ kind: string, value: Uint8Array }>]) =>
-    JSON.stringify([hex(nonce), ...keys.map(key => [key.kind, hex(key.value)])])
+  const pairs = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'weakenings'), fc.string({ maxLength: 3 })), { maxLength: 3 })
+  const input = fc.record({
+    nonce: fc.uint8Array({ minLength: 16, maxLength: 64 }),
+    keys: fc.array(fc.record({ kind: fc.constantFrom(...KEY_KINDS), value: fc.uint8Array({ minLength: 1, maxLength: 40 }) }), { maxLength: 4 }),
+    claims: pairs,
+    devices: pairs
+  })
+  const identity = ({ nonce, keys, claims, devices }: { nonce: Uint8Array, keys: Array<{ kind: string, value: Uint8Array }>, claims: unknown, devices: unknown }) =>
+    JSON.stringify([hex(nonce), keys.map(key => [key.kind, hex(key.value)]), claims, devices])
   await fc.assert(fc.asyncProperty(input, input, async (a, b) => {
-    const [one, other] = await Promise.all([a, b].map(([nonce, keys]) => bindingPreimage(nonce, keys as AttestedKey[])))
+    const [one, other] = await Promise.all([a, b].map(({ nonce, keys, ...too }) => bindingPreimage(nonce, keys as AttestedKey[], too)))
     return (identity(a) === identity(b)) === (hex(one!) === hex(other!))
   }), { numRuns: 200 })
 })

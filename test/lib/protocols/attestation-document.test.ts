@@ -11,11 +11,15 @@ const base = await attestationDocument({
   nonce: new Uint8Array(32).fill(7),
   cached: false,
   keys: [{ kind: 'polaris-v1-spki', value: new Uint8Array(90).fill(1) }, { kind: 'ohttp-keys', value: new Uint8Array(45).fill(2) }],
+  claims: [['weakenings', '[]']],
   evidence: [['application/vnd.polaris.sev-snp-report', 'AAAA']],
+  devices: [['application/vnd.polaris.nvidia-gpu-evidence+json', '{}']],
   endorsements: [['application/pkix-cert', 'AAAA'], ['application/pkix-cert', 'AAEC']],
   issuedAt: new Date('2026-01-02T03:04:05.678Z'),
   expiresAt: new Date('2026-01-02T04:04:05Z')
 })
+
+const spki = base.keys[0]!
 
 t.test('a document survives the way', async t => {
   for (const json of [JSON.stringify(base), new TextEncoder().encode(JSON.stringify(base, null, 2))]) {
@@ -26,10 +30,25 @@ t.test('a document survives the way', async t => {
     t.same(parsed.keys.map(key => [key.kind, key.value.length, encodeBase64url(key.sha256)]), base.keys.map((key, i) => [key.kind, [90, 45][i], key.sha256]))
     t.equal(encodeBase64url(parsed.binding.sha256), base.binding.sha256)
     t.same(parsed.evidence, base.evidence)
+    t.same(parsed.claims, base.claims)
+    t.same(parsed.devices, base.devices)
+    t.equal(parsed.version, 2)
     t.same(parsed.endorsements, base.endorsements)
     t.equal(parsed.issuedAt.toISOString(), '2026-01-02T03:04:05.678Z')
     t.equal(parsed.expiresAt?.toISOString(), '2026-01-02T04:04:05.000Z')
   }
+})
+
+t.test('a document of version 1 has neither claims nor devices, whatever it says', async t => {
+  const parsed = parseAttestationDocument(JSON.stringify({ ...base, profile: 'polaris-attestation-v1' }))
+  t.match(parsed, { version: 1, claims: [], devices: [] })
+  t.equal(parsed.claims.length + parsed.devices.length, 0)
+})
+
+t.test('what a later version brings is read', async t => {
+  const key = { ...spki, kind: 'receipt-key' }
+  const parsed = parseAttestationDocument(JSON.stringify({ ...base, tee: 'cca', keys: [key], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] }))
+  t.match(parsed, { tee: 'cca', keys: [{ kind: 'receipt-key' }], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] })
 })
 
 t.test('an unknown member and a missing expiry do not matter', async t => {
@@ -38,11 +57,10 @@ t.test('an unknown member and a missing expiry do not matter', async t => {
   t.equal(parseAttestationDocument(JSON.stringify({ ...rest, novelty: 1 })).expiresAt, undefined)
 })
 
-const spki = base.keys[0]!
 const long = (octets: number) => encodeBase64url(new Uint8Array(octets))
 const malformed: Array<[name: string, change: Record<string, unknown>]> = [
-  ['another profile', { profile: 'polaris-attestation-v2' }],
-  ['an unknown TEE', { tee: 'sgx' }],
+  ['another profile', { profile: 'polaris-attestation-v3' }],
+  ['a TEE of no name', { tee: 'Intel SGX' }],
   ['a TEE that is no string', { tee: ['none'] }],
   ['a missing nonce', { nonce: undefined }],
   ['a short nonce', { nonce: long(15) }],
@@ -69,6 +87,11 @@ const malformed: Array<[name: string, change: Record<string, unknown>]> = [
   ['long evidence', { evidence: [['a', 'b'.repeat(128 * 1024 + 1)]] }],
   ['much evidence', { evidence: Array(17).fill(['a', 'b']) }],
   ['no endorsements', { endorsements: undefined }],
+  ['no claims', { claims: undefined }],
+  ['a claim of no name', { claims: [['A claim', '']] }],
+  ['a claim twice', { claims: [['a', '1'], ['a', '2']] }],
+  ['no devices', { devices: undefined }],
+  ['long evidence of a device', { devices: [['a', 'b'.repeat(1024 * 1024 + 1)]] }],
   ['a time without zone', { issuedAt: '2026-01-02T03:04:05' }],
   ['a time in numbers', { issuedAt: 1767323045 }],
   ['a time that is none', { issuedAt: '2026-13-02T03:04:05Z' }],

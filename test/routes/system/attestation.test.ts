@@ -49,7 +49,7 @@ t.test('GET and POST answer the same nonce, not to be stored, with all that a ve
     t.match(answer.headers.get('content-type'), /^application\/json/)
     t.equal(answer.headers.get('cache-control'), 'no-store')
     const text = await answer.text()
-    t.match(JSON.parse(text), { profile: 'polaris-attestation-v1', tee: 'simulated', nonce, cached: false })
+    t.match(JSON.parse(text), { profile: 'polaris-attestation-v2', tee: 'simulated', nonce, cached: false })
     t.ok((await verifyAttestation(text, policy, { nonce: Buffer.from(nonce, 'base64url') })).verified)
   }
 })
