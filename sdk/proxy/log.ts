@@ -41,8 +41,8 @@ export function createLog (format: typeof LOG_FORMATS[number], write: (line: str
   }
 
   return {
-    exchange ({ milliseconds, ...ending }) {
-      say(ending.outcome === 'complete' ? 'info' : 'warn', 'exchange', { ...ending, milliseconds: Math.round(milliseconds) })
+    exchange ({ method, status, received, sent, outcome, milliseconds }) {
+      say(outcome === 'complete' ? 'info' : 'warn', 'exchange', { method, status, received, sent, outcome, milliseconds: Math.round(milliseconds) })
     },
     keys ({ verdict, keysHash, postQuantum }) {
       say('info', verdict === undefined ? 'keys taken without proof' : 'keys proven', { tee: verdict?.tee, keys: `sha256:${keysHash}`, postQuantum })

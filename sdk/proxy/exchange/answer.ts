@@ -43,12 +43,17 @@ export async function pump (body: ReadableStream<Bytes>, response: ServerRespons
   const flush = setImmediate(() => response.flushHeaders())
   let left = length ?? Infinity
   try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      if (closed.signal.aborted) throw closed.signal.reason
-      left -= read.value.length
+    for (let read = await reader.read(); !read.done;) {
+      const { value } = read
+      left -= value.length
       if (left < 0) throw new RangeError('The answer is longer than it announced')
-      count(read.value.length)
-      if (!response.write(read.value)) await once(response, 'drain', { signal: closed.signal })
+      // With the last piece, the client has what was announced to it. So it waits until the end has been proven, too.
+      if (left === 0) read = await reader.read()
+      if (closed.signal.aborted) throw closed.signal.reason
+      if (left === 0 && !read.done) throw new RangeError('The answer is longer than it announced')
+      count(value.length)
+      if (!response.write(value)) await once(response, 'drain', { signal: closed.signal })
+      if (left > 0) read = await reader.read()
     }
     if (length !== undefined && left > 0) throw new RangeError('The answer is shorter than it announced')
   } catch (error) {

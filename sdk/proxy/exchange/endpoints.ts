@@ -1,7 +1,7 @@
 /** GET /.polaris/verdict, livez and readyz: what this proxy verified, for people and for probes. Nothing below goes on. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Field } from '../../../lib/protocols/bhttp/bhttp.ts'
-import type { ProofStatus } from '../keys/proof.ts'
+import type { Failure, ProofStatus } from '../keys/proof.ts'
 import { answerJson } from './answer.ts'
 import { LocalProblem, problemOf } from './problems.ts'
 import type { LocalTarget } from './target.ts'
@@ -36,7 +36,7 @@ export function createEndpoints (options: EndpointOptions): Endpoints {
     const { proven, failure } = options.status()
     if (name === 'verdict') return answerJson(response, 200, fields, verdict(options))
     if (proven !== undefined) return answerJson(response, 200, fields, { status: 'ready' })
-    return answerJson(response, 503, fields, { status: 'not ready', ...describe(failure?.error) })
+    return answerJson(response, 503, fields, { status: 'not ready', ...describe(failure) })
   }
 }
 
@@ -55,11 +55,13 @@ function verdict ({ proxy, verified, policyHash, status }: EndpointOptions): obj
       until: proven.until.toISOString(),
       checks: proven.verdict?.checks ?? []
     },
-    ...failure !== undefined && { failure: { at: failure.at.toISOString(), ...describe(failure.error) } }
+    ...describe(failure)
   }
 }
 
-function describe (error: unknown): object {
-  const problem = problemOf(error)
-  return problem === undefined ? {} : JSON.parse(problem.body().toString()) as object
+/** As the problem that requests are answered with. Nothing while an attempt is under way for the first time. */
+function describe (failure: Failure | undefined): object {
+  if (failure === undefined) return {}
+  const problem = problemOf(failure.error)
+  return { failure: { at: failure.at.toISOString(), ...problem !== undefined && JSON.parse(problem.body().toString()) as object } }
 }

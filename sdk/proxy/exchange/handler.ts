@@ -8,6 +8,7 @@ import { isEndpoint } from './endpoints.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Forward } from './forward.ts'
 import type { Guard } from './guard.ts'
+import { linger } from './linger.ts'
 import { LocalProblem } from './problems.ts'
 import { targetOf } from './target.ts'
 
@@ -27,6 +28,7 @@ export function createHandler ({ guard, endpoints, forward, own, log }: HandlerO
     const begin = performance.now()
     // What the client sees is the workload's clock, or none.
     response.sendDate = false
+    linger(request)
     const end = (ending: Pick<Ending, 'received' | 'sent' | 'outcome'>) => log.exchange({
       method: request.method ?? '', status: response.headersSent ? response.statusCode : undefined, ...ending, milliseconds: performance.now() - begin
     })

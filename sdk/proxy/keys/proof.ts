@@ -57,6 +57,7 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   let failure: Failure | undefined
   // The result of the first attempt goes to the caller, not to the log.
   let started = false
+  let reschedule = () => {}
   const keys = cached(load)
 
   async function load () {
@@ -95,7 +96,10 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
       proven = undefined
     }
     if (started && messageOf(failed.error) !== messageOf(failure?.error)) log.unproven(failed.error)
+    const first = failure === undefined
     failure = failed
+    // A renewal that is due in minutes would be too late now.
+    if (first) reschedule()
   }
 
   function current (): Proven | undefined {
@@ -114,17 +118,21 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
     keepFresh () {
       let timer: NodeJS.Timeout | undefined
       let retry = FIRST_RETRY_MS
-      const schedule = () => { timer = setTimeout(work, failure === undefined ? untilRenewal(proven) : retry) }
+      let stopped = false
       const work = async () => {
         const key = current()?.key
         const succeeded = await (key === undefined ? keys.get() : keys.renew(key)).then(() => true, () => false)
         retry = succeeded ? FIRST_RETRY_MS : Math.min(2 * retry, LAST_RETRY_MS)
-        if (timer !== undefined) schedule()
+        reschedule()
       }
-      schedule()
-      return () => {
+      reschedule = () => {
         clearTimeout(timer)
-        timer = undefined
+        if (!stopped) timer = setTimeout(work, failure === undefined ? untilRenewal(proven) : retry)
+      }
+      reschedule()
+      return () => {
+        stopped = true
+        clearTimeout(timer)
       }
     }
   }

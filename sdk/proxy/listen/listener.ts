@@ -15,6 +15,8 @@ import type { RenewedCertificate } from './tls.ts'
 const OPTIONS: ServerOptions = {
   maxHeaderSize: 64 * 1024, headersTimeout: 60_000, requestTimeout: 0, keepAliveTimeout: 60_000, keepAlive: true, noDelay: true
 }
+/** Of `sockaddr_un` on macOS; Linux takes 107. */
+const MAX_SOCKET_PATH = 103
 /** For its owner alone. */
 const SOCKET_UMASK = 0o177
 
@@ -71,6 +73,7 @@ async function listening (server: Server): Promise<void> {
 
 /** A socket without a listener was left behind by a process that was killed: it is replaced. */
 async function listenOnSocket (server: Server, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new UsageError(`the path of a socket has at most ${MAX_SOCKET_PATH} bytes: ${path}`)
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found !== undefined) {
     if (!found.isSocket()) throw new UsageError(`${path} is there, and is no socket`)

@@ -1,4 +1,5 @@
 /** Certificate and key of a listener with TLS, as they are in their files now. */
+import { createPrivateKey } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { UsageError } from '../../cli/status.ts'
 import type { Log } from '../log.ts'
@@ -23,6 +24,8 @@ export function watchCertificate (certFile: string, keyFile: string, log: Log): 
   function read (): Certificate {
     const pair = { cert: cert.read(), key: key.read() }
     try {
+      // By itself, a context takes no key for one that is to come later.
+      createPrivateKey(pair.key)
       createSecureContext(pair)
     } catch (error) {
       // Of OpenSSL, which names what is wrong and quotes nothing.

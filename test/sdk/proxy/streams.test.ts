@@ -1,0 +1,130 @@
+// polaris proxy holds no body: what is sent arrives piece by piece, what breaks off breaks off on the other side too.
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import t from 'tap'
+import { startMeddler } from '../../fixtures/meddler.ts'
+import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
+
+t.setTimeout(120_000)
+
+async function answerTo (request: ClientRequest): Promise<IncomingMessage> {
+  const [response] = await once(request, 'response') as [IncomingMessage]
+  return response
+}
+
+t.test('server-sent events arrive one by one, each before the next is written', async t => {
+  const responses: ServerResponse[] = []
+  const { local } = await startChain(t, {
+    listener (_request, response) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.flushHeaders()
+      responses.push(response)
+    }
+  })
+  const response = await answerTo(httpRequest(local.url, { agent: false }).end())
+  t.equal(response.headers['content-type'], 'text/event-stream', 'the head arrives before any event')
+  for (let event = 0; event < 5; event++) {
+    responses[0]!.write(`data: ${event}\n\n`)
+    const [piece] = await once(response, 'data') as [Buffer]
+    t.equal(piece.toString(), `data: ${event}\n\n`)
+  }
+  responses[0]!.end()
+  await once(response, 'end')
+})
+
+t.test('both directions stream at once', async t => {
+  const { local } = await startChain(t, { listener: (request, response) => { request.pipe(response) } })
+  const request = httpRequest(local.url, { method: 'POST', agent: false })
+  request.write('0')
+  const response = await answerTo(request)
+  for (let n = 0; n < 5; n++) {
+    const [piece] = await once(response, 'data') as [Buffer]
+    t.equal(piece.toString(), String(n))
+    request.write(String(n + 1))
+  }
+  request.end()
+  response.resume()
+  await once(response, 'end')
+})
+
+t.test('a client that goes away ends the request at the workload: before an answer, within one, within an upload', async t => {
+  const { local } = await startChain(t, {
+    listener (request, response) {
+      if (request.url === '/answering') response.write('first')
+      const ended = new Promise<void>(resolve => { response.once('close', resolve) })
+      seen.get(request.url ?? '')?.({ ended })
+    }
+  })
+  const seen = new Map<string, (workload: { ended: Promise<void> }) => void>()
+  for (const [path, method] of [['/waiting', 'GET'], ['/answering', 'GET'], ['/uploading', 'POST']] as const) {
+    const reached = new Promise<{ ended: Promise<void> }>(resolve => { seen.set(path, resolve) })
+    const request = httpRequest(local.url + path, { method, agent: false })
+    request.on('error', error => t.match(error, { code: 'ECONNRESET' }))
+    if (method === 'POST') request.write('first')
+    else request.end()
+    const { ended } = await reached
+    if (path === '/answering') {
+      const response = await answerTo(request)
+      response.on('error', error => t.match(error, { code: 'ECONNRESET' }))
+      await once(response, 'data')
+    }
+    request.destroy()
+    await ended
+    t.pass(path)
+  }
+})
+
+t.test('an answer that breaks off is a reset connection, whatever its framing', async t => {
+  for (const headers of [{}, { 'content-length': 100 }]) {
+    const { local } = await startChain(t, {
+      listener (_request, response) {
+        response.writeHead(200, headers)
+        response.write('half')
+        setTimeout(() => response.destroy(), 100)
+      }
+    })
+    const request = httpRequest(local.url, { agent: false }).end()
+    const response = await answerTo(request)
+    request.on('error', error => t.match(error, { code: 'ECONNRESET' }))
+    const pieces: string[] = []
+    response.on('data', (piece: Buffer) => pieces.push(piece.toString()))
+    const [error] = await once(response, 'error') as [Error]
+    t.match(error, { code: 'ECONNRESET' })
+    t.notOk(response.complete)
+    t.equal(pieces.join(''), 'half')
+    await local.said(/outcome=incomplete/)
+  }
+})
+
+t.test('an answer that is changed or cut on the way never looks complete', async t => {
+  const { proxy, policy } = await startChain(t, { listener: (_request, response) => { response.end('x'.repeat(100_000)) } })
+  const meddler = await startMeddler(t, proxy.url)
+  const { url } = await runLocalProxy(t, [meddler.url, '--policy', policy])
+  await send(url)
+  // From the head of the outer answer to its last byte.
+  const whole = (await (async () => { meddler.cutAt(Infinity); await send(url); return meddler.passed() })()).length
+  for (const [how, start] of [['cut', 0], ['cut', 400], ['cut', 50_000], ['cut', whole - 1], ['flip', 60_000], ['flip', whole - 30], ['flip', whole - 10]] as const) {
+    if (how === 'cut') meddler.cutAt(start)
+    else meddler.flipAt(start)
+    const result = await send(url).catch((error: unknown) => error)
+    if (result instanceof Error) t.match(result, { code: 'ECONNRESET' }, `${how} at ${start}`)
+    else t.match(result, { status: 502, headers: { 'content-type': 'application/problem+json' } }, `${how} at ${start}`)
+  }
+})
+
+t.test('an early answer ends an upload, and the client gets that answer', async t => {
+  const { local } = await startChain(t, { listener: (_request, response) => { response.writeHead(413).end('too much') } })
+  const request = httpRequest(local.url, { method: 'POST', agent: false })
+  const piece = Buffer.alloc(64 * 1024)
+  const write = () => { while (request.write(piece)); }
+  request.on('drain', write).on('error', error => t.match(error, { code: /EPIPE|ECONNRESET/ }))
+  write()
+  const response = await answerTo(request)
+  t.equal(response.statusCode, 413)
+  request.off('drain', write)
+  let body = ''
+  for await (const part of response) body += String(part)
+  t.equal(body, 'too much')
+  request.destroy()
+})
