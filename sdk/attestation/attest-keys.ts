@@ -4,7 +4,7 @@ import { MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES } from '../../lib/protocols/attesta
 import { encodeBase64url } from '../../lib/protocols/base64url.ts'
 import type { Verdict } from './checks.ts'
 import type { VerifyOptions } from './context.ts'
-import { fetchOctets } from './http.ts'
+import { fetchAnswer } from './http.ts'
 import { parseAttestationPolicy } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
 import { verifyAttestation } from './verify.ts'
@@ -29,7 +29,7 @@ export interface AttestedKeys {
  * @throws {AttestationPolicyError}
  */
 export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOptions): Promise<AttestedKeys> {
-  parseAttestationPolicy(policy)
+  parseAttestationPolicy(policy, options.verifiers)
   const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
   const verdict = await verifyAttestation(document, policy, { ...options, nonce })
   const keys = new Map<AnyKeyKind, Array<Uint8Array<ArrayBuffer>>>()
@@ -48,7 +48,7 @@ export async function fetchAttestation (baseURL: string | URL, fetcher = fetch):
   url.pathname = url.pathname.replace(/\/+$/, '') + ATTESTATION_PATH
   url.search = `?nonce=${encodeBase64url(nonce)}`
   url.hash = ''
-  return { document: await fetchOctets(fetcher, url, MAX_DOCUMENT_BYTES), nonce }
+  return { document: (await fetchAnswer(fetcher, url, MAX_DOCUMENT_BYTES)).body, nonce }
 }
 
 /** What the SDK throws where a verdict does not verify. The message names the checks that failed. */

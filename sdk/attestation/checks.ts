@@ -1,5 +1,5 @@
 /** Verdicts: lists of named checks, each with its outcome and a detail fit to be shown to a person. */
-import type { AttestedKey, TeeKind } from '../../lib/protocols/attestation.ts'
+import type { AttestedKey } from '../../lib/protocols/attestation.ts'
 import type { PlatformPolicies } from './policy.ts'
 
 /** `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which. */
@@ -16,7 +16,7 @@ export interface Check {
 export interface Verdict {
   /** No check failed. */
   readonly verified: boolean
-  readonly tee: TeeKind
+  readonly tee: string
   readonly checks: readonly Check[]
   /** The keys that the document covers. Trust them only where `verified` is true. */
   readonly keys: readonly AttestedKey[]

@@ -1,51 +1,76 @@
-/** What every platform's verifier is given, and the one check that depends on nothing else. */
-import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
+/** What callers may set, what every platform's verifier is given, and the checks that all hardware reports share. */
+import type { TypedValue } from '../../lib/protocols/attestation.ts'
+import { sameBytes } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
 import type { Check } from './checks.ts'
-import type { SnpProduct } from './snp-report.ts'
+import type { SnpOptions } from './snp/options.ts'
+import type { SnpProduct } from './snp/report.ts'
+import type { TdxOptions } from './tdx/options.ts'
+import type { Verifier } from './verifier.ts'
+
+/** What one platform's verifier can be told. A verifier of your own adds its member by declaration merging. */
+export interface PlatformOptions {
+  readonly 'sev-snp'?: SnpOptions
+  readonly tdx?: TdxOptions
+}
 
 export interface VerifyOptions {
-  /** The nonce that this client sent, 16 to 64 octets, fresh. Without it only `allowCached` policies can pass. */
+  /** The nonce that this client sent: 16 to 64 bytes, fresh. Without it only `allowCached` policies can pass. */
   readonly nonce?: Uint8Array
   readonly now?: Date
-  /** For the issuers' signing keys. */
+  /** Asks issuers for their signing keys, and Intel and AMD for collateral. */
   readonly fetch?: typeof fetch
-  /** Key sets by issuer, for use without a network. What is here is not fetched. */
+  /** Key sets by issuer, for use without a network. An issuer that is listed here is not asked. */
   readonly keySets?: Readonly<Record<string, unknown>>
-  /** Instead of AMD's known roots: SHA-256 of SubjectPublicKeyInfo in hexadecimal, and the product it vouches for. */
+  readonly platforms?: PlatformOptions
+  /** Instead of those of this package: the registry of verifiers. */
+  readonly verifiers?: readonly Verifier[]
+  /** @deprecated `platforms['sev-snp'].roots` */
   readonly amdRoots?: Readonly<Record<string, SnpProduct>>
-  /** Instead of the optional package @phala/dcap-qvl, e.g. where a bundler has to see the import. */
+  /** @deprecated `platforms.tdx.collateral` */
   readonly tdxVerifier?: TdxVerifier
 }
 
-/** The part of @phala/dcap-qvl that is used. */
+/** @deprecated A verifier of quotes, of which only the source of collateral is used: quotes are verified by this package. */
 export interface TdxVerifier {
-  /** @throws where the quote is not genuine or the collateral is out of date */
-  verify (quote: Uint8Array, collateral: never, nowSeconds: number): { readonly status: unknown }
-  /**
-   * From Intel, or from somebody who is trusted as Intel is, but never from the proxy: the library believes revocation
-   * lists without a look at their signatures.
-   */
+  verify?: (quote: Uint8Array, collateral: never, nowSeconds: number) => unknown
   getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
 }
 
+/**
+ * Whether evidence answers a nonce of this client's: it does; no nonce was sent; the document answers another; or the
+ * evidence is appraised by itself, as a recording.
+ */
+export type Challenge = 'answered' | 'none' | 'other' | 'recording'
+
 export interface VerifierContext {
-  readonly document: ParsedAttestation
-  /** Recomputed from nonce and keys, never taken from the document. */
-  readonly binding: Uint8Array<ArrayBuffer>
+  readonly evidence: readonly TypedValue[]
+  readonly endorsements: readonly TypedValue[]
+  /** What the evidence has to carry, recomputed from nonce and keys. Undefined: it may be about anything. */
+  readonly binding: Bytes | undefined
+  /** The binding as hardware reports carry it, 64 bytes. */
+  readonly reportData: Bytes | undefined
   readonly now: Date
   readonly maximumAgeSeconds: number
   readonly clockToleranceSeconds: number
-  /** The evidence has to answer a nonce of this client's. */
-  readonly challenged: boolean
+  readonly challenge: Challenge
   readonly fetch: typeof fetch
   readonly options: VerifyOptions
 }
 
-/** The check `freshness` for hardware reports: they carry no time, so that only the nonce tells their age. */
-export function hardwareFreshness ({ challenged, options }: VerifierContext): Check {
+/** The check `freshness` for hardware reports: they carry no time, so only a nonce bounds their age. */
+export function hardwareFreshness ({ challenge }: VerifierContext): Check {
   const name = 'freshness'
-  if (challenged) return check(name, true, 'The report answers this client\'s nonce')
-  if (options.nonce) return skipped(name, 'Not looked at: the document answers another nonce')
-  return check(name, false, 'A report carries no time: without a nonce of this client\'s nobody knows its age')
+  if (challenge === 'answered') return check(name, true, 'The report answers this client\'s nonce')
+  if (challenge === 'other') return skipped(name, 'Not looked at: the document answers another nonce')
+  if (challenge === 'recording') return skipped(name, 'Not checked: a report carries no time, and was appraised by itself')
+  return check(name, false, 'A report carries no time: without a nonce of this client\'s its age is unknown')
+}
+
+/** The check `bound` for hardware reports. */
+export function hardwareBound ({ reportData }: VerifierContext, presented: Uint8Array): Check {
+  const name = 'bound'
+  if (reportData === undefined) return skipped(name, 'Not checked: no report data was expected, so the report is about no keys')
+  return check(name, sameBytes(presented, reportData), 'The report data is the binding of nonce and keys')
 }

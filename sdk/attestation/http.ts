@@ -16,16 +16,21 @@ export class AttestationFetchError extends Error {
   }
 }
 
+export interface Answer {
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly headers: Headers
+}
+
 /**
- * @returns the body of a 200 answer, at most maxBytes octets
+ * @returns a 200 answer, with a body of at most maxBytes
  * @throws {AttestationFetchError}
  */
-export async function fetchOctets (fetcher: typeof fetch, url: string | URL, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, maxBytes: number): Promise<Answer> {
   const { origin, pathname } = new URL(url)
   const place = origin + pathname
   try {
     const response = await fetcher(url, {
-      headers: { accept: 'application/json' },
+      headers: { accept: '*/*' },
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',
@@ -35,7 +40,7 @@ export async function fetchOctets (fetcher: typeof fetch, url: string | URL, max
       await response.body?.cancel()
       throw new AttestationFetchError(`${place} answered ${response.status}`, { status: response.status })
     }
-    return await collect(response, maxBytes)
+    return { body: await collect(response, maxBytes), headers: response.headers }
   } catch (cause) {
     throw cause instanceof AttestationFetchError ? cause : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause)}`, { cause })
   }
@@ -59,7 +64,7 @@ async function collect (response: Response, maxBytes: number): Promise<Uint8Arra
   for (let part = await reader.read(); part.value; part = await reader.read()) {
     if (length + part.value.length > maxBytes) {
       await reader.cancel()
-      throw new AttestationFetchError(`${response.url} has more than ${maxBytes} octets`)
+      throw new AttestationFetchError(`${response.url} has more than ${maxBytes} bytes`)
     }
     collected.set(part.value, length)
     length += part.value.length
@@ -69,7 +74,7 @@ async function collect (response: Response, maxBytes: number): Promise<Uint8Arra
 
 /** @throws {AttestationFetchError} */
 export async function fetchJson (fetcher: typeof fetch, url: string | URL): Promise<unknown> {
-  const body = await fetchOctets(fetcher, url, 256 * 1024)
+  const { body } = await fetchAnswer(fetcher, url, 256 * 1024)
   try {
     return JSON.parse(new TextDecoder().decode(body))
   } catch (cause) {

@@ -1,79 +1,99 @@
 /** Appraises an attestation document against a policy (RFC 9334: the verifier and the relying party in one). */
-import { bindingPreimage, bindingPreimageV1, parseAttestationDocument, sha256 } from '../../lib/protocols/attestation.ts'
-import type { ParsedAttestation, TeeKind } from '../../lib/protocols/attestation.ts'
-import { verifyAzureMaa } from './azure-maa.ts'
+import { bindingPreimage, bindingPreimageV1, parseAttestationDocument, reportData, sha256 } from '../../lib/protocols/attestation.ts'
+import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
+import { sameBytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
 import type { Check, Findings, Verdict } from './checks.ts'
-import type { VerifierContext, VerifyOptions } from './context.ts'
-import { verifyGoogle } from './google.ts'
-import { parseAttestationPolicy } from './policy.ts'
+import type { Challenge, VerifierContext, VerifyOptions } from './context.ts'
+import { parseAttestationPolicy, sectionFor } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
-import { verifySevSnp } from './sev-snp.ts'
-import { verifySimulated } from './simulated.ts'
-import { verifyTdx } from './tdx.ts'
-import { sameOctets } from './x509.ts'
+import { VERIFIERS } from './verifiers.ts'
 
 /**
  * Checks everything it can, so that the verdict names each failure and not only the first one.
  *
- * @param document as received: JSON text, or its UTF-8 octets
+ * @param document as received: JSON text, or its UTF-8 bytes
  * @throws {AttestationDocumentError} it is not an attestation document
- * @throws {AttestationFetchError} an issuer's keys are needed and cannot be had now: there is no verdict
+ * @throws {AttestationFetchError} an issuer has to be asked and cannot be: there is no verdict
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
+ * @example
+ * const { verified, checks } = await verifyAttestation(document, policy, { nonce })
  */
-export async function verifyAttestation (document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}): Promise<Verdict> {
-  const accepted = parseAttestationPolicy(policy)
+export function verifyAttestation (
+  document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}
+): Promise<Verdict> {
+  return verifyDocument(document, policy, options, 'none')
+}
+
+/** @param unasked what it means that the options have no nonce */
+export async function verifyDocument (
+  document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions, unasked: 'none' | 'recording'
+): Promise<Verdict> {
+  const accepted = parseAttestationPolicy(policy, options.verifiers)
   const parsed = parseAttestationDocument(document)
-  const preimage = await (parsed.version === 1 ? bindingPreimageV1(parsed.nonce, parsed.keys) : bindingPreimage(parsed.nonce, parsed.keys, parsed))
-  const context: VerifierContext = {
-    document: parsed,
-    binding: await sha256(preimage),
-    now: options.now ?? new Date(),
-    maximumAgeSeconds: accepted.maximumAgeSeconds ?? 300,
-    clockToleranceSeconds: accepted.clockToleranceSeconds ?? 60,
-    challenged: options.nonce !== undefined && sameOctets(options.nonce, parsed.nonce),
-    fetch: options.fetch ?? fetch,
-    options
-  }
-  const { checks: found, presented } = await platformFindings(context, accepted)
+  const { nonce, keys } = parsed
+  const preimage = await (parsed.version === 1 ? bindingPreimageV1(nonce, keys) : bindingPreimage(nonce, keys, parsed))
+  const binding = await sha256(preimage)
+  const challenge = options.nonce === undefined ? unasked : challengeOf(options.nonce, parsed.nonce)
+  const { evidence, endorsements } = parsed
+  const context = contextFor({ evidence, endorsements, binding, reportData: reportData(binding), challenge }, accepted, options)
+  const { checks: found, presented } = await platformFindings(parsed.tee, context, accepted)
   const checks = [
-    nonceCheck(context, accepted),
+    nonceCheck(challenge, parsed, accepted),
     await keysCheck(parsed),
-    check('binding', sameOctets(parsed.binding.preimage, preimage) && sameOctets(parsed.binding.sha256, context.binding),
+    check('binding', sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
       'The binding in the document is the one of its nonce and keys'),
     ...found
   ]
-  const verified = found.length > 0 && checks.every(({ outcome }) => outcome !== 'failed')
-  return { verified, tee: parsed.tee as TeeKind, checks, keys: parsed.keys.map(({ kind, value }) => ({ kind, value })), presented }
+  const covered = keys.map(({ kind, value }) => ({ kind, value }))
+  return { verified: found.length > 0 && isVerified(checks), tee: parsed.tee, checks, keys: covered, presented }
 }
 
-function nonceCheck ({ challenged, document, options }: VerifierContext, policy: AttestationPolicy): Check {
-  if (challenged) return check('nonce', true, 'The document answers this client\'s nonce')
-  if (options.nonce) return check('nonce', false, 'The document answers another nonce than the one that was sent')
-  if (policy.allowCached) return skipped('nonce', `No nonce was sent${document.cached ? '; the document says that it is from a cache' : ''}`)
-  return check('nonce', false, 'No nonce was sent, and the policy does not allow cached evidence')
+type Subject = Pick<VerifierContext, 'evidence' | 'endorsements' | 'binding' | 'reportData' | 'challenge'>
+
+/** With the defaults of policy and options. */
+export function contextFor (subject: Subject, policy: AttestationPolicy, options: VerifyOptions): VerifierContext {
+  return {
+    ...subject,
+    now: options.now ?? new Date(),
+    maximumAgeSeconds: policy.maximumAgeSeconds ?? 300,
+    clockToleranceSeconds: policy.clockToleranceSeconds ?? 60,
+    fetch: options.fetch ?? fetch,
+    options
+  }
 }
 
-async function keysCheck ({ keys }: ParsedAttestation): Promise<Check> {
-  const hashes = await Promise.all(keys.map(async ({ value, sha256: hash }) => sameOctets(await sha256(value), hash)))
-  return check('keys', keys.length > 0 && !hashes.includes(false), `${keys.length} keys are covered: ${keys.map(({ kind }) => kind).join(', ')}`)
-}
-
-async function platformFindings (context: VerifierContext, { platforms }: AttestationPolicy): Promise<Findings> {
-  const { tee } = context.document
+/** What the verifier for that kind of evidence finds; a kind that the policy does not name is refused. */
+export async function platformFindings (tee: string, context: VerifierContext, policy: AttestationPolicy): Promise<Findings> {
   if (tee === 'none') return refused('The proxy says that it runs in no trusted execution environment')
-  const google = platforms['google-confidential-space']
-  const azure = platforms['azure-maa']
-  const snp = platforms['sev-snp']
-  const { tdx, simulated } = platforms
-  if (tee === 'google-confidential-space' && google) return verifyGoogle(context, google)
-  if (tee === 'azure-maa' && azure) return verifyAzureMaa(context, azure)
-  if (tee === 'sev-snp' && snp) return verifySevSnp(context, snp)
-  if (tee === 'tdx' && tdx) return verifyTdx(context, tdx)
-  if (tee === 'simulated' && simulated) return verifySimulated(context, simulated)
-  return refused(`The policy does not accept evidence of the kind ${tee}`)
+  const verifier = (context.options.verifiers ?? VERIFIERS).find(candidate => candidate.tee === tee)
+  const section = verifier && sectionFor(verifier, policy)
+  if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
+  return verifier.verify(context, section)
+}
+
+export function isVerified (checks: readonly Check[]): boolean {
+  return checks.some(({ outcome }) => outcome === 'passed') && checks.every(({ outcome }) => outcome !== 'failed')
 }
 
 function refused (detail: string): Findings {
   return { checks: [check('platform', false, detail)], presented: {} }
+}
+
+function challengeOf (sent: Uint8Array, answered: Uint8Array): Challenge {
+  return sameBytes(sent, answered) ? 'answered' : 'other'
+}
+
+function nonceCheck (challenge: Challenge, { cached }: ParsedAttestation, policy: AttestationPolicy): Check {
+  const name = 'nonce'
+  if (challenge === 'answered') return check(name, true, 'The document answers this client\'s nonce')
+  if (challenge === 'other') return check(name, false, 'The document answers another nonce than the one that was sent')
+  if (challenge === 'recording') return skipped(name, 'Not checked: the document is appraised as a recording')
+  if (policy.allowCached) return skipped(name, `No nonce was sent${cached ? '; the document says that it is from a cache' : ''}`)
+  return check(name, false, 'No nonce was sent, and the policy does not allow cached evidence')
+}
+
+async function keysCheck ({ keys }: ParsedAttestation): Promise<Check> {
+  const hashes = await Promise.all(keys.map(async ({ value, sha256: hash }) => sameBytes(await sha256(value), hash)))
+  return check('keys', keys.length > 0 && !hashes.includes(false), `${keys.length} keys are covered: ${keys.map(({ kind }) => kind).join(', ')}`)
 }

@@ -5,7 +5,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { AttestationDocumentError } from '../../lib/protocols/attestation.ts'
 import { AttestationError } from '../attestation/attest-keys.ts'
 import { AttestationFetchError } from '../attestation/http.ts'
-import { AttestationPolicyError } from '../attestation/policy.ts'
+import { AttestationPolicyError } from '../attestation/policy-rules.ts'
 import { commands } from './commands/index.ts'
 import { isBrokenPipe } from './terminal/output.ts'
 import { renderVerdict } from './terminal/render.ts'

@@ -63,6 +63,8 @@ export const MEDIA_TYPES = {
   simulated: 'application/vnd.polaris.simulated-evidence+jwt',
   /** One X.509 certificate, DER (RFC 2585). */
   certificate: 'application/pkix-cert',
+  /** One X.509 certificate revocation list, DER (RFC 2585). */
+  revocationList: 'application/pkix-crl',
   /** A COSE_Sign1 object: Azure's endorsement of the utility VM. */
   cose: 'application/cose; cose-type="cose-sign1"',
   /** Evidence of NVIDIA GPUs, as NVIDIA's Remote Attestation Service takes it. */

@@ -2,31 +2,28 @@
  * The certificates of an NVIDIA GPU: from the key that signed its evidence up to NVIDIA's root, all with keys on P-384 and
  * signatures of ECDSA with SHA-384 (RFC 5480, RFC 5758).
  */
-import { parseCertificate, sameOctets, toHex } from '../x509.ts'
-import type { ParsedCertificate } from '../x509.ts'
+import { sameBytes, toHex } from '../bytes.ts'
+import type { Bytes } from '../bytes.ts'
+import { isIssuedBy, parseCertificate } from '../x509/certificate.ts'
+import type { ParsedCertificate } from '../x509/certificate.ts'
 import { sha256 } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64 } from '../../../lib/protocols/base64.ts'
 import { GpuEvidenceError } from './spdm.ts'
 
-type Bytes = Uint8Array<ArrayBuffer>
-
 /** SHA-256 of `NVIDIA Device Identity CA`, DER, valid from November 2021. */
 export const NVIDIA_ROOT = '102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48'
 
-const ECDSA_SHA384 = '1.2.840.10045.4.3.3'
+/** DER of the AlgorithmIdentifier ecdsa-with-SHA384. */
+const ECDSA_SHA384 = '300a06082a8648ce3d040303'
 const DICE_TCB_INFO = '2.23.133.5.4.1'
 const P384 = { name: 'ECDSA', namedCurve: 'P-384' } as const
 const SHA384 = { name: 'ECDSA', hash: 'SHA-384' } as const
-/** Bytes of an integer of the curve. */
-const FIELD_BYTES = 48
 export const MAX_CHAIN_CHARACTERS = 32 * 1024
 /** Hopper has five. */
 const MAX_CERTIFICATES = 8
 const PEM = /-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----/y
 
-export interface GpuCertificate extends ParsedCertificate {
-  readonly der: Bytes
-}
+export type GpuCertificate = ParsedCertificate
 
 /**
  * Reads a chain in PEM, leaf first. Between the certificates and behind the last may be line ends and, as NVIDIA's tools
@@ -46,7 +43,7 @@ export function parseGpuChain (pem: string): GpuCertificate[] {
     PEM.lastIndex = at
     const der = decodeBase64(PEM.exec(pem)?.[1] ?? '')
     if (!der || der.length === 0 || chain.length === MAX_CERTIFICATES) throw new GpuEvidenceError('its certificates are no chain in PEM')
-    chain.push({ ...parsed(der), der })
+    chain.push(parsed(der))
     at = PEM.lastIndex
   }
   if (chain.length < 2) throw new GpuEvidenceError('it has no chain of certificates')
@@ -72,17 +69,11 @@ export async function chainFault (chain: readonly GpuCertificate[], now: Date, r
   if (!last || toHex(await sha256(last.der)) !== root) return 'its last certificate is not NVIDIA\'s root'
   for (const [i, certificate] of chain.entries()) {
     // The root has issued itself.
-    if (!await isIssuedBy(certificate, chain[i + 1] ?? certificate)) return `certificate ${i} was not issued by the next`
+    const ecdsa = toHex(certificate.algorithm) === ECDSA_SHA384
+    if (!ecdsa || !await isIssuedBy(certificate, chain[i + 1] ?? certificate)) return `certificate ${i} was not issued by the next`
     if (now < certificate.notBefore || now > certificate.notAfter) return `certificate ${i} is not valid at this time`
   }
   return undefined
-}
-
-async function isIssuedBy (subject: GpuCertificate, issuer: GpuCertificate): Promise<boolean> {
-  if (!issuer.authority || !sameOctets(subject.issuer, issuer.subject)) return false
-  if (subject.signatureAlgorithm !== ECDSA_SHA384) return false
-  const signature = rawSignature(subject.signature)
-  return signature !== undefined && isSignedBy(issuer, signature, subject.tbs)
 }
 
 /** Whether the certificate's key made the signature, r and s. A key that is not on P-384 made none. */
@@ -95,34 +86,13 @@ export async function isSignedBy ({ spki }: ParsedCertificate, signature: Bytes,
   }
 }
 
-/** Ecdsa-Sig-Value (RFC 3279, section 2.2.3), strict DER, as r and s of 48 bytes each. */
-export function rawSignature (der: Bytes): Bytes | undefined {
-  const raw = new Uint8Array(2 * FIELD_BYTES)
-  if (der[0] !== 0x30 || der[1] !== der.length - 2 || der.length > 0x7f) return undefined
-  let at = 2
-  for (const end of [FIELD_BYTES, 2 * FIELD_BYTES]) {
-    const length = der[at + 1] ?? 0
-    if (der[at] !== 0x02 || length === 0 || at + 2 + length > der.length) return undefined
-    let integer = der.subarray(at + 2, at + 2 + length)
-    at += 2 + length
-    if (integer[0]! >= 0x80) return undefined
-    if (integer[0] === 0 && integer.length > 1) {
-      if (integer[1]! < 0x80) return undefined
-      integer = integer.subarray(1)
-    }
-    if (integer.length > FIELD_BYTES) return undefined
-    raw.set(integer, end - integer.length)
-  }
-  return at === der.length ? raw : undefined
-}
-
 /**
  * Whether the leaf was issued for this firmware: DiceTcbInfo, which ends with the digest
  * (TCG DICE Attestation Architecture, section 6.1.1).
  */
 export function namesFirmware ({ extensions }: ParsedCertificate, firmwareId: Uint8Array): boolean {
   const value = extensions.get(DICE_TCB_INFO)
-  return value !== undefined && firmwareId.length >= 32 && sameOctets(value.subarray(-firmwareId.length), firmwareId)
+  return value !== undefined && firmwareId.length >= 32 && sameBytes(value.subarray(-firmwareId.length), firmwareId)
 }
 
 /** The chip, e.g. 'GH100': the first word of the name of the key that is burnt into it. Undefined for what is no GPU. */

@@ -4,7 +4,7 @@
  */
 import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
-import { toHex } from '../x509.ts'
+import { toHex } from '../bytes.ts'
 import { NVIDIA_ROOT, chainFault, chipOf, isSignedBy, namesFirmware } from './certificates.ts'
 import type { NvidiaPolicy } from './policy.ts'
 import type { Gpu, GpuRequest } from './request.ts'

@@ -8,7 +8,7 @@ import type { JWTPayload } from 'jose'
 import { sha256 } from '../../../lib/protocols/attestation.ts'
 import { check, show } from '../checks.ts'
 import type { Check } from '../checks.ts'
-import { toHex } from '../x509.ts'
+import { toHex } from '../bytes.ts'
 import { chipOf } from './certificates.ts'
 import { MAX_GPUS } from './request.ts'
 import type { Gpu, GpuRequest } from './request.ts'
@@ -158,7 +158,7 @@ function devicesCheck (devices: readonly JWTPayload[], { gpus }: GpuRequest): Ch
 }
 
 function description ({ chain, evidence }: Gpu): string {
-  const serial = BigInt(`0x${toHex(chain[0]?.serialNumber ?? Uint8Array.of(0))}`)
+  const serial = BigInt(`0x${chain[0]?.serialNumber ?? '0'}`)
   return [serial, chipOf(chain), evidence.driver, evidence.vbios].join(' ')
 }
 

@@ -4,9 +4,8 @@
  */
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectAlternativeName } from '@peculiar/asn1-x509'
-import { parseCertificate } from '../x509.ts'
-
-type Bytes = Uint8Array<ArrayBuffer>
+import type { Bytes } from '../bytes.ts'
+import { parseCertificate } from '../x509/certificate.ts'
 
 const FULCIO = '1.3.6.1.4.1.57264.1'
 const SUBJECT_ALTERNATIVE_NAME = '2.5.29.17'

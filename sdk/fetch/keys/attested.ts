@@ -19,7 +19,7 @@ export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
  */
 export function attestedKeys (attestation: AttestationPolicy | AttestationOptions): KeySource {
   const { policy, maxAge = 600, ...options } = 'policy' in attestation ? attestation : { policy: attestation }
-  parseAttestationPolicy(policy)
+  parseAttestationPolicy(policy, options.verifiers)
   return async ({ baseURL, fetch }, kind) => {
     const { attestKeys, AttestationError } = await verifiers()
     const { verdict, keys } = await attestKeys({ fetch, ...options, policy, baseURL })

@@ -100,6 +100,8 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another compliance', 'compliance', { claims: { 'x-ms-compliance-status': 'azure-signed-uvm' } }],
   ['debugging on', 'debug', { claims: { 'x-ms-sevsnpvm-is-debuggable': true } }],
   ['debugging unsaid', 'debug', { claims: { 'x-ms-sevsnpvm-is-debuggable': undefined } }],
+  ['a migration agent unsaid', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': undefined } }],
+  ['a migration agent forbidden in other words', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': 'false' } }],
   ['a migration agent allowed', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': true } }],
   ['another privilege level', 'vmpl', { claims: { 'x-ms-sevsnpvm-vmpl': 2 } }],
   ['other containers', 'host-data', { claims: { 'x-ms-sevsnpvm-hostdata': '00'.repeat(32) } }],

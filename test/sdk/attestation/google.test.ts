@@ -177,7 +177,7 @@ const unanswered: Array<[name: string, fetch: typeof fetch, message: RegExp]> = 
   ['an issuer that is down', async () => new Response(null, { status: 500 }), /openid-configuration answered 500$/],
   ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration cannot be asked: ENOTFOUND$/],
   ['an issuer that does not answer with JSON', async () => new Response('<html>'), /did not answer with JSON$/],
-  ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 octets$/],
+  ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 bytes$/],
   ['a discovery document without key set', async () => Response.json({}), /names no key set$/],
   ['a key set over plain http', async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }), /names no key set$/]
 ]
@@ -193,8 +193,19 @@ t.test('a policy may leave things open, and the verdict says so', async t => {
   const policy: AttestationPolicy = { version: 1, platforms: { 'google-confidential-space': { ...open, allowDebug: true } } }
   const opened = await appraise({ more: policy, claims: { dbgstat: 'enabled', submods: debugSpace } })
   t.ok(opened.verdict.verified)
-  for (const name of ['project', 'service-account', 'hardware', 'support']) t.equal(outcomeOf(opened.verdict, name), 'skipped', name)
+  for (const name of ['project', 'service-account', 'support']) t.equal(outcomeOf(opened.verdict, name), 'skipped', name)
+  t.equal(outcomeOf(opened.verdict, 'hardware'), 'passed', 'but some hardware that keeps memory from the host it has to be')
 })
+
+for (const hwmodel of ['GCP_SHIELDED_VM', 'none', '', undefined, ['GCP_AMD_SEV']]) {
+  t.test(`hardware ${JSON.stringify(hwmodel)} is refused by a policy that names no hardware, and by name only accepted`, async t => {
+    const { hardwareModels, ...open } = pins
+    t.ok(hardwareModels)
+    const policy = (models: Partial<GooglePolicy>): AttestationPolicy => ({ version: 1, platforms: { 'google-confidential-space': { ...open, ...models } } })
+    t.same(failed((await appraise({ more: policy({}), claims: { hwmodel } })).verdict), ['hardware'])
+    if (typeof hwmodel === 'string' && hwmodel !== '') t.same(failed((await appraise({ more: policy({ hardwareModels: [hwmodel] }), claims: { hwmodel } })).verdict), [])
+  })
+}
 
 t.test('key sets that were given are used without a network', async t => {
   const { verdict, asked } = await appraise({ options: { keySets: { [ISSUER]: { keys: [key.jwk] } } } })

@@ -6,6 +6,7 @@ import { AttestationPolicyError, parseAttestationPolicy } from '../../../sdk/att
 
 const HASH_256 = 'ab'.repeat(32)
 const HASH_384 = 'cd'.repeat(48)
+const HASH_128 = 'ab'.repeat(16)
 
 const complete = {
   version: 1,
@@ -26,8 +27,47 @@ const complete = {
       allowDebug: false
     },
     'azure-maa': { issuers: ['https://sharedneu.neu.attest.azure.net'], hostData: [HASH_256], measurements: [HASH_384], minimumGuestSvn: 1, allowDebug: false },
-    'sev-snp': { measurements: [HASH_384], hostData: [HASH_256], minimumTcb: { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 4 }, minimumGuestSvn: 1, maximumVmpl: 3, products: ['Turin'], allowDebug: false, allowMigration: true },
-    tdx: { measurements: [{ mrtd: HASH_384, rtmr0: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384, rtmr3: HASH_384 }], tcbStatuses: ['UpToDate', 'SWHardeningNeeded'] },
+    'sev-snp': {
+      measurements: [HASH_384],
+      hostData: [HASH_256],
+      anyHostData: false,
+      idKeyDigests: [HASH_384],
+      authorKeyDigests: [HASH_384],
+      familyIds: [HASH_128],
+      imageIds: [HASH_128],
+      chipIds: ['ef'.repeat(64)],
+      guestPolicies: ['0000000000030000'],
+      minimumTcb: { fmc: 0, bootloader: 1, tee: 2, snp: 3, microcode: 4 },
+      minimumGuestSvn: 1,
+      maximumVmpl: 3,
+      products: ['Turin'],
+      platformInfo: { smt: false, memoryEncryption: true, ecc: true, raplDisabled: true, ciphertextHiding: true, aliasCheck: true },
+      revocation: 'required',
+      revocationLists: ['AAAA'],
+      allowStaleRevocationLists: false,
+      allowDebug: false,
+      allowMigration: true
+    },
+    tdx: {
+      measurements: [{ mrtd: HASH_384, rtmr0: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384, rtmr3: HASH_384 }],
+      mrconfigid: [HASH_384],
+      mrowner: [HASH_384],
+      mrownerconfig: [HASH_384],
+      mrseam: [HASH_384],
+      mrsignerseam: [HASH_384],
+      seamAttributes: ['00'.repeat(8)],
+      attributes: ['0000001000000000'],
+      xfam: ['e702060000000000'],
+      mrservicetd: [HASH_384],
+      fmspcs: ['00806f050000'],
+      qeVendorIds: [HASH_128],
+      tcbStatuses: ['UpToDate', 'SWHardeningNeeded'],
+      minimumTeeTcbSvn: HASH_128,
+      minimumTcbEvaluationDataNumber: 19,
+      allowSeptVe: false,
+      allowTrailingBytes: false,
+      withoutCollateral: false
+    },
     simulated: { roots: ['A'.repeat(43)] }
   }
 }
@@ -44,7 +84,7 @@ t.test('docs/attestation.md explains every member', async t => {
     if (Array.isArray(value)) return value.flatMap(members)
     return typeof value === 'object' && value !== null ? Object.entries(value).flatMap(([name, inner]) => [name, ...members(inner)]) : []
   }
-  for (const name of members(complete).filter(name => !freelyNamed.has(name) && !/^rtmr[12]$/.test(name))) t.ok(chapter.includes(`\`${name}\``), name)
+  for (const name of members(complete).filter(name => !freelyNamed.has(name) && !/^rtmr[0-3]$/.test(name))) t.ok(chapter.includes(`\`${name}\``), name)
 })
 
 const pinless: Array<[name: string, platforms: Record<string, unknown>]> = [
@@ -55,6 +95,13 @@ const pinless: Array<[name: string, platforms: Record<string, unknown>]> = [
   ['sev-snp by host data, which the host chooses', { 'sev-snp': { hostData: [HASH_256] } }],
   ['tdx', { tdx: {} }],
   ['tdx by firmware alone', { tdx: { measurements: [{ mrtd: HASH_384 }] } }],
+  ['tdx by firmware and its settings', { tdx: { measurements: [{ mrtd: HASH_384, rtmr0: HASH_384 }] } }],
+  ['tdx by firmware and what the application adds', { tdx: { measurements: [{ mrtd: HASH_384, rtmr3: HASH_384 }] } }],
+  ['tdx without kernel and command line', { tdx: { measurements: [{ mrtd: HASH_384, rtmr1: HASH_384 }] } }],
+  ['tdx without boot loader', { tdx: { measurements: [{ mrtd: HASH_384, rtmr2: HASH_384 }] } }],
+  ['tdx without firmware', { tdx: { measurements: [{ rtmr1: HASH_384, rtmr2: HASH_384 }] } }],
+  ['tdx where one alternative is open', { tdx: { measurements: [{ mrtd: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384 }, { mrtd: HASH_384 }] } }],
+  ['tdx on a platform of unknown state', { tdx: { measurements: [{ mrtd: HASH_384, rtmr1: HASH_384, rtmr2: HASH_384 }], withoutCollateral: true } }],
   ['one of two platforms', { 'sev-snp': { measurements: [HASH_384] }, tdx: { measurements: [] } }]
 ]
 for (const [name, platforms] of pinless) {
@@ -95,6 +142,16 @@ const malformed: Array<[name: string, policy: unknown, member: string]> = [
   ['no issuers', { version: 1, platforms: { 'azure-maa': { hostData: [HASH_256] } } }, 'policy.platforms.azure-maa.issuers'],
   ['an issuer over http', { version: 1, platforms: { 'azure-maa': { issuers: ['http://a.example'], hostData: [HASH_256] } } }, 'issuers[0]'],
   ['an issuer with a path', { version: 1, platforms: { 'azure-maa': { issuers: ['https://a.example/x'], hostData: [HASH_256] } } }, 'issuers[0]'],
+  ['a minimum TCB of nothing', snp({ minimumTcb: {} }), 'policy.platforms.sev-snp.minimumTcb'],
+  ['a minimum TCB of undefined parts', snp({ minimumTcb: { snp: undefined } }), 'policy.platforms.sev-snp.minimumTcb'],
+  ['a TCB part that a byte cannot hold', snp({ minimumTcb: { snp: 256 } }), 'minimumTcb.snp'],
+  ['platform information of nothing', snp({ platformInfo: {} }), 'platformInfo'],
+  ['a way of revocation that nobody knows', snp({ revocation: 'none' }), 'revocation'],
+  ['a TDX measurement of nothing', { version: 1, insecure: true, platforms: { tdx: { measurements: [{}] } } }, 'measurements[0]'],
+  ['a TCB status that no policy may accept', { version: 1, insecure: true, platforms: { tdx: { tcbStatuses: ['Revoked'] } } }, 'tcbStatuses[0]'],
+  ['an age of millions of years', { ...snp({}), maximumAgeSeconds: 1e15 }, 'policy.maximumAgeSeconds'],
+  ['an age of more than a day', { ...snp({}), maximumAgeSeconds: 86_401 }, 'policy.maximumAgeSeconds'],
+  ['clocks that differ by more than an hour', { ...snp({}), clockToleranceSeconds: 3601 }, 'policy.clockToleranceSeconds'],
   ['a TDX measurement without MRTD', { version: 1, platforms: { tdx: { measurements: [{ rtmr1: HASH_384 }] } } }, 'measurements[0].mrtd']
 ]
 for (const [name, policy, member] of malformed) {

@@ -4,8 +4,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { sha256 } from '../../../../lib/protocols/attestation.ts'
 import { appraiseNvidia } from '../../../../sdk/attestation/nvidia/index.ts'
-import { parseGpuChain, rawSignature } from '../../../../sdk/attestation/nvidia/certificates.ts'
+import { parseGpuChain } from '../../../../sdk/attestation/nvidia/certificates.ts'
 import { GpuEvidenceError, parseGpuEvidence } from '../../../../sdk/attestation/nvidia/spdm.ts'
+import { ecdsaSignature } from '../../../../sdk/attestation/x509/der.ts'
 import { certificate, createGpuService, evidence, pem } from '../../../fixtures/gpu.ts'
 import type { CertificateOptions, EvidenceParts, Issued } from '../../../fixtures/gpu.ts'
 
@@ -101,12 +102,12 @@ t.test('whatever the bytes, parsers give a result or an error of their own', (t)
   }), { numRuns: 500 })
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (random) => own(() => parseGpuEvidence(random))))
   fc.assert(fc.property(fc.string(), (text) => own(() => parseGpuChain(`-----BEGIN CERTIFICATE-----\n${text}`))))
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 110 }), (der) => [undefined, 96].includes(rawSignature(Uint8Array.from(der))?.length)))
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 110 }), (der) => [undefined, 96].includes(ecdsaSignature(Uint8Array.from(der), 48)?.length)))
   t.end()
 })
 
 t.test('signatures are strict DER', (t) => {
-  const der = (hex: string) => rawSignature(Uint8Array.from(Buffer.from(hex, 'hex')))
+  const der = (hex: string) => ecdsaSignature(Uint8Array.from(Buffer.from(hex, 'hex')), 48)
   t.same(der('3006020101020102')?.filter((byte) => byte !== 0), Uint8Array.of(1, 2))
   t.same(der('30080202008002020081')?.filter((byte) => byte !== 0), Uint8Array.of(0x80, 0x81))
   for (const hex of ['', '30', '3000', '3006020180020102', '3007020200010201ff', '30060201010201', '300602010102010200', '3106020101020102', `3036${'0231'}${'01'.repeat(49)}020101`]) {

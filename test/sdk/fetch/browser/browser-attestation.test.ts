@@ -77,7 +77,7 @@ t.test('an SEV-SNP report is verified with the browser\'s own Web Crypto', { ski
   const results = await page.evaluate(async ({ documents, rootHash }) => {
     const { verifyAttestation } = await import('/browser-attestation.js' as string) as Attestation
     return Promise.all(documents.map(async document => {
-      const verdict = await verifyAttestation(document, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } }, {
+      const verdict = await verifyAttestation(document, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)], hostData: ['bb'.repeat(32)] } } }, {
         nonce: new Uint8Array(32).fill(9), amdRoots: { [rootHash]: 'Milan' }, now: new Date('2026-06-01T00:00:00Z')
       })
       return [verdict.verified, ...verdict.checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)]

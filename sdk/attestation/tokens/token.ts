@@ -4,16 +4,17 @@
  */
 import { compactVerify, decodeJwt, decodeProtectedHeader, importJWK, importX509 } from 'jose'
 import type { JWTPayload } from 'jose'
-import { check, show, skipped } from './checks.ts'
-import type { Check } from './checks.ts'
-import type { VerifierContext } from './context.ts'
-import { AttestationFetchError, fetchJson } from './http.ts'
+import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
+import { check, show, skipped } from '../checks.ts'
+import type { Check } from '../checks.ts'
+import type { VerifierContext } from '../context.ts'
+import { AttestationFetchError, fetchJson } from '../http.ts'
 
 const ALGORITHM = 'RS256'
 
 /** The one evidence of that media type, if it is a JWT at all. Nothing is verified. */
 export function readToken (context: VerifierContext, mediaType: string): { token: string, claims: JWTPayload } | undefined {
-  const tokens = context.document.evidence.filter(([type]) => type === mediaType)
+  const tokens = context.evidence.filter(([type]) => type === mediaType)
   const token = tokens[0]?.[1]
   if (token === undefined || tokens.length > 1) return undefined
   try {
@@ -80,8 +81,19 @@ export function timeChecks (context: VerifierContext, claims: JWTPayload): Check
   return [
     check('validity', exp > now - tolerance && begins <= now + tolerance, `The token is for use from ${time(begins)} to ${time(exp)}`),
     check('freshness', age <= maximum + tolerance && age >= -tolerance,
-      `The token is ${age} s old, at most ${maximum} s are accepted${context.challenged ? '; it answers this client\'s nonce' : ''}`)
+      `The token is ${age} s old, at most ${maximum} s are accepted${context.challenge === 'answered' ? '; it answers this client\'s nonce' : ''}`)
   ]
+}
+
+/**
+ * The check `bound`: a claim that holds the binding in base64url and nothing else.
+ *
+ * @param subject what the claim is, e.g. 'The token\'s nonce'
+ */
+export function bindingCheck ({ binding }: VerifierContext, presented: unknown, subject: string): Check {
+  const name = 'bound'
+  if (binding === undefined) return skipped(name, `Not checked: no binding was expected. ${subject} is ${show(presented)}`)
+  return check(name, presented === encodeBase64url(binding), `${subject} is the binding of nonce and keys`)
 }
 
 function time (seconds: number): string {

@@ -3,15 +3,18 @@
  * that the plumbing works and nothing else; policies have to say `"development": true`.
  */
 import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, importJWK } from 'jose'
-import { MEDIA_TYPES } from '../../lib/protocols/attestation.ts'
-import { encodeBase64url } from '../../lib/protocols/base64url.ts'
-import { check, oneOfCheck, skipped } from './checks.ts'
-import type { Check, Findings } from './checks.ts'
-import type { VerifierContext } from './context.ts'
+import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
+import { check, oneOfCheck, skipped } from '../checks.ts'
+import type { Check, Findings } from '../checks.ts'
+import type { VerifierContext } from '../context.ts'
+import { bindingCheck, claim, readToken, timeChecks } from '../tokens/token.ts'
+import type { Verifier } from '../verifier.ts'
+import { simulatedSection } from './policy.ts'
 import type { SimulatedPolicy } from './policy.ts'
-import { claim, readToken, timeChecks } from './token.ts'
 
-export async function verifySimulated (context: VerifierContext, policy: SimulatedPolicy): Promise<Findings> {
+export const simulated: Verifier<SimulatedPolicy> = { ...simulatedSection, verify: verifySimulated }
+
+async function verifySimulated (context: VerifierContext, policy: SimulatedPolicy): Promise<Findings> {
   const read = readToken(context, MEDIA_TYPES.simulated)
   if (!read) return { checks: [check('evidence', false, 'The evidence is not one simulated token')], presented: {} }
   const { token, claims } = read
@@ -21,7 +24,7 @@ export async function verifySimulated (context: VerifierContext, policy: Simulat
       signature,
       root === undefined ? skipped('root', 'Not looked at without a signature') : oneOfCheck('root', 'The development root', policy.roots, root),
       ...timeChecks(context, claims),
-      check('bound', claim(claims, 'eat_nonce') === encodeBase64url(context.binding), 'The token\'s nonce is the binding of nonce and keys')
+      bindingCheck(context, claim(claims, 'eat_nonce'), 'The token\'s nonce')
     ],
     presented: { simulated: { ...root !== undefined && { roots: [root] } } }
   }

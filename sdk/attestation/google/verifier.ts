@@ -2,18 +2,21 @@
  * Appraises a token of Google Confidential Space: Google's verifier looked at the virtual machine, and its claims name
  * the container image, the project and what the operator may override.
  */
-import { MEDIA_TYPES } from '../../lib/protocols/attestation.ts'
-import { encodeBase64url } from '../../lib/protocols/base64url.ts'
-import { check, oneOfCheck, show, skipped } from './checks.ts'
-import type { Check, Findings } from './checks.ts'
-import type { VerifierContext } from './context.ts'
-import { AttestationFetchError, fetchJson } from './http.ts'
+import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
+import { check, oneOfCheck, show, skipped } from '../checks.ts'
+import type { Check, Findings } from '../checks.ts'
+import type { VerifierContext } from '../context.ts'
+import { AttestationFetchError, fetchJson } from '../http.ts'
+import { bindingCheck, claim, readToken, signatureCheck, strings, timeChecks } from '../tokens/token.ts'
+import type { Verifier } from '../verifier.ts'
+import { CONFIDENTIAL_MODELS, googleSection } from './policy.ts'
 import type { GooglePolicy } from './policy.ts'
-import { claim, readToken, signatureCheck, strings, timeChecks } from './token.ts'
 
 export const GOOGLE_ISSUER = 'https://confidentialcomputing.googleapis.com'
 
-export async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Promise<Findings> {
+export const google: Verifier<GooglePolicy> = { ...googleSection, verify: verifyGoogle }
+
+async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Promise<Findings> {
   const read = readToken(context, MEDIA_TYPES.eatJwt)
   if (!read) return { checks: [check('evidence', false, 'The evidence is not one token of Confidential Space')], presented: {} }
   const { token, claims } = read
@@ -34,12 +37,12 @@ export async function verifyGoogle (context: VerifierContext, policy: GooglePoli
       check('audience', claims.aud === policy.audience, `The token is for ${show(claims.aud)}, the policy expects ${show(policy.audience)}`),
       ...timeChecks(context, claims),
       // One nonce was asked for; a token with more was made for somebody else's purpose as well.
-      check('bound', claim(claims, 'eat_nonce') === encodeBase64url(context.binding), 'The token\'s nonce is the binding of nonce and keys'),
+      bindingCheck(context, claim(claims, 'eat_nonce'), 'The token\'s nonce'),
       check('software', claim(claims, 'swname') === 'CONFIDENTIAL_SPACE', `The machine runs ${show(claim(claims, 'swname'))}`),
       check('secure-boot', claim(claims, 'secboot') === true, `Secure boot is ${show(claim(claims, 'secboot'))}`),
       check('debug', !debuggable || policy.allowDebug === true, `The debug status is ${show(debugStatus)}`),
       supportCheck(support, policy),
-      oneOfCheck('hardware', 'The hardware', policy.hardwareModels, claim(claims, 'hwmodel')),
+      oneOfCheck('hardware', 'The hardware', policy.hardwareModels ?? CONFIDENTIAL_MODELS, claim(claims, 'hwmodel')),
       oneOfCheck('image', 'The image digest', policy.imageDigests, imageDigest),
       oneOfCheck('project', 'The project', policy.projectIds, project),
       accountCheck(accounts, policy.serviceAccounts),

@@ -2,15 +2,18 @@
  * Appraises a token of Microsoft Azure Attestation for confidential containers on SEV-SNP: Microsoft verified the
  * report and says what was in it; host data names the containers that may run.
  */
-import { MEDIA_TYPES } from '../../lib/protocols/attestation.ts'
-import { encodeBase64url } from '../../lib/protocols/base64url.ts'
-import { check, oneOfCheck, show, skipped } from './checks.ts'
-import type { Findings } from './checks.ts'
-import type { VerifierContext } from './context.ts'
+import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
+import { check, oneOfCheck, show, skipped } from '../checks.ts'
+import type { Findings } from '../checks.ts'
+import type { VerifierContext } from '../context.ts'
+import { bindingCheck, claim, readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
+import type { Verifier } from '../verifier.ts'
+import { azureMaaSection } from './policy.ts'
 import type { AzureMaaPolicy } from './policy.ts'
-import { claim, readToken, signatureCheck, timeChecks } from './token.ts'
 
-export async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy): Promise<Findings> {
+export const azureMaa: Verifier<AzureMaaPolicy> = { ...azureMaaSection, verify: verifyAzureMaa }
+
+async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy): Promise<Findings> {
   const read = readToken(context, MEDIA_TYPES.jwt)
   if (!read) return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
   const { token, claims } = read
@@ -29,11 +32,11 @@ export async function verifyAzureMaa (context: VerifierContext, policy: AzureMaa
       signature,
       issued,
       ...timeChecks(context, claims),
-      check('bound', claim(claims, 'x-ms-runtime', 'nonce') === encodeBase64url(context.binding), 'The runtime data holds the binding of nonce and keys'),
+      bindingCheck(context, claim(claims, 'x-ms-runtime', 'nonce'), 'The nonce in the runtime data'),
       check('attestation-type', claim(claims, 'x-ms-attestation-type') === 'sevsnpvm', `The attestation type is ${show(claim(claims, 'x-ms-attestation-type'))}`),
       check('compliance', claim(claims, 'x-ms-compliance-status') === 'azure-compliant-uvm', `The compliance status is ${show(claim(claims, 'x-ms-compliance-status'))}`),
       check('debug', snp('is-debuggable') === false || policy.allowDebug === true, `Debuggable is ${show(snp('is-debuggable'))}`),
-      check('migration', snp('migration-allowed') !== true, `The guest policy ${snp('migration-allowed') === true ? 'allows' : 'forbids'} a migration agent`),
+      check('migration', snp('migration-allowed') === false, `A migration agent is allowed: ${show(snp('migration-allowed'))}`),
       check('vmpl', snp('vmpl') === 0, `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`),
       oneOfCheck('host-data', 'The host data', policy.hostData, snp('hostdata')),
       oneOfCheck('measurement', 'The launch measurement', policy.measurements, snp('launchmeasurement')),

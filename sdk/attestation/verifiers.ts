@@ -1,0 +1,9 @@
+/** The registry: every kind of evidence that this package appraises. */
+import { azureMaa } from './azure/verifier.ts'
+import { google } from './google/verifier.ts'
+import { simulated } from './simulated/verifier.ts'
+import { sevSnp } from './snp/verifier.ts'
+import { tdx } from './tdx/verifier.ts'
+import type { Verifier } from './verifier.ts'
+
+export const VERIFIERS: readonly Verifier[] = [google, azureMaa, sevSnp, tdx, simulated]
