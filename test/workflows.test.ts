@@ -97,8 +97,16 @@ t.test('the README\'s test command is what .ci/run and check.yml run, and so are
   t.ok(onRunners.includes(command))
   const everything = text('.ci/run')
   t.ok(everything.split('\n').includes(`  ${command}`))
-  for (const check of ['npm run check', 'npm run test:image', 'shellcheck --severity=warning .ci/run docker/bases.sh docker/build.sh docker/test.sh docker/verify.sh']) {
+  for (const check of ['npm run check', 'npm run test:image', 'npm run test:cluster', 'shellcheck --severity=warning .ci/run cluster-test/run.sh docker/*.sh examples/*/*.sh']) {
     t.ok(onRunners.some(run => run?.endsWith(check)), `check.yml: ${check}`)
-    t.match(everything, check)
+    t.ok(everything.includes(check), `.ci/run: ${check}`)
   }
+})
+
+t.test('every suite that package.json has is a step of .ci/run', async t => {
+  const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> }
+  const everything = readFileSync(new URL('../.ci/run', import.meta.url), 'utf8')
+  const suites = Object.keys(scripts).filter(name => name.startsWith('test:'))
+  t.ok(suites.length >= 2)
+  for (const suite of suites) t.match(everything, new RegExp(`^step 'npm run ${suite}' `, 'm'))
 })
