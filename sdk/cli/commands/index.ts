@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
+import { planCommand } from './plan.ts'
 import { policyCommand } from './policy.ts'
 import { verifyCommand } from './verify.ts'
 import { proxyCommand } from '../../proxy/command.ts'
@@ -11,5 +12,6 @@ export const commands: readonly (() => Command)[] = [
   proxyCommand,
   verifyCommand,
   keysCommand,
-  policyCommand
+  policyCommand,
+  planCommand
 ]
