@@ -12,8 +12,9 @@ import * as hpke from 'hpke'
 import { createAead } from '../lib/hpke/aead.ts'
 import { hmacSha256 } from '../lib/hpke/hmac.ts'
 import { generateKemKeyPair } from '../lib/hpke/kem.ts'
-import { createResponseWriter, readRequest, readRequestStream } from '../lib/exchanges/ohttp/inner.ts'
-import { openChunkedRequest, openChunks, openRequest } from '../lib/exchanges/ohttp/gateway.ts'
+import { readRequest, readRequestStream } from '../lib/exchanges/ohttp/inner-request.ts'
+import { createResponseWriter } from '../lib/exchanges/ohttp/inner-response.ts'
+import { openChunkedRequest, openChunks, openRequest } from '../lib/exchanges/ohttp/request.ts'
 import { encodeRequest, encodeResponse } from '../lib/protocols/bhttp/writer.ts'
 import { decodeKeyConfigs, encodeKeyConfigs } from '../lib/protocols/ohttp/key-config.ts'
 import { encapsulateRequest, startChunkedExchange } from '../sdk/ohttp/client.ts'
@@ -95,12 +96,12 @@ for (const [name, kemId] of [['X25519', 0x20], ['MLKEM768-X25519', 0x647a]] as c
   await measure(`${name}: decapsulation`, 2000, () => keyPair.decapsulate(message.subarray(7, 7 + (kemId === 0x20 ? 32 : 1120))))
   await measure(`${name}: OHTTP exchange, 1 KiB, gateway, BHTTP included`, 2000, async () => {
     const opened = await openRequest(message, (_, enc) => keyPair.decapsulate(enc))
-    readRequest([opened.request])
+    await readRequest([opened.request])
     opened.sealResponse(encodeResponse(answer, { content: kilobyte }))
   })
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, all there at once`, 2000, async () => {
     const opened = await openChunks(chunked, (_, enc) => keyPair.decapsulate(enc))
-    readRequest(opened.pieces)
+    await readRequest(opened.pieces)
     opened.createResponseSealer().final(encodeResponse(answer, { content: kilobyte }))
   })
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, as it arrives`, 2000, async () => {

@@ -11,7 +11,6 @@ import type { Caller } from '../lib/http/headers.ts'
 import type { IncomingRequest } from '../lib/http/incoming.ts'
 import { provide } from '../lib/polaris.ts'
 import { createByteBudget } from '../lib/streams/budget.ts'
-import { freeSent } from '../lib/streams/freeing-sockets.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -55,8 +54,6 @@ export default fp<ProtocolsPluginOptions>(async function openExchanges (app, opt
       return protocol.open(incomingRequest(request, isTrusted))
     }
   })
-  // Responses leave in Buffers that are marked for it.
-  app.server.on('connection', freeSent)
 }, { name: 'polaris-exchanges', dependencies: ['polaris-config', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
 
 function incomingRequest (request: FastifyRequest, isTrusted: (address: string | undefined) => boolean): IncomingRequest {

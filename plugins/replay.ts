@@ -1,6 +1,6 @@
 /** polaris.replay and polaris.messages: remember OHTTP requests and v1 messages, so that none is opened twice. */
 import fp from 'fastify-plugin'
-import { rememberFor } from '../lib/exchanges/ohttp/open.ts'
+import { rememberFor } from '../lib/exchanges/ohttp/freshness.ts'
 import { provide } from '../lib/polaris.ts'
 import { messageMemoryFrom, remembersMessages } from '../lib/replay/from-config.ts'
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
@@ -25,7 +25,7 @@ export interface ReplayPluginOptions {
 
 export default fp<ReplayPluginOptions>(async function replay (app, options) {
   const { config, keys, readiness } = app.polaris
-  const remember = rememberFor(config.replayWindow)
+  const remember = rememberFor(config)
   const redis = config.replayStore === 'memory' ? undefined : await connect()
 
   const replay = options.replayStore ?? redis?.store({ prefix: 'polaris:replay:', remember, strict: true }) ??

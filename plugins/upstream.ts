@@ -12,7 +12,7 @@ import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import { HIGH_WATER_MARK } from '../lib/streams/convert.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
-import { createFreeingConnector } from '../lib/streams/freeing-sockets.ts'
+import { createFreeingConnector } from '../lib/streams/owned.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { upstreamProblem } from '../lib/http/workload-problem.ts'
 

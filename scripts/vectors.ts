@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import * as hpke from 'hpke'
 import { deriveKemKeyPair, importKemKeyPair } from '../lib/hpke/kem.ts'
 import type { KemKeyPair } from '../lib/hpke/kem.ts'
-import { openChunkedRequest, openRequest } from '../lib/exchanges/ohttp/gateway.ts'
+import { openChunkedRequest, openRequest } from '../lib/exchanges/ohttp/request.ts'
 import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../lib/protocols/bhttp/writer.ts'
 import type { Field } from '../lib/protocols/bhttp/bhttp.ts'
 import { ascii, concat } from '../lib/protocols/bytes.ts'
@@ -145,7 +145,7 @@ async function oneShot (party: Party): Promise<object> {
     encapsulatedRequest: hex(message),
     response: hex(response),
     responseNonce: hex(responseNonce),
-    encapsulatedResponse: hex(opened.sealResponse(response, responseNonce))
+    encapsulatedResponse: hex(concat(...opened.sealResponse(response, responseNonce)))
   }
 }
 

@@ -132,7 +132,21 @@ function contradictions (text: (setting: Setting) => string): string[] {
   if (Number(text(maxBufferedBytes)) < Number(text(maxBodyBytes))) {
     problems.push(`${maxBufferedBytes.env} must not be smaller than ${maxBodyBytes.env}`)
   }
-  return [...problems, ...keyProblems(text)]
+  return [...problems, ...keyProblems(text), ...ohttpProblems(text)]
+}
+
+/** Requests without a Date are remembered for as long as their key lives, which has to end, and their memory must not end before. */
+function ohttpProblems (text: (setting: Setting) => string): string[] {
+  const { ohttpDate, hpkeRotation, hpkeSeed, replayStore } = settings
+  if (text(ohttpDate) !== 'optional') return []
+  const problems: string[] = []
+  if (parseDuration(text(hpkeRotation)) === 0) {
+    problems.push(`${ohttpDate.env} cannot be optional if ${hpkeRotation.env} is 0: requests would have to be remembered for ever`)
+  }
+  if (text(hpkeSeed) !== 'instance' && text(replayStore) === 'memory') {
+    problems.push(`${ohttpDate.env} can only be optional with a shared ${replayStore.env} if ${hpkeSeed.env} is ${text(hpkeSeed)}: the keys outlive the memory of this process`)
+  }
+  return problems
 }
 
 /** What each key type cannot do without. */

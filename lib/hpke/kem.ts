@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, decapsulate, diffieHellman, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { uint16 } from '../protocols/bytes.ts'
+import { EMPTY, uint16 } from '../protocols/bytes.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519, kemSizes } from '../protocols/ohttp/suites.ts'
 import { createLabeled } from './labeled.ts'
 
@@ -57,9 +57,8 @@ export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
   const suiteId = Buffer.concat([Buffer.from('KEM'), uint16(kemId)])
   if (kemId === KEM_X25519) {
     const labeled = createLabeled(suiteId)
-    const none = new Uint8Array()
-    const prk = labeled.extract(none, Buffer.from('dkp_prk'), ikm)
-    return importKemKeyPair(kemId, labeled.expand(prk, Buffer.from('sk'), none, Nsk))
+    const prk = labeled.extract(EMPTY, Buffer.from('dkp_prk'), ikm)
+    return importKemKeyPair(kemId, labeled.expand(prk, Buffer.from('sk'), EMPTY, Nsk))
   }
   const label = Buffer.from('DeriveKeyPair')
   const input = Buffer.concat([ikm, Buffer.from('HPKE-v1'), suiteId, uint16(label.length), label, uint16(Nsk)])

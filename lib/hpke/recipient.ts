@@ -1,9 +1,9 @@
 /** The receiving side of HPKE, base mode (RFC 9180, section 5.1), behind a KEM that somebody else runs. */
-import { uint16 } from '../protocols/bytes.ts'
+import { EMPTY, uint16 } from '../protocols/bytes.ts'
 import { aeadSizes } from '../protocols/ohttp/suites.ts'
 import { computeNonce } from '../protocols/ohttp/nonce.ts'
 import { createAead } from './aead.ts'
-import type { PieceOpener } from './aead.ts'
+import type { Owned } from '../streams/owned.ts'
 import { Nh } from './hmac.ts'
 import { createLabeled } from './labeled.ts'
 
@@ -16,9 +16,7 @@ export interface HpkeSuite {
 
 export interface Recipient {
   /** Opens the next message. One that does not open leaves the sequence where it is. @throws as an AEAD does */
-  open (ciphertext: Uint8Array, aad: Uint8Array): Uint8Array
-  /** Opens the next message, which has no associated data, piece by piece. Nothing else may be opened meanwhile. */
-  startOpen (): PieceOpener
+  open (ciphertext: Uint8Array, aad: Uint8Array): Owned
   /** At most 32 octets. */
   export (context: Uint8Array, length: number): Uint8Array
 }
@@ -26,7 +24,6 @@ export interface Recipient {
 /** Makes contexts for one suite and info, of which a part of the key schedule can be kept. */
 export type RecipientFactory = (sharedSecret: Uint8Array) => Recipient
 
-const NONE = new Uint8Array()
 const MODE_BASE = Uint8Array.of(0)
 const LABELS = {
   pskIdHash: Buffer.from('psk_id_hash'),
@@ -45,31 +42,19 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
   if (sizes === undefined) throw new RangeError('Unknown AEAD')
   const labeled = createLabeled(Buffer.concat([Buffer.from('HPKE'), uint16(kemId, kdfId, aeadId)]))
   const context = Buffer.concat([
-    MODE_BASE, labeled.extract(NONE, LABELS.pskIdHash, NONE), labeled.extract(NONE, LABELS.infoHash, info)
+    MODE_BASE, labeled.extract(EMPTY, LABELS.pskIdHash, EMPTY), labeled.extract(EMPTY, LABELS.infoHash, info)
   ])
   return (sharedSecret) => {
-    const secret = labeled.extract(sharedSecret, LABELS.secret, NONE)
+    const secret = labeled.extract(sharedSecret, LABELS.secret, EMPTY)
     const aead = createAead(aeadId, labeled.expand(secret, LABELS.key, context, sizes.Nk))
     const baseNonce = labeled.expand(secret, LABELS.baseNonce, context, sizes.Nn)
     const exporterSecret = labeled.expand(secret, LABELS.exporter, context, Nh)
-    const nonce = new Uint8Array(sizes.Nn)
     let sequence = 0
     return {
       open (ciphertext, aad) {
-        const plaintext = aead.open(computeNonce(baseNonce, sequence, nonce), ciphertext, aad)
+        const plaintext = aead.open(computeNonce(baseNonce, sequence), ciphertext, aad)
         sequence++
         return plaintext
-      },
-      startOpen () {
-        const opener = aead.startOpen(computeNonce(baseNonce, sequence))
-        return {
-          ...opener,
-          end () {
-            const rest = opener.end()
-            sequence++
-            return rest
-          }
-        }
       },
       export: (exporterContext, length) => labeled.expand(exporterSecret, LABELS.exported, exporterContext, length)
     }

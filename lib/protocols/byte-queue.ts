@@ -2,9 +2,8 @@
  * What incremental parsers read from: octets arrive in pieces of any size and leave in the sizes a format asks for.
  * Every octet is copied at most a few times, however the input is split, so parsing stays linear.
  */
+import { EMPTY } from './bytes.ts'
 import { decodeVarint, varintLengthFrom } from './varint.ts'
-
-const EMPTY = new Uint8Array(0)
 
 export class ByteQueue {
   /** Kept from earlier pieces, from #start to #end; its room grows by doubling. */

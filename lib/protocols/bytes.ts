@@ -3,6 +3,9 @@
 /** Octets with a buffer of their own, as WebCrypto and `fetch` want them. */
 export type Bytes = Uint8Array<ArrayBuffer>
 
+/** No bytes: one array for all, as nothing can be written to it. */
+export const EMPTY: Bytes = new Uint8Array(0)
+
 const encoder = new TextEncoder()
 
 export function concat (...parts: readonly Uint8Array[]): Bytes {

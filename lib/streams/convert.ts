@@ -2,7 +2,10 @@
  * A stream that is made of another, piece by piece: what Node's Transform does, with half of its machinery, which costs as
  * much as opening or sealing what passes through (docs/performance.md).
  */
-import { Readable, finished } from 'node:stream'
+import { finished } from 'node:stream'
+import type { Readable } from 'node:stream'
+import { OwnedStream } from './owned.ts'
+import type { Owned } from './owned.ts'
 
 /**
  * A read of the network is 64 KiB, as is Node's default: one read fills such a stream, which then waits for the next in
@@ -12,20 +15,20 @@ export const HIGH_WATER_MARK = 128 * 1024
 
 export interface Conversion {
   /** What comes of a piece, possibly nothing. No other piece is asked for until that is known. */
-  readonly convert: (piece: Buffer) => Uint8Array | undefined | Promise<Uint8Array | undefined>
+  readonly convert: (piece: Buffer) => Owned | undefined | Promise<Owned | undefined>
   /** What follows once the source has ended, possibly nothing. */
-  readonly end: () => Uint8Array | undefined
+  readonly end: () => Owned | undefined
   /** Nothing is read from the source any more: it has ended, failed, or nobody wants the rest. It is paused. */
   readonly close?: () => void
 }
 
 /**
  * Ends where the source does. Errors where it does, where it is closed before its end, and with what the conversion throws.
- * Reads no further ahead than its high-water mark. The source is never closed by this: that is for `close` to do.
+ * Its pieces belong to whoever reads it; those of the source are left alone. Reads no further ahead than its high-water mark. The source is never closed by this: that is for `close` to do.
  */
-export function convertStream (source: Readable, { convert, end, close }: Conversion): Readable {
+export function convertStream (source: Readable, { convert, end, close }: Conversion): OwnedStream {
   let converting: Promise<void> | undefined
-  const result = new Readable({
+  const result = new OwnedStream({
     highWaterMark: HIGH_WATER_MARK,
     read () {
       if (converting === undefined) source.resume()
@@ -53,8 +56,8 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
     }
   }
 
-  function give (bytes: Uint8Array | undefined): void {
-    if (bytes !== undefined && bytes.length > 0 && !result.push(bytes)) source.pause()
+  function give (bytes: Owned | undefined): void {
+    if (bytes !== undefined && bytes.length > 0 && !result.give(bytes)) source.pause()
   }
 
   /** A source may have ended while its last piece is being converted. */

@@ -4,7 +4,7 @@ import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import type { Config } from '../config/config.ts'
 import { describeError } from '../http/describe-error.ts'
-import { rememberFor } from '../exchanges/ohttp/open.ts'
+import { rememberFor } from '../exchanges/ohttp/freshness.ts'
 import type { Ratchet } from '../keys/hpke/epoch-secrets.ts'
 import { keyProviderFrom } from '../platforms/keys-from-config.ts'
 import { instanceRatchet } from '../keys/hpke/from-config.ts'
@@ -32,7 +32,7 @@ export interface Primary {
 export async function startPrimary (config: Config, count: number, log: KeyLog): Promise<Primary> {
   const keys = await keyProviderFrom(config, log)
   const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
-  const replays = createMemoryReplayStore({ remember: rememberFor(config.replayWindow), capacity: config.replayCapacity })
+  const replays = createMemoryReplayStore({ remember: rememberFor(config), capacity: config.replayCapacity })
   const messages = messageMemoryFrom(config, keys, undefined, log)
   let stopping = false
   let served = false

@@ -1,6 +1,6 @@
 /** The client's side of OHTTP: one-shot (RFC 9458) and chunked (draft-ietf-ohai-chunked-ohttp-08). */
 import { ByteQueue } from '../../lib/protocols/byte-queue.ts'
-import { concat } from '../../lib/protocols/bytes.ts'
+import { EMPTY, concat } from '../../lib/protocols/bytes.ts'
 import type { Bytes } from '../../lib/protocols/bytes.ts'
 import { setupSender } from './hpke-sender.ts'
 import type { EncryptionKey, KemFactory } from './hpke-sender.ts'
@@ -8,8 +8,6 @@ import { Deframer, chunkAad, chunkPrefix, chunksOf } from '../../lib/protocols/o
 import { CHUNKED_LABELS, LABELS, OhttpError, encodeHeader, responseSizes } from '../../lib/protocols/ohttp/ohttp.ts'
 import { createTransform } from './streams.ts'
 import type { Transform } from './streams.ts'
-
-const NOTHING = new Uint8Array(0)
 
 export interface EncapsulatedRequest {
   /** The body to send, as message/ohttp-req. */
@@ -30,11 +28,11 @@ export async function encapsulateRequest (
   const sender = await setupSender(key, LABELS, kem)
   const { nonceLength } = responseSizes(sender.header.aeadId)
   return {
-    message: concat(encodeHeader(sender.header), sender.enc, await sender.seal(request, NOTHING)),
+    message: concat(encodeHeader(sender.header), sender.enc, await sender.seal(request, EMPTY)),
     async open (response) {
       if (response.length < nonceLength) throw new OhttpError('ERR_OHTTP_OPEN')
       const open = await sender.responseOpener(response.subarray(0, nonceLength))
-      return await open(response.subarray(nonceLength), NOTHING, 0)
+      return await open(response.subarray(nonceLength), EMPTY, 0)
     }
   }
 }
@@ -91,7 +89,7 @@ export async function startChunkedExchange (key: EncryptionKey, kem?: KemFactory
       return createTransform(async function * (source) {
         yield start
         for await (const bytes of source) yield * sealChunks(bytes, false)
-        yield * sealChunks(NOTHING, true)
+        yield * sealChunks(EMPTY, true)
       })
     },
 
@@ -111,7 +109,7 @@ export async function startChunkedExchange (key: EncryptionKey, kem?: KemFactory
         for (const { ciphertext } of deframer.push(bytes)) yield await open(ciphertext, chunkAad(false), n++)
         deframer.settle()
       }
-      yield * openChunks(queue.take(queue.length) ?? NOTHING)
+      yield * openChunks(queue.take(queue.length) ?? EMPTY)
       for await (const bytes of source) yield * openChunks(bytes)
       const last = await open(deframer.end().ciphertext, chunkAad(true), n)
       if (last.length > 0) yield last

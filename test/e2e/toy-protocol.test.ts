@@ -15,6 +15,7 @@ import { Problem } from '../../lib/http/problems.ts'
 import type { IncomingRequest } from '../../lib/http/incoming.ts'
 import { parseAttestationDocument } from '../../lib/protocols/attestation.ts'
 import { convertStream } from '../../lib/streams/convert.ts'
+import { own } from '../../lib/streams/owned.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
@@ -72,7 +73,7 @@ function decode (text: string): Buffer | undefined {
 /** A line of base64 for each piece. */
 function encoded (source: Readable): Readable {
   return convertStream(source, {
-    convert: piece => Buffer.from(`${piece.toString('base64')}\n`),
+    convert: piece => own(Buffer.from(`${piece.toString('base64')}\n`)),
     end: () => undefined,
     close: () => source.destroy()
   })
@@ -84,11 +85,11 @@ function decoded (source: Readable): Readable {
     convert (piece) {
       const lines = (rest + piece.toString('latin1')).split('\n')
       rest = lines.pop() ?? ''
-      return Buffer.concat(lines.map(line => {
+      return own(Buffer.concat(lines.map(line => {
         const bytes = decode(line)
         if (bytes === undefined) throw new Problem('cannot-open')
         return bytes
-      }))
+      })))
     },
     end: () => {
       if (rest !== '') throw new Problem('cannot-open')

@@ -23,7 +23,7 @@ export const encryption = {
     minimum: 0,
     maximum: 2 ** 31,
     default: 64 * 2 ** 20,
-    description: 'Largest body of a protocol that has to be buffered (v1, one-shot OHTTP), each way, in bytes. ' +
+    description: 'Largest body of v1, which has to be buffered, each way, in bytes. ' +
       'Larger requests get 413, larger responses 502. Streams are not limited.'
   },
 

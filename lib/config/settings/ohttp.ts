@@ -7,7 +7,28 @@ export const ohttp = {
     env: `${PREFIX}ENABLE_OHTTP`,
     type: 'boolean',
     default: true,
-    description: 'Accept Oblivious HTTP, one-shot and chunked, on any path, whatever the two settings above say.'
+    description: 'Accept Oblivious HTTP, chunked and not, on any path, whatever the two settings above say.'
+  },
+
+  ohttpMaxBodyBytes: {
+    env: `${PREFIX}OHTTP_MAX_BODY_BYTES`,
+    type: 'integer',
+    minimum: 1024,
+    maximum: 64 * 2 ** 20,
+    default: 8 * 2 ** 20,
+    description: 'OHTTP that is not chunked: largest message, each way, in bytes. It is held in memory, and opened or ' +
+      'sealed in one step, which takes about 0.4 ms per MiB. Larger requests get 413, larger responses 502. ' +
+      'Chunked OHTTP has no limit.'
+  },
+
+  ohttpDate: {
+    env: `${PREFIX}OHTTP_DATE`,
+    type: 'string',
+    enum: ['required', 'optional'],
+    default: 'required',
+    description: 'OHTTP: whether a request needs a `Date` inside. `optional` is for clients that send none: then all ' +
+      'requests are remembered for as long as an HPKE key lives (twice `POLARIS_CONTAINER_HPKE_ROTATION`, and ' +
+      '`POLARIS_CONTAINER_HPKE_RETIREMENT`), so set `POLARIS_CONTAINER_REPLAY_CAPACITY` to the requests of that time.'
   },
 
   ohttpAllowedAuthorities: {

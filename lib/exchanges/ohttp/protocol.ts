@@ -18,6 +18,8 @@ export const ohttp: ProtocolDefinition = {
     if (!config.enableOhttp) return []
     const gateway = createOhttpGateway(hpke, replay, budget, {
       ...config,
+      // Larger messages would never find room.
+      ohttpMaxBodyBytes: Math.min(config.ohttpMaxBodyBytes, config.maxBufferedBytes),
       own: ownHeaders,
       allowedAuthorities: new Set(config.ohttpAllowedAuthorities?.toLowerCase().split(',').map(part => part.trim())),
       padding: config.responsePadding === 'off' ? 0 : Number(config.responsePadding)

@@ -9,6 +9,7 @@ import { createCollector } from '../../streams/collector.ts'
 import { Problem } from '../../http/problems.ts'
 import { LENGTH_BYTES, MAX_HEADER_BYTES, MessageError, parseHeaderLength } from '../../protocols/polaris-v1.ts'
 import { ByteQueue } from '../../protocols/byte-queue.ts'
+import { EMPTY } from '../../protocols/bytes.ts'
 import { announcedLength } from '../../http/incoming.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
 import type { UnwrapSecrets } from './secrets.ts'
@@ -20,7 +21,6 @@ export interface OpenedBody {
   release (): void
 }
 
-const EMPTY = new Uint8Array(0)
 /** Joining more than this at once would hold up the event loop. */
 const JOIN_BYTES = 2 ** 20
 
@@ -34,23 +34,15 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
   const announced = announcedLength(request)
   if (announced !== undefined && announced > LENGTH_BYTES + MAX_HEADER_BYTES + maxBytes) throw new Problem('body-too-large')
 
-  let held = 0
-  const hold = (bytes: number) => {
-    if (!budget.take(bytes)) throw new Problem('overloaded')
-    held += bytes
-  }
-  const release = () => {
-    budget.give(held)
-    held = 0
-  }
+  const account = budget.open()
   try {
-    const pieces = request.payload[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    const pieces = account.arriving(request.payload)
     const first = await next(pieces)
     if (first === undefined) return undefined
     const { header, rest } = await readHeader(first, pieces)
     const { secrets, authTag } = await unwrap(header)
     const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
-    const plaintext = createCollector(maxBytes, hold)
+    const plaintext = createCollector(maxBytes, bytes => account.hold(bytes))
     for (let piece: Buffer | undefined = rest; piece !== undefined; piece = await next(pieces)) {
       if (plaintext.length + piece.length > maxBytes) throw new Problem('body-too-large')
       if (piece.length > 0) plaintext.push(decipher.update(piece))
@@ -59,9 +51,9 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
     const { length } = plaintext
     const blocks = plaintext.blocks()
     const body = length <= JOIN_BYTES ? Buffer.concat(blocks) : Readable.from(blocks, { objectMode: false })
-    return { body, length, release }
+    return { body, length, release: () => account.release() }
   } catch (error) {
-    release()
+    account.release()
     throw error
   }
 }

@@ -54,14 +54,7 @@ export interface Sealer {
 
 /** Seals one response to the client's key. The proxy's own errors go out as they are: they hold no secret. */
 export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes: number): Sealer {
-  let held = 0
-  let released = false
-
-  function hold (bytes: number): void {
-    // Once released, for a client that is gone, nobody would give back what is taken.
-    if (released || !budget.take(bytes)) throw new Problem('overloaded')
-    held += bytes
-  }
+  const account = budget.open()
 
   async function seal (response: PlainResponse): Promise<SealedResponse> {
     if (!response.fromWorkload) return response
@@ -71,7 +64,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
     const cipher = createCipheriv('aes-256-gcm', createSecretKey(key), iv, { authTagLength: TAG_BYTES })
-    const ciphertext = createCollector(maxBytes, hold)
+    const ciphertext = createCollector(maxBytes, bytes => account.hold(bytes))
     for await (const piece of content(response.body, codings ?? [])) {
       if (ciphertext.length + piece.length > maxBytes) throw new Problem('upstream-invalid')
       ciphertext.push(cipher.update(piece))
@@ -88,14 +81,7 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
     }
   }
 
-  return {
-    seal,
-    release () {
-      released = true
-      budget.give(held)
-      held = 0
-    }
-  }
+  return { seal, release: () => account.release() }
 }
 
 function wrap (clientKey: KeyObject, secret: Buffer): Buffer {

@@ -7,11 +7,10 @@ import {
   DEFAULT_BHTTP_LIMITS as LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
 } from './bhttp.ts'
 import type { Field, RequestHead, ResponseHead } from './bhttp.ts'
-import { concat, writeLatin1 } from '../bytes.ts'
+import { EMPTY, concat, writeLatin1 } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
 import { encodeVarint, varintLength, writeVarint } from '../varint.ts'
 
-const EMPTY = new Uint8Array(0)
 const ZERO = Uint8Array.of(0)
 
 /** What may follow the head of a known-length message. */

@@ -7,7 +7,7 @@
  * a client that has to wait for WebCrypto and a server that does not can share it.
  */
 import { ByteQueue } from '../byte-queue.ts'
-import { ascii } from '../bytes.ts'
+import { EMPTY, ascii } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
 import { OhttpError } from './ohttp.ts'
 import { encodeVarint, varintLength, writeVarint } from '../varint.ts'
@@ -17,10 +17,9 @@ export const MAX_CHUNK = 16384
 /** Octets of a tag: the same for all AEADs. */
 export const Nt = 16
 const FINAL_AAD = ascii('final')
-const NO_AAD = new Uint8Array(0)
 
 export function chunkAad (final: boolean): Bytes {
-  return final ? FINAL_AAD : NO_AAD
+  return final ? FINAL_AAD : EMPTY
 }
 
 export interface Chunk {

@@ -6,14 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { HIGH_WATER_MARK, convertStream } from '../../../lib/streams/convert.ts'
 import type { Conversion } from '../../../lib/streams/convert.ts'
+import { own } from '../../../lib/streams/owned.ts'
+import type { Owned } from '../../../lib/streams/owned.ts'
 
 const PIECE = 64 * 1024
 
-function upperCase (piece: Buffer): Buffer {
-  return Buffer.from(piece.toString().toUpperCase())
+function upperCase (piece: Buffer): Owned {
+  return own(Buffer.from(piece.toString().toUpperCase()))
 }
 
-async function upperCaseLater (piece: Buffer): Promise<Buffer> {
+async function upperCaseLater (piece: Buffer): Promise<Owned> {
   await sleep(1)
   return upperCase(piece)
 }
@@ -24,11 +26,11 @@ function of (...pieces: string[]): Readable {
 
 for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]] as const) {
   t.test(`each piece is converted, ${name}, then the end is`, async t => {
-    for (const end of [() => Buffer.from('.'), () => Buffer.alloc(0), () => undefined]) {
+    for (const end of [() => own(Buffer.from('.')), () => own(Buffer.alloc(0)), () => undefined]) {
       const result = convertStream(of('a', 'b', '', 'c'), { convert, end })
       t.equal((await buffer(result)).toString(), `ABC${end()?.toString() ?? ''}`)
     }
-    t.equal((await buffer(convertStream(of(), { convert, end: () => Buffer.from('.') }))).toString(), '.')
+    t.equal((await buffer(convertStream(of(), { convert, end: () => own(Buffer.from('.')) }))).toString(), '.')
   })
 
   t.test(`what the conversion throws is the stream's error, ${name}`, async t => {
@@ -103,7 +105,7 @@ t.test('pieces are converted one after the other, however eagerly they are asked
       t.equal(++converting, 1)
       await sleep(5)
       converting--
-      return piece
+      return own(piece)
     },
     end: () => undefined
   })
@@ -120,13 +122,13 @@ t.test('pieces are converted one after the other, however eagerly they are asked
 
 t.test('destroyed while a piece is converted, it gives nothing any more, and reads nothing', async t => {
   for (const late of ['late', '']) {
-    const { promise, resolve } = Promise.withResolvers<Buffer>()
+    const { promise, resolve } = Promise.withResolvers<Owned>()
     const source = of('a', 'b')
     const result = convertStream(source, { convert: () => promise, end () { throw new Error('is no end') } })
     result.on('data', () => t.fail('gives nothing'))
     await sleep(10)
     result.destroy()
-    resolve(Buffer.from(late))
+    resolve(own(Buffer.from(late)))
     await sleep(10)
     t.strictSame([result.destroyed, source.isPaused()], [true, true])
   }

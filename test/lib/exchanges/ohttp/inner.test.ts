@@ -5,8 +5,9 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateKemKeyPair } from '../../../../lib/hpke/kem.ts'
-import { createResponseWriter, readRequest, readRequestStream } from '../../../../lib/exchanges/ohttp/inner.ts'
-import { openChunkedRequest } from '../../../../lib/exchanges/ohttp/gateway.ts'
+import { readRequest, readRequestStream } from '../../../../lib/exchanges/ohttp/inner-request.ts'
+import { createResponseWriter } from '../../../../lib/exchanges/ohttp/inner-response.ts'
+import { openChunkedRequest } from '../../../../lib/exchanges/ohttp/request.ts'
 import { readResponse, requestStream } from '../../../../sdk/ohttp/bhttp-stream.ts'
 import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../../lib/protocols/bhttp/writer.ts'
 import { concat } from '../../../../lib/protocols/bytes.ts'
@@ -142,8 +143,8 @@ t.test('a head that fills chunks of its own goes with the content that follows',
 
 t.test('a request that is there at once has a Buffer, or no body', async (t) => {
   const content = Buffer.from('some content')
-  t.strictSame(readRequest([encodeRequest(HEAD)]), { head: HEAD, body: undefined, bodyLength: 0 })
-  t.strictSame(readRequest([encodeRequest(HEAD, { content })]).body, content)
+  t.strictSame(await readRequest([encodeRequest(HEAD)]), { head: HEAD, body: undefined, bodyLength: 0 })
+  t.strictSame((await readRequest([encodeRequest(HEAD, { content })])).body, content)
   const whole = await receive([await (await start()).seal(encodeRequest(HEAD, { content }))])
   t.strictSame([whole.head, whole.body, whole.bodyLength], [HEAD, content, content.length])
   for (const split of [[encodeRequest(HEAD, { content })], oneByOne(encodeRequestHead(HEAD)), [encodeRequestHead(HEAD), concat(encodeEnd())]]) {
@@ -250,4 +251,20 @@ t.test('cancelling a response cancels what it is read from', async (t) => {
   const { body } = await readResponse(source)
   await body.cancel('no longer wanted')
   t.equal(reason, 'no longer wanted')
+})
+
+t.test('a request is read to the same in any pieces, its content in single bytes or at once', async t => {
+  const content = Buffer.from(Uint8Array.from({ length: 20_000 }, (_, i) => i * 31 >> 3 & 0xff))
+  const crumbs = concat(...[...content].map(byte => Uint8Array.of(1, byte)))
+  for (const message of [encodeRequest(HEAD), encodeRequest(HEAD, { content }), concat(encodeRequestHead(HEAD), crumbs, encodeEnd())]) {
+    for (const size of [1, 7, 8191, 8192, 8193, message.length]) {
+      const pieces = Array.from({ length: Math.ceil(message.length / size) }, (_, i) => message.subarray(i * size, (i + 1) * size))
+      const { head, body, bodyLength } = await readRequest(pieces)
+      t.strictSame(head, HEAD)
+      const expected = message.length < 100 ? Buffer.alloc(0) : content
+      t.equal(bodyLength, expected.length)
+      t.ok((body instanceof Readable ? await read(body) : body ?? Buffer.alloc(0)).equals(expected), `pieces of ${size}`)
+    }
+    for (const length of [0, 5, 20]) await t.rejects(readRequest([message.subarray(0, length)]), { name: 'BhttpError' })
+  }
 })

@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { createByteBudget } from '../../../../lib/streams/budget.ts'
-import { createOhttpGateway, rememberFor } from '../../../../lib/exchanges/ohttp/open.ts'
+import { rememberFor } from '../../../../lib/exchanges/ohttp/freshness.ts'
+import { createOhttpGateway } from '../../../../lib/exchanges/ohttp/open.ts'
 import { ohttpForm } from '../../../../lib/exchanges/ohttp/protocol.ts'
 import type { IncomingRequest } from '../../../../lib/http/incoming.ts'
 import { createInstanceRatchet } from '../../../../lib/keys/hpke/epoch-secrets.ts'
@@ -16,6 +17,7 @@ import type { Encapsulated } from '../../../fixtures/ohttp-client.ts'
 import { spoil } from '../../../fixtures/ohttp.ts'
 
 const WINDOW = 60_000
+const FRESHNESS = { replayWindow: WINDOW, ohttpDate: 'required', hpkeRotation: 0, hpkeRetirement: 0 } as const
 /** A whole second, as a Date has. */
 const NOON = Date.UTC(2030, 0, 1, 12)
 
@@ -27,9 +29,9 @@ async function gatewayAt (start: number) {
   const [key] = decodeKeyConfigs(ring.publication().octets)
   if (key === undefined) throw new Error('no key')
   const budget = createByteBudget(10_000_000)
-  const replays = createMemoryReplayStore({ remember: rememberFor(WINDOW), capacity: 1000, now })
+  const replays = createMemoryReplayStore({ remember: rememberFor(FRESHNESS), capacity: 1000, now })
   const gateway = createOhttpGateway(ring, replays, budget, {
-    own: new Set(), allowedAuthorities: new Set(), replayWindow: WINDOW, maxBodyBytes: 5_000_000, padding: 0, now
+    ...FRESHNESS, own: new Set(), allowedAuthorities: new Set(), ohttpMaxBodyBytes: 5_000_000, padding: 0, now
   })
   return {
     clock,
