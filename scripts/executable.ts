@@ -1,0 +1,81 @@
+/**
+ * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- <file>]`, by default
+ * dist/polaris-linux-x64 or -arm64. It is the pinned Node binary with the bundled command inside (Node's single
+ * executable applications); the same sources and lockfile give the same bytes.
+ */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import type { Plugin } from 'esbuild'
+
+const root = join(import.meta.dirname, '..')
+const run = promisify(execFile)
+const postject = createRequire(import.meta.url).resolve('postject/dist/cli.js')
+/** Node marks with this where it looks for an application. */
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
+
+/** Packages that are optional elsewhere, so that bundlers do not see them. Here they are part of the file. */
+const SIGSTORE = ['bundle', 'protobuf-specs', 'verify']
+const HIDDEN = "import(['@sigstore', name].join('/'))"
+
+const withSigstore: Plugin = {
+  name: 'with-sigstore',
+  setup ({ onLoad }) {
+    onLoad({ filter: /[/\\]provenance[/\\]library\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      if (!source.includes(HIDDEN)) throw new Error(`${path} does not load the packages as this script knows it`)
+      const known = SIGSTORE.map(name => `'${name}': () => import('@sigstore/${name}')`).join(', ')
+      return { contents: source.replace(HIDDEN, `({ ${known} } as Record<string, () => Promise<unknown>>)[name]!()`), loader: 'ts' }
+    })
+  }
+}
+
+/** One script with everything in it. An application has to be CommonJS, which knows no top-level await. */
+async function bundle (outfile: string): Promise<void> {
+  await build({
+    stdin: { contents: 'import { run } from \'./sdk/cli/program.ts\'\nrun()\n', resolveDir: root, loader: 'ts' },
+    outfile,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node24',
+    charset: 'utf8',
+    legalComments: 'none',
+    logLevel: 'warning',
+    absWorkingDir: root,
+    plugins: [withSigstore]
+  })
+}
+
+/** @returns SHA-256 of the file, in hexadecimal */
+export async function buildExecutable (outfile: string): Promise<string> {
+  const node = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin/node')
+  const work = await mkdtemp(join(tmpdir(), 'polaris-executable-'))
+  try {
+    await bundle(join(work, 'polaris.cjs'))
+    // Without a snapshot and cached code, which depend on the machine, and by relative names, which are written into it.
+    const settings = {
+      main: 'polaris.cjs', output: 'polaris.blob', disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: false
+    }
+    await writeFile(join(work, 'sea.json'), JSON.stringify(settings))
+    // By the binary that the application goes into: they have to be of one version.
+    await run(node, ['--experimental-sea-config', 'sea.json'], { cwd: work })
+    await mkdir(dirname(outfile), { recursive: true })
+    await copyFile(node, outfile)
+    await chmod(outfile, 0o755)
+    await run(process.execPath, [postject, outfile, 'NODE_SEA_BLOB', join(work, 'polaris.blob'), '--sentinel-fuse', FUSE])
+    return createHash('sha256').update(await readFile(outfile)).digest('hex')
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+if (import.meta.main) {
+  const outfile = resolve(process.argv[2] ?? join(root, `dist/polaris-linux-${process.arch}`))
+  process.stdout.write(`${await buildExecutable(outfile)}  ${outfile}\n`)
+}
