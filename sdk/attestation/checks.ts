@@ -49,6 +49,16 @@ export function oneOfCheck (name: string, subject: string, accepted: ReadonlyArr
   return check(name, found, `${subject} is ${show(presented)}${found ? '' : ', which the policy does not accept'}`)
 }
 
+/**
+ * A check against a list of accepted values, of a value whose form was checked already: without a list, it passed.
+ *
+ * @param subject what the value is, e.g. 'The guest policy'
+ */
+export function formedCheck (name: string, subject: string, accepted: readonly string[] | undefined, presented: string): Check {
+  if (!accepted) return check(name, true, `${subject} is ${show(presented)}: no reserved bit is set; the policy pins none`)
+  return oneOfCheck(name, subject, accepted, presented)
+}
+
 /** A value from the wire for a detail: JSON, shortened. */
 export function show (value: unknown): string {
   const text = value === undefined ? 'absent' : JSON.stringify(value)

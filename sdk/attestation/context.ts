@@ -72,5 +72,6 @@ export function hardwareFreshness ({ challenge }: VerifierContext): Check {
 export function hardwareBound ({ reportData }: VerifierContext, presented: Uint8Array): Check {
   const name = 'bound'
   if (reportData === undefined) return skipped(name, 'Not checked: no report data was expected, so the report is about no keys')
-  return check(name, sameBytes(presented, reportData), 'The report data is the binding of nonce and keys')
+  const bound = sameBytes(presented, reportData)
+  return check(name, bound, `The report data is ${bound ? '' : 'not '}what was expected: the binding of nonce and keys`)
 }

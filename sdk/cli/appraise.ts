@@ -10,7 +10,7 @@ import { verifyAttestation } from '../attestation/verify.ts'
 import { UsageError } from './status.ts'
 
 /** Microsoft's attestation providers, shared and private ones. */
-const MAA_ISSUER = /^https:\/\/[\w-]+(?:\.[\w-]+)?\.attest\.azure\.net$/
+export const MAA_ISSUER = /^https:\/\/[\w-]+(?:\.[\w-]+)?\.attest\.azure\.net$/
 
 export interface AppraiseOptions {
   /** Path of a policy. */

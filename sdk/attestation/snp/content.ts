@@ -1,6 +1,6 @@
 /** What a report says of guest and host, against the policy. */
 import { isZero, toHex } from '../bytes.ts'
-import { check, oneOfCheck, show, skipped } from '../checks.ts'
+import { check, formedCheck, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import { hardwareBound, hardwareFreshness } from '../context.ts'
 import type { VerifierContext } from '../context.ts'
@@ -48,7 +48,7 @@ function guestPolicyCheck ({ policy: value }: SnpReport, policy: SnpPolicy): Che
   const text = value.toString(16).padStart(16, '0')
   if ((value & MUST_BE_ONE) === 0n) return check(name, false, `The guest policy is ${show(text)}: bit 17 must be set`)
   if (value >> FIRST_RESERVED !== 0n) return check(name, false, `The guest policy is ${show(text)}: reserved bits are set`)
-  return oneOfCheck(name, 'The guest policy', policy.guestPolicies, text)
+  return formedCheck(name, 'The guest policy', policy.guestPolicies, text)
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Verifier } from '../verifier.ts'
 import { isChain, isValidAt, parseCertificate } from '../x509/certificate.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { certifiedTcb, findChain, leafCheck, rootOf } from './chain.ts'
+import type { SnpChain } from './chain.ts'
 import { contentChecks } from './content.ts'
 import { snpSection } from './policy.ts'
 import type { SnpPolicy, SnpTcb } from './policy.ts'
@@ -42,7 +43,7 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
     checks: [
       check('report', report.signatureAlgorithm === 1, `A report of version ${report.version}, signature algorithm ${report.signatureAlgorithm}`),
       check('root', product !== undefined, product ? `The chain ends in a trusted root key for ${product}` : `The chain ends in an unknown root, SHA-256 ${hash}`),
-      check('certificate-chain', await isChain(chain), 'Each key certifies the next: AMD root key, AMD signing key, report signing key'),
+      await chainCheck(chain),
       check('certificate-validity', chain.every(certificate => isValidAt(certificate, context.now)),
         `The certificates are for use until ${chain.map(({ notAfter }) => notAfter.toISOString().slice(0, 10)).join(', ')}`),
       known ? await revocationCheck(context, policy, report, chain, known.product) : skipped('revocation', 'Not looked at without a known root'),
@@ -59,6 +60,12 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
       }
     }
   }
+}
+
+async function chainCheck (chain: SnpChain): Promise<Check> {
+  const holds = await isChain(chain)
+  const order = 'AMD root key, AMD signing key, report signing key'
+  return check('certificate-chain', holds, holds ? `Each key certifies the next: ${order}` : `The chain is broken: ${order}`)
 }
 
 /** What can be read only where the root says which product this is. */

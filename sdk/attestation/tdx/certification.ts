@@ -46,9 +46,10 @@ export async function certificationChecks (
   const rootHash = toHex(await sha256(chain[2].spki))
   const roots = context.options.platforms?.tdx?.roots ?? [INTEL_ROOT]
   const known = roots.includes(rootHash)
+  const whole = await isChain(chain) && !chain[0].authority
   const checks = [
     check('root', known, known ? 'The chain ends in a trusted root key' : `The chain ends in an unknown root, SHA-256 ${rootHash}`),
-    check('certificate-chain', await isChain(chain) && !chain[0].authority, 'Each key certifies the next: root, authority, platform'),
+    check('certificate-chain', whole, whole ? 'Each key certifies the next: root, authority, platform' : 'The chain is broken: root, authority, platform'),
     check('certificate-validity', chain.every(certificate => isValidAt(certificate, context.now)),
       `The certificates are for use until ${chain.map(({ notAfter }) => notAfter.toISOString().slice(0, 10)).join(', ')}`),
     await quoteCheck(quote, chain[0])

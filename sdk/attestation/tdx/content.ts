@@ -1,6 +1,6 @@
 /** What a quote says of the trust domain and of the TDX module, against the policy. */
 import { fromHex, toHex } from '../bytes.ts'
-import { check, oneOfCheck, show, skipped } from '../checks.ts'
+import { check, formedCheck, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import type { TdxMeasurement, TdxPolicy } from './policy.ts'
 import type { TdReport, TdxQuote } from './quote.ts'
@@ -79,8 +79,8 @@ function attributeChecks ({ attributes }: TdReport, policy: TdxPolicy): Check[] 
   return [
     check('debug', !untrusted, `The trust domain ${untrusted ? 'can' : 'cannot'} be debugged`),
     reserved === 0n
-      ? oneOfCheck('attributes', 'The attributes of the domain', policy.attributes, attributes)
-      : check('attributes', false, `The attributes of the domain are ${show(attributes)}: reserved bits are set`),
+      ? formedCheck('attributes', 'TDATTRIBUTES', policy.attributes, attributes)
+      : check('attributes', false, `TDATTRIBUTES is ${show(attributes)}: reserved bits are set`),
     // With these exceptions the host chooses when the guest's kernel is interrupted, by unmapping its pages.
     exceptions && policy.allowSeptVe
       ? skipped('sept-ve', 'The host can cause virtualization exceptions, as the policy accepts')
@@ -92,7 +92,7 @@ function xfamCheck ({ xfam }: TdReport, policy: TdxPolicy): Check {
   const value = littleEndian(xfam)
   if ((value & XFAM_FIXED1) !== XFAM_FIXED1) return check('xfam', false, `XFAM is ${show(xfam)}: FP and SSE must be set`)
   if ((value & ~XFAM_FIXED0) !== 0n) return check('xfam', false, `XFAM is ${show(xfam)}: reserved bits are set`)
-  return oneOfCheck('xfam', 'XFAM', policy.xfam, xfam)
+  return formedCheck('xfam', 'XFAM', policy.xfam, xfam)
 }
 
 /** A service TD can move the domain to another platform. */

@@ -93,7 +93,8 @@ export function timeChecks (context: VerifierContext, claims: JWTPayload): Check
 export function bindingCheck ({ binding }: VerifierContext, presented: unknown, subject: string): Check {
   const name = 'bound'
   if (binding === undefined) return skipped(name, `Not checked: no binding was expected. ${subject} is ${show(presented)}`)
-  return check(name, presented === encodeBase64url(binding), `${subject} is the binding of nonce and keys`)
+  const bound = presented === encodeBase64url(binding)
+  return check(name, bound, `${subject} is ${bound ? '' : 'not '}the binding of nonce and keys`)
 }
 
 function time (seconds: number): string {

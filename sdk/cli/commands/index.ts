@@ -1,5 +1,6 @@
 /** The commands of `polaris`, in the order in which help lists them. A new command is one line here. */
 import type { Command } from 'commander'
+import { appraiseCommand } from './appraise/index.ts'
 import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
 import { planCommand } from './plan.ts'
@@ -13,5 +14,6 @@ export const commands: readonly (() => Command)[] = [
   verifyCommand,
   keysCommand,
   policyCommand,
-  planCommand
+  planCommand,
+  appraiseCommand
 ]
