@@ -29,11 +29,14 @@ export interface BudgetAccount {
 
 /** Slow is a message that has been arriving for so many milliseconds … */
 const PATIENCE = 1000
+/** … of which the last so many count, lest a fast beginning pay for a slow rest … */
+const SPAN = 5000
 /** … at less than so many bytes per millisecond. */
 const LEAST_RATE = 64
 
 interface Arrival {
-  readonly since: number
+  /** Bytes per millisecond; undefined as long as that is too early to say. */
+  rate (time: number): number | undefined
   held: number
   giveWay (): void
 }
@@ -45,11 +48,11 @@ export function createByteBudget (limit: number, now: () => number = () => perfo
 
   function makeRoom (bytes: number, wanted: Arrival): boolean {
     const time = now()
-    const rate = ({ held, since }: Arrival) => held / (time - since)
     const fits = () => used + bytes <= limit
     while (!fits()) {
-      const slow = [...arrivals].filter(other => other.held > 0 && time - other.since >= PATIENCE && rate(other) < LEAST_RATE)
-      const [slowest] = slow.sort((a, b) => rate(a) - rate(b))
+      const slow = [...arrivals].map(arrival => ({ arrival, rate: arrival.rate(time) ?? Infinity }))
+        .filter(({ arrival, rate }) => arrival.held > 0 && rate < LEAST_RATE)
+      const slowest = slow.sort((a, b) => a.rate - b.rate)[0]?.arrival
       if (slowest === undefined || slowest === wanted) return false
       slowest.giveWay()
     }
@@ -58,7 +61,8 @@ export function createByteBudget (limit: number, now: () => number = () => perfo
 
   return {
     open () {
-      const arrival: Arrival = { since: now(), held: 0, giveWay }
+      const meter = createMeter(now())
+      const arrival: Arrival = { rate: meter.rate, held: 0, giveWay }
       let released = false
       let interrupt: ((error: Problem) => void) | undefined
 
@@ -92,6 +96,7 @@ export function createByteBudget (limit: number, now: () => number = () => perfo
               })
               if (released) throw new Problem('overloaded')
               if (next.done === true) return
+              meter.count(next.value.length, now())
               yield next.value
             }
           } finally {
@@ -103,5 +108,29 @@ export function createByteBudget (limit: number, now: () => number = () => perfo
       }
     },
     get used () { return used }
+  }
+}
+
+/** Measures a rate over the span under way, or the one before while that has just begun. */
+function createMeter (begun: number) {
+  let bytes = 0
+  let last: number | undefined
+
+  function turn (time: number): void {
+    if (time - begun < SPAN) return
+    last = bytes / (time - begun)
+    begun = time
+    bytes = 0
+  }
+
+  return {
+    count (more: number, time: number): void {
+      turn(time)
+      bytes += more
+    },
+    rate (time: number): number | undefined {
+      turn(time)
+      return time - begun >= PATIENCE ? bytes / (time - begun) : last
+    }
   }
 }

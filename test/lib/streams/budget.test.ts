@@ -70,6 +70,19 @@ t.test('when the budget is spent the slowest arrival gives way, if it is slow', 
   t.equal(budget.used, 1_000_000)
 })
 
+t.test('a fast beginning does not pay for a slow rest', async t => {
+  let time = 0
+  const budget = createByteBudget(1_000_000, () => time)
+  const stalling = arrivingMessage(budget.open())
+  await stalling.send(999_000)
+  for (let i = 0; i < 5; i++) {
+    time += 2000
+    await stalling.send(1)
+  }
+  budget.open().hold(10_000)
+  t.equal(await stalling.done, 'overloaded')
+})
+
 t.test('an arrival that wants more does not give way to itself', async t => {
   let time = 0
   const budget = createByteBudget(100, () => time)
