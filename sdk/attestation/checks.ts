@@ -22,12 +22,16 @@ export interface Verdict {
   readonly keys: readonly AttestedKey[]
   /** The policy section that pins exactly what was presented; what `polaris policy init` writes, for review. */
   readonly presented: PlatformPolicies
+  /** When the issuer made the evidence, by its own signed word. Undefined for hardware reports, which carry no time, and unless verified. */
+  readonly issuedAt?: Date | undefined
 }
 
 /** What a platform's verifier finds. */
 export interface Findings {
   readonly checks: readonly Check[]
   readonly presented: PlatformPolicies
+  /** The time in the evidence that its issuer signed. */
+  readonly issuedAt?: Date | undefined
 }
 
 export function check (name: string, passed: boolean, detail: string): Check {

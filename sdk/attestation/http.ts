@@ -1,4 +1,5 @@
 /** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
+import { networkReason } from '../network-error.ts'
 
 /** For each thing that is asked for, as a whole. */
 export const TIMEOUT_MS = 10_000
@@ -46,13 +47,9 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
   }
 }
 
-/** Node says what was wrong with the connection; browsers keep it to themselves. */
 function reasonOf (error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error'
-  if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
-  const { cause } = error
-  if (!(cause instanceof Error)) return error.message
-  return 'code' in cause ? String(cause.code) : cause.message
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
+  return networkReason(error) ?? (error instanceof Error ? error.message : 'unknown error')
 }
 
 /** With a reader, since not every browser can iterate a stream. */

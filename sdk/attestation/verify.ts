@@ -37,7 +37,7 @@ export async function verifyDocument (
   const challenge = options.nonce === undefined ? unasked : challengeOf(options.nonce, parsed.nonce)
   const { evidence, endorsements } = parsed
   const context = contextFor({ evidence, endorsements, binding, reportData: reportData(binding), challenge }, accepted, options)
-  const { checks: found, presented } = await platformFindings(parsed.tee, context, accepted)
+  const { checks: found, presented, issuedAt } = await platformFindings(parsed.tee, context, accepted)
   const checks = [
     nonceCheck(challenge, parsed, accepted),
     await keysCheck(parsed),
@@ -46,7 +46,8 @@ export async function verifyDocument (
     ...found
   ]
   const covered = keys.map(({ kind, value }) => ({ kind, value }))
-  return { verified: found.length > 0 && isVerified(checks), tee: parsed.tee, checks, keys: covered, presented }
+  const verified = found.length > 0 && isVerified(checks)
+  return { verified, tee: parsed.tee, checks, keys: covered, presented, ...verified && challenge === 'answered' && { issuedAt } }
 }
 
 type Subject = Pick<VerifierContext, 'evidence' | 'endorsements' | 'binding' | 'reportData' | 'challenge'>

@@ -4,6 +4,8 @@
  * signal's reason is thrown, as fetch does.
  */
 
+import { isTimeout, networkReason, neverConnected } from '../network-error.ts'
+
 export type PolarisFetchErrorCode =
   | 'ERR_POLARIS_OTHER_ORIGIN'
   | 'ERR_POLARIS_UNSUPPORTED_REQUEST'
@@ -17,14 +19,24 @@ export type PolarisFetchErrorCode =
   | 'ERR_POLARIS_INCOMPLETE'
   | 'ERR_POLARIS_RESPONSE'
   | 'ERR_POLARIS_REDIRECT'
+  | 'ERR_POLARIS_REQUEST_BODY'
+  | 'ERR_POLARIS_CONTENT_CODING'
+  | 'ERR_POLARIS_TIMEOUT'
+
+const NOTHING_SENT = new Set<PolarisFetchErrorCode>([
+  'ERR_POLARIS_OTHER_ORIGIN', 'ERR_POLARIS_UNSUPPORTED_REQUEST', 'ERR_POLARIS_KEYS_UNAVAILABLE', 'ERR_POLARIS_NO_USABLE_KEY'
+])
 
 export class PolarisFetchError extends TypeError {
   override readonly name: string = 'PolarisFetchError'
   readonly code: PolarisFetchErrorCode
+  /** Whether it is certain that nothing of the request left this machine, so that sending it again cannot do it twice. */
+  readonly nothingSent: boolean
 
-  constructor (code: PolarisFetchErrorCode, message: string, options?: ErrorOptions) {
+  constructor (code: PolarisFetchErrorCode, message: string, options?: ErrorOptions & { nothingSent?: boolean }) {
     super(message, options)
     this.code = code
+    this.nothingSent = options?.nothingSent ?? NOTHING_SENT.has(code)
   }
 }
 
@@ -66,4 +78,35 @@ export class ClockError extends GatewayRefusalError {
     this.clientTime = clientTime
     this.gatewayTime = gatewayTime
   }
+}
+
+/** A redirect that was not followed. */
+export class RedirectError extends PolarisFetchError {
+  override readonly name = 'RedirectError'
+  /**
+   * What the workload's Location header says. It was encrypted and may hold secrets, so that it cannot be enumerated:
+   * loggers leave it out.
+   */
+  declare readonly location: string | undefined
+
+  constructor (message: string, location: string | undefined, options?: ErrorOptions) {
+    super('ERR_POLARIS_REDIRECT', message, options)
+    Object.defineProperty(this, 'location', { value: location })
+  }
+}
+
+/** What a failed connection to the gateway means. */
+export function connectionError (url: string, cause: unknown): PolarisFetchError {
+  const nothingSent = neverConnected(cause)
+  const reason = networkReason(cause)
+  const after = nothingSent ? 'Nothing was sent' : 'The request may have been processed'
+  const why = reason === undefined ? '' : `: ${reason}`
+  return isTimeout(cause)
+    ? new PolarisFetchError('ERR_POLARIS_TIMEOUT', `No response from ${url} in the time that the connection allows${why}. ${after}`, { cause, nothingSent })
+    : new PolarisFetchError('ERR_POLARIS_CONNECTION', `The connection to ${url} failed before there was a response${why}. ${after}`, { cause, nothingSent })
+}
+
+/** A request body that could not be read as it was announced. */
+export function requestBodyError (what: string, cause?: unknown): PolarisFetchError {
+  return new PolarisFetchError('ERR_POLARIS_REQUEST_BODY', `The request's own body is at fault: ${what}. The request was not completed`, { cause })
 }

@@ -1,13 +1,14 @@
 /** A drop-in fetch: everything it sends is encrypted to the proxy, and everything it gives back was opened here. */
-import type { AttestationPolicy } from '../attestation/policy.ts'
 import { UnsupportedRequestError } from '../errors.ts'
-import type { KeyHandler } from '../polaris-v1/key-handler.ts'
+import { createClock } from './clock.ts'
 import { attestedKeys } from './keys/attested.ts'
-import type { AttestationOptions } from './keys/attested.ts'
 import { canStreamTo, discard, readRequest } from './request/body.ts'
 import type { RequestBody } from './request/body.ts'
 import { cached, chooseKey, fetchKeys } from './keys/published.ts'
-import type { KeySource, PostQuantum, ProxyAddress } from './keys/published.ts'
+import type { ProxyAddress } from './keys/published.ts'
+import { GATEWAY_PATH, checkOptions } from './options.ts'
+import type { PolarisFetchOptions } from './options.ts'
+import { platformFetch } from './platform.ts'
 import { createOhttpTransport } from './transport/ohttp.ts'
 import { createV1Transport } from './transport/polaris-v1.ts'
 import { follow } from './request/redirects.ts'
@@ -15,29 +16,6 @@ import { toResponse } from './response/response.ts'
 import { abortable } from './streams.ts'
 import { locate, parseBase } from './request/target.ts'
 import type { Transport } from './transport/transport.ts'
-
-export const GATEWAY_PATH = '/.well-known/ohttp-gateway'
-
-export interface PolarisFetchOptions {
-  /** Where the proxy is mounted, with the path prefix that a load balancer routes by. The workload's root is there. */
-  readonly baseURL: string | URL
-  /** What carries the encrypted messages. Default: the platform's. */
-  readonly fetch?: typeof globalThis.fetch
-  /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
-  readonly protocol?: 'ohttp' | 'polaris-v1'
-  /** What the proxy has to prove about the keys before anything is encrypted to them. Default: nothing but what TLS does. */
-  readonly attestation?: AttestationPolicy | AttestationOptions
-  /** Where the proxy's keys come from, if neither from itself nor from its attestation. */
-  readonly keys?: KeySource
-  /** Default: `prefer`. */
-  readonly postQuantum?: PostQuantum
-  /** Of the OHTTP gateway, below baseURL. Default: `/.well-known/ohttp-gateway`. */
-  readonly gatewayPath?: string
-  /** Whether request bodies are streamed, or held in memory first. Default: found out. */
-  readonly streamRequests?: boolean
-  /** polaris-v1: the client's own key. Default: an ephemeral one. */
-  readonly keyHandler?: KeyHandler
-}
 
 /**
  * Makes a fetch for one proxy.
@@ -52,21 +30,16 @@ export interface PolarisFetchOptions {
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
 export function createPolarisFetch (options: PolarisFetchOptions): typeof globalThis.fetch {
+  checkOptions(options)
   const base = parseBase(options.baseURL)
-  const { fetch = defaultFetch, protocol = 'ohttp', gatewayPath = GATEWAY_PATH } = options
-  check('protocol', protocol, ['ohttp', 'polaris-v1'])
-  check('postQuantum', options.postQuantum ?? 'prefer', ['prefer', 'require', 'never'])
-  if (protocol === 'polaris-v1' && options.postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum')
-  if (options.attestation !== undefined && options.keys !== undefined) throw new TypeError('attestation and keys exclude each other')
-  if (!gatewayPath.startsWith('/')) throw new TypeError('gatewayPath must start with a slash')
+  const { fetch = platformFetch(options.dispatcher), gatewayPath = GATEWAY_PATH } = options
   const baseURL = base.origin + base.prefix
-  const gatewayURL = baseURL + gatewayPath
-  const { transport, canStream } = createProtocol(options, { baseURL, gatewayURL, fetch })
+  const { transport, canStream } = createProtocol(options, { baseURL, gatewayURL: baseURL + gatewayPath, fetch })
 
   return async (input, init) => {
     const target = locate(base, isRequest(input) ? input.url : String(input))
-    const { request, body } = readRequest(isRequest(input) ? input : target.url, init)
-    const { method, headers, signal, redirect, integrity } = request
+    const { request, method, body } = readRequest(isRequest(input) ? input : target.url, init)
+    const { headers, signal, redirect, integrity } = request
     if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
     let content: RequestBody | undefined
     try {
@@ -93,22 +66,16 @@ interface Protocol {
 
 function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress): Protocol {
   const { protocol, attestation, postQuantum = 'prefer', streamRequests, keyHandler } = options
-  const source = attestation === undefined ? options.keys : attestedKeys(attestation)
+  const clock = createClock(options.clock === 'gateway')
+  const source = attestation === undefined ? options.keys : attestedKeys(attestation, clock)
   if (protocol === 'polaris-v1') return { transport: createV1Transport({ proxy, source, keyHandler }), canStream: async () => false }
   const load = source ?? fetchKeys
-  const keys = cached(async () => {
-    const { octets, maxAge } = await load(proxy, 'ohttp-keys')
+  const keys = cached(async fresh => {
+    const { octets, maxAge } = await load(proxy, 'ohttp-keys', { fresh })
     return { key: await chooseKey(octets, postQuantum), maxAge }
   })
   return {
-    transport: createOhttpTransport({ ...proxy, keys }),
+    transport: createOhttpTransport({ ...proxy, keys, clock }),
     canStream: async () => streamRequests ?? canStreamTo(proxy.gatewayURL, () => keys.get())
   }
-}
-
-/** Looked up at each call, so that what replaces the platform's later (tests, instrumentation) is used. */
-const defaultFetch: typeof globalThis.fetch = (input, init) => globalThis.fetch(input, init)
-
-function check (option: string, value: string, accepted: readonly string[]): void {
-  if (!accepted.includes(value)) throw new TypeError(`${option} must be one of ${accepted.join(', ')}`)
 }

@@ -55,21 +55,66 @@ export async function gather (stream: ReadableStream<Uint8Array>, maxBytes: numb
   }, { highWaterMark: 0 })
 }
 
-/** The same octets; `explain` says what to throw instead of what the stream errors with. */
-export function withErrors (stream: ReadableStream<Bytes>, explain: (error: unknown) => unknown): ReadableStream<Bytes> {
+/** What a stream is read from. */
+interface Source {
+  /** The next piece; undefined at the end. */
+  pull (): Promise<Uint8Array | undefined>
+  cancel (reason: unknown): Promise<void>
+}
+
+let hasByteStreams: boolean | undefined
+
+/**
+ * A stream that readers can have filled into buffers of theirs (`getReader({ mode: 'byob' })`), as they can with what
+ * fetch returns. Platforms without byte streams get an ordinary one. Nothing is read before it is asked for.
+ */
+export function byteStream ({ pull, cancel }: Source): ReadableStream<Bytes> {
+  hasByteStreams ??= supportsByteStreams()
+  const source = {
+    async pull (controller: ReadableByteStreamController | ReadableStreamDefaultController<Bytes>) {
+      let piece = await pull()
+      // A byte stream takes no empty pieces.
+      while (piece?.length === 0) piece = await pull()
+      if (piece !== undefined) return controller.enqueue(owned(piece))
+      controller.close()
+      // A reader that waits with a buffer gets that back.
+      if ('byobRequest' in controller) controller.byobRequest?.respond(0)
+    },
+    cancel
+  }
+  return hasByteStreams
+    ? new ReadableStream({ ...source, type: 'bytes' }) as ReadableStream<Bytes>
+    : new ReadableStream<Bytes>(source, { highWaterMark: 0 })
+}
+
+/** A byte stream takes away the whole buffer of a piece, which others may have views of. Node's Buffers share theirs. */
+function owned (piece: Uint8Array): Bytes {
+  const alone = piece.byteLength === piece.buffer.byteLength && Object.getPrototypeOf(piece) === Uint8Array.prototype
+  return alone ? piece as Bytes : Uint8Array.from(piece)
+}
+
+function supportsByteStreams (): boolean {
+  try {
+    return new ReadableStream({ type: 'bytes' }) instanceof ReadableStream
+  } catch {
+    // Safari before 26 knows only the default type.
+    return false
+  }
+}
+
+/** The same bytes; `explain` returns what to throw in place of what the stream errors with. */
+export function withErrors (stream: ReadableStream<Uint8Array>, explain: (error: unknown) => unknown): ReadableStream<Bytes> {
   const reader = stream.getReader()
-  return new ReadableStream<Bytes>({
-    async pull (controller) {
+  return byteStream({
+    async pull () {
       try {
-        const { done, value } = await reader.read()
-        if (done) controller.close()
-        else controller.enqueue(value)
+        return (await reader.read()).value
       } catch (error) {
         throw explain(error)
       }
     },
     async cancel (reason) { await reader.cancel(reason) }
-  }, { highWaterMark: 0 })
+  })
 }
 
 /** Waits no longer than the signal allows, and begins nothing after; the work itself goes on, since others may wait for it too. */

@@ -13,9 +13,14 @@ import type { Transform } from './streams.ts'
 /** With its prefix of two octets, such a piece of content fills a chunk of Chunked OHTTP. */
 const CONTENT_PIECE = MAX_CHUNK - 2
 
+/** The content is not of the length that was announced. */
+export class ContentLengthError extends RangeError {
+  override readonly name = 'ContentLengthError'
+}
+
 /**
  * Content in, a request out: of known length where that is given, otherwise of indeterminate length. Errors with a
- * RangeError where the content has another length.
+ * ContentLengthError if the content has another length.
  *
  * @throws {BhttpError} the head is not valid
  */
@@ -30,10 +35,10 @@ function known (start: Bytes, contentLength: number): Transform {
     let left = contentLength
     for await (const content of source) {
       left -= content.length
-      if (left < 0) throw new RangeError('The content is longer than announced')
-      yield content.slice()
+      if (left < 0) throw new ContentLengthError(`it is longer than its content-length, ${contentLength}`)
+      yield Uint8Array.from(content)
     }
-    if (left > 0) throw new RangeError('The content is shorter than announced')
+    if (left > 0) throw new ContentLengthError(`it is shorter than its content-length, ${contentLength}, by ${left}`)
   })
 }
 

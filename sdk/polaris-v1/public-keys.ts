@@ -10,12 +10,12 @@ export interface PublicKeys {
   renew (base: string): Promise<string>
 }
 
-export function createPublicKeys (fetchKey: (base: string) => Promise<string>): PublicKeys {
+export function createPublicKeys (fetchKey: (base: string, fresh: boolean) => Promise<string>): PublicKeys {
   const known = new Map<string, Promise<string>>()
   const renewals = new Map<string, Promise<string>>()
 
-  function load (base: string): Promise<string> {
-    const key = fetchKey(base)
+  function load (base: string, fresh = false): Promise<string> {
+    const key = fetchKey(base, fresh)
     known.set(base, key)
     key.catch(() => {
       if (known.get(base) === key) known.delete(base)
@@ -28,7 +28,7 @@ export function createPublicKeys (fetchKey: (base: string) => Promise<string>): 
     renew (base) {
       let renewal = renewals.get(base)
       if (!renewal) {
-        renewal = load(base).finally(() => renewals.delete(base))
+        renewal = load(base, true).finally(() => renewals.delete(base))
         renewals.set(base, renewal)
       }
       return renewal
@@ -40,10 +40,12 @@ export function createPublicKeys (fetchKey: (base: string) => Promise<string>): 
  * Asks the proxy for its key. Nothing authenticates the answer but TLS: check it against attestation evidence, or pin
  * the key, where whoever ends TLS is not to be trusted.
  *
+ * @param fresh the last key was refused: ask past the caches on the way
  * @throws {PublicKeyError}
  */
-export async function fetchPublicKey (base: string, fetch: typeof globalThis.fetch): Promise<string> {
-  const get = (from: string) => fetch(new URL('polaris-container/publicKey', from).href, {
+export async function fetchPublicKey (base: string, fetch: typeof globalThis.fetch, fresh = false): Promise<string> {
+  const get = (from: string) => fetch(keyURL(from, fresh), {
+    ...fresh && { cache: 'no-store' },
     headers: { accept: 'application/json' },
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS)
@@ -60,6 +62,12 @@ export async function fetchPublicKey (base: string, fetch: typeof globalThis.fet
     throw new PublicKeyError(unavailable(base), { cause })
   }
   throw new PublicKeyError(unavailable(base))
+}
+
+function keyURL (base: string, fresh: boolean): string {
+  const url = new URL('polaris-container/publicKey', base)
+  if (fresh) url.searchParams.set('fresh', crypto.randomUUID())
+  return url.href
 }
 
 function unavailable (base: string): string {

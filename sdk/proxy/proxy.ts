@@ -1,7 +1,7 @@
 /** The local proxy, put together: keys that are proven before it listens, a listener, and what stops both. */
 import { parseBase } from '../fetch/request/target.ts'
 import type { PostQuantum } from '../fetch/keys/published.ts'
-import { GATEWAY_PATH } from '../fetch/index.ts'
+import { GATEWAY_PATH } from '../fetch/options.ts'
 import { createOhttpTransport } from '../fetch/transport/ohttp.ts'
 import type { Field } from '../../lib/protocols/bhttp/bhttp.ts'
 import { createEndpoints } from './exchange/endpoints.ts'

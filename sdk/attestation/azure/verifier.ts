@@ -6,7 +6,7 @@ import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
-import { bindingCheck, claim, readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
+import { bindingCheck, claim, issueTime, readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
 import type { Verifier } from '../verifier.ts'
 import { azureMaaSection } from './policy.ts'
 import type { AzureMaaPolicy } from './policy.ts'
@@ -44,6 +44,7 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
         ? skipped('guest-svn', `The guest's security version is ${show(guestSvn)}; the policy accepts any`)
         : check('guest-svn', typeof guestSvn === 'number' && guestSvn >= minimumGuestSvn, `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`)
     ],
+    issuedAt: issueTime(claims),
     presented: {
       'azure-maa': {
         issuers: [issuer],

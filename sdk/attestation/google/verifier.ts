@@ -7,7 +7,7 @@ import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
 import { AttestationFetchError, fetchJson } from '../http.ts'
-import { bindingCheck, claim, readToken, signatureCheck, strings, timeChecks } from '../tokens/token.ts'
+import { bindingCheck, claim, issueTime, readToken, signatureCheck, strings, timeChecks } from '../tokens/token.ts'
 import type { Verifier } from '../verifier.ts'
 import { CONFIDENTIAL_MODELS, googleSection } from './policy.ts'
 import type { GooglePolicy } from './policy.ts'
@@ -49,6 +49,7 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
       environmentCheck(container('env_override'), policy.environment ?? {}),
       commandCheck(container('cmd_override'), policy.command)
     ],
+    issuedAt: issueTime(claims),
     presented: {
       'google-confidential-space': {
         audience: policy.audience,

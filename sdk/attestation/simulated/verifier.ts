@@ -7,7 +7,7 @@ import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
-import { bindingCheck, claim, readToken, timeChecks } from '../tokens/token.ts'
+import { bindingCheck, claim, issueTime, readToken, timeChecks } from '../tokens/token.ts'
 import type { Verifier } from '../verifier.ts'
 import { simulatedSection } from './policy.ts'
 import type { SimulatedPolicy } from './policy.ts'
@@ -26,6 +26,7 @@ async function verifySimulated (context: VerifierContext, policy: SimulatedPolic
       ...timeChecks(context, claims),
       bindingCheck(context, claim(claims, 'eat_nonce'), 'The token\'s nonce')
     ],
+    issuedAt: issueTime(claims),
     presented: { simulated: { ...root !== undefined && { roots: [root] } } }
   }
 }

@@ -97,6 +97,11 @@ export function bindingCheck ({ binding }: VerifierContext, presented: unknown, 
   return check(name, bound, `${subject} is ${bound ? '' : 'not '}the binding of nonce and keys`)
 }
 
+/** The signed time of issue, for tokens whose other checks pass. */
+export function issueTime ({ iat }: JWTPayload): Date | undefined {
+  return typeof iat === 'number' ? new Date(iat * 1000) : undefined
+}
+
 function time (seconds: number): string {
   const date = new Date(seconds * 1000)
   return Number.isNaN(date.getTime()) ? 'an impossible time' : date.toISOString()

@@ -9,6 +9,7 @@ import type { KeyConfig } from '../../../lib/protocols/ohttp/key-config.ts'
 import { mediaType, notAGateway, readProblem } from '../response/refusal.ts'
 import { PolarisFetchError } from '../errors.ts'
 import { collect } from '../streams.ts'
+import { networkReason } from '../../network-error.ts'
 
 /** Where a proxy is, and how to reach it. */
 export interface ProxyAddress {
@@ -31,7 +32,12 @@ export interface PublishedKeys {
  * Where a proxy's keys come from. Asked before the first request, and again whenever what it gave is too old or was
  * refused; whatever it throws, the request fails with. Asked once at a time.
  */
-export type KeySource = (proxy: ProxyAddress, kind: SourceKind) => Promise<PublishedKeys>
+export type KeySource = (proxy: ProxyAddress, kind: SourceKind, options: KeySourceOptions) => Promise<PublishedKeys>
+
+export interface KeySourceOptions {
+  /** The keys that were there have been refused, so that what caches hold is of no use. */
+  readonly fresh: boolean
+}
 
 /** Whether to use the hybrid of X25519 and ML-KEM-768, where both sides have it, only it, or never. */
 export type PostQuantum = 'prefer' | 'require' | 'never'
@@ -44,16 +50,22 @@ export interface Cached<Key> {
   doubt (key: Key): void
 }
 
-/** Keeps a key for as long as it may be used. Fetches are shared by all that wait for one. */
-export function cached<Key> (load: () => Promise<{ key: Key, maxAge: number }>): Cached<Key> {
+/**
+ * Keeps a key for as long as it may be used. Fetches are shared by all that wait for one.
+ *
+ * @param load is told whether the last key was refused
+ */
+export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAge: number }>): Cached<Key> {
   let current: { readonly key: Key, readonly until: number } | undefined
   let loading: Promise<Key> | undefined
+  let refused = false
 
   async function loadNow (): Promise<Key> {
     const asked = Date.now()
     try {
-      const { key, maxAge } = await load()
+      const { key, maxAge } = await load(refused)
       current = { key, until: asked + maxAge * 1000 }
+      refused = false
       return key
     } finally {
       loading = undefined
@@ -67,9 +79,15 @@ export function cached<Key> (load: () => Promise<{ key: Key, maxAge: number }>):
   }
   return {
     get: async () => isCurrent() ? current!.key : reload(),
-    renew: async refused => isCurrent() && current!.key !== refused ? current!.key : reload(),
+    async renew (key) {
+      if (isCurrent() && current!.key !== key) return current!.key
+      refused = true
+      return reload()
+    },
     doubt (key) {
-      if (current?.key === key) current = undefined
+      if (current?.key !== key) return
+      refused = true
+      current = undefined
     }
   }
 }
@@ -85,8 +103,8 @@ const LONGEST_MAX_AGE = 24 * 3600
  *
  * @throws {PolarisFetchError} ERR_POLARIS_KEYS_UNAVAILABLE, ERR_POLARIS_NOT_A_GATEWAY
  */
-export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gatewayURL' | 'fetch'>): Promise<PublishedKeys> {
-  const response = await ask(gatewayURL, fetch)
+export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gatewayURL' | 'fetch'>, _kind?: SourceKind, { fresh }: KeySourceOptions = { fresh: false }): Promise<PublishedKeys> {
+  const response = await ask(fresh ? pastCaches(gatewayURL) : gatewayURL, fetch)
   if (response.status >= 500 || response.status === 429) {
     const problem = await readProblem(response)
     throw unavailable(`${gatewayURL} answered with status ${response.status}${problem?.detail === undefined ? '' : `: ${problem.detail}`}`)
@@ -100,6 +118,13 @@ export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gate
   return { octets, maxAge: readMaxAge(response) }
 }
 
+/** Caches on the way that pass over `Cache-Control` in requests, as nginx does, have nothing for a URL that nobody asked for. */
+export function pastCaches (url: string): string {
+  const past = new URL(url)
+  past.searchParams.set('fresh', Array.from(crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, '0')).join(''))
+  return past.href
+}
+
 async function ask (url: string, fetch: typeof globalThis.fetch): Promise<Response> {
   try {
     return await fetch(url, {
@@ -111,7 +136,8 @@ async function ask (url: string, fetch: typeof globalThis.fetch): Promise<Respon
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS)
     })
   } catch (cause) {
-    throw unavailable(`${url} cannot be reached`, cause)
+    const reason = networkReason(cause)
+    throw unavailable(`${url} cannot be reached${reason === undefined ? '' : `: ${reason}`}`, cause)
   }
 }
 

@@ -2,6 +2,8 @@
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { isArrayBuffer } from '../../polaris-v1/octets.ts'
 import { formDataBlob } from './form-data.ts'
+import { ContentLengthError } from '../../ohttp/bhttp-stream.ts'
+import { PolarisFetchError, requestBodyError } from '../errors.ts'
 import { collect, gather } from '../streams.ts'
 
 export type RequestBody =
@@ -19,6 +21,8 @@ const STREAM_FROM_BYTES = 1024 * 1024
 export interface ReadRequest {
   /** As the platform makes it, so that it means what it means to fetch. */
   readonly request: Request
+  /** That of the request, but for a GET with a body, which the platform cannot represent. */
+  readonly method: string
   /** @param stream whether request bodies can be streamed to the gateway; otherwise they are held in memory */
   body (stream: boolean): Promise<RequestBody | undefined>
 }
@@ -28,34 +32,63 @@ export function readRequest (input: string | Request, init: RequestInit | undefi
   const source = given instanceof FormData ? formDataBlob(given) : given
   if (source instanceof ReadableStream && !canStreamRequests()) {
     // Such a runtime would make text of it.
-    const request = new Request(input, { ...init, body: '' })
+    const { request, method } = makeRequest(input, { ...init, body: '' })
     // A body of text has a type, one that is a stream has not.
     if (!new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined)).has('content-type')) request.headers.delete('content-type')
-    return { request, body: async () => held(await collect(checked(source, request.signal))) }
+    return { request, method, body: async () => held(await read(collect(checked(source, request.signal)), request), request) }
   }
-  const request = new Request(input, source === given ? init : { ...init, body: source ?? null })
-  return { request, body: stream => bodyOf(request, source, stream) }
+  const { request, method } = makeRequest(input, source === given ? init : { ...init, body: source ?? null })
+  return { request, method, body: stream => bodyOf(request, source, stream) }
+}
+
+/**
+ * Search engines such as Elasticsearch and Qdrant take the query as the body of a GET. Fetch has no such requests, but
+ * inside of the encryption there is nothing against them.
+ */
+function makeRequest (input: string | Request, init: RequestInit | undefined): { request: Request, method: string } {
+  const method = init?.method ?? (typeof input === 'string' ? 'GET' : input.method)
+  if (init?.body === undefined || init.body === null || !/^get$/i.test(method)) {
+    const request = new Request(input, init)
+    return { request, method: request.method }
+  }
+  return { request: new Request(input, { ...init, method: 'POST' }), method: 'GET' }
+}
+
+/** What a body fails with, for the caller: it is the body, not the connection, that has to be fixed. */
+export function bodyError (cause: unknown): PolarisFetchError {
+  if (cause instanceof PolarisFetchError) return cause
+  if (cause instanceof NotBytesError || cause instanceof ContentLengthError) return requestBodyError(cause.message, cause)
+  return requestBodyError('the stream that it comes from failed (see the cause)', cause)
+}
+
+async function read<T> (body: Promise<T>, { signal }: Request): Promise<T> {
+  try {
+    return await body
+  } catch (cause) {
+    signal.throwIfAborted()
+    throw bodyError(cause)
+  }
 }
 
 async function bodyOf (request: Request, source: unknown, stream: boolean): Promise<RequestBody | undefined> {
   if (source instanceof Blob && source.size >= STREAM_FROM_BYTES && stream) {
+    checkLength(source.size, request.headers)
     return { length: source.size, replayable: true, open: signal => checked(source.stream(), signal) }
   }
-  if (isWhole(source)) return { bytes: new Uint8Array(await request.arrayBuffer()) }
+  if (isWhole(source)) return held(new Uint8Array(await request.arrayBuffer()), request)
   const { body, headers, signal } = request
   // Firefox has no `body`, but has its octets.
   if (body === undefined) {
     const bytes = new Uint8Array(await request.arrayBuffer())
-    return bytes.length === 0 ? undefined : { bytes }
+    return bytes.length === 0 ? undefined : held(bytes, request)
   }
   if (body === null) return undefined
-  if (!stream) return held(await collect(checked(body, signal)))
+  if (!stream) return held(await read(collect(checked(body, signal)), request), request)
   // What a Request was made of does not show. A string or octets are there at once, so that their length can be known.
-  const rest = source === undefined ? await gather(checked(body, signal), STREAM_FROM_BYTES) : body
-  if (!(rest instanceof ReadableStream)) return { bytes: rest }
-  const announced = headers.get('content-length') ?? ''
+  const rest = source === undefined ? await read(gather(checked(body, signal), STREAM_FROM_BYTES), request) : body
+  if (!(rest instanceof ReadableStream)) return held(rest, request)
   return {
-    length: /^\d+$/.test(announced) ? Number(announced) : undefined,
+    length: announcedLength(headers),
     replayable: false,
     open: signal => checked(rest, signal),
     async discard (reason) { if (!rest.locked) await rest.cancel(reason) }
@@ -64,12 +97,29 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
 
 /** Tells the source of a body that nobody read, and nobody will, so that it can let go of what it holds. */
 export async function discard ({ body }: Request, content: RequestBody | undefined, reason: unknown): Promise<void> {
-  if (content !== undefined) await ('discard' in content ? content.discard?.(reason) : undefined)
-  else if (body?.locked === false) await body.cancel(reason)
+  try {
+    if (content !== undefined) await ('discard' in content ? content.discard?.(reason) : undefined)
+    else if (body?.locked === false) await body.cancel(reason)
+  } catch {
+    // A source that failed by itself has nothing left to let go of.
+  }
 }
 
-function held (bytes: Bytes | undefined): RequestBody | undefined {
-  return bytes && { bytes }
+function held (bytes: Bytes | undefined, { headers }: Request): RequestBody | undefined {
+  if (bytes === undefined) return undefined
+  checkLength(bytes.length, headers)
+  return { bytes }
+}
+
+function checkLength (length: number, headers: Headers): void {
+  const announced = announcedLength(headers)
+  if (announced !== undefined && announced !== length) throw requestBodyError(`it has ${length} bytes, and the content-length that you set is ${announced}`)
+}
+
+/** Node lets callers set it. */
+function announcedLength (headers: Headers): number | undefined {
+  const announced = headers.get('content-length') ?? ''
+  return /^\d{1,15}$/.test(announced) ? Number(announced) : undefined
 }
 
 function isWhole (source: unknown): boolean {
@@ -83,10 +133,16 @@ function isWhole (source: unknown): boolean {
 function checked (stream: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
   return stream.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
     transform (piece, controller) {
-      if (Object.prototype.toString.call(piece) !== '[object Uint8Array]') throw new TypeError('A request body stream must give Uint8Arrays')
+      if (Object.prototype.toString.call(piece) !== '[object Uint8Array]') throw new NotBytesError(piece)
       controller.enqueue(piece)
     }
   }, undefined, { highWaterMark: 0 }), { signal })
+}
+
+class NotBytesError extends TypeError {
+  constructor (piece: unknown) {
+    super(`a stream has to give Uint8Arrays, and gave ${typeof piece === 'string' ? 'a string: encode it with a TextEncoderStream' : Object.prototype.toString.call(piece).slice(8, -1)}`)
+  }
 }
 
 let requestStreams: boolean | undefined

@@ -28,9 +28,11 @@ export interface Target {
 export function parseBase (baseURL: string | URL): Base {
   const { location } = globalThis as { location?: { href: string } }
   // In a page, relative to the page.
-  const url = new URL(baseURL, location?.href)
-  if (!/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new TypeError('baseURL must be an http or https URL without credentials, query and fragment')
+  const given = String(baseURL)
+  const url = URL.canParse(given, location?.href) ? new URL(given, location?.href) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    const quoted = url === undefined ? `; it is ${JSON.stringify(given.slice(0, 100))}` : ''
+    throw new TypeError(`baseURL must be an http or https URL without credentials, query and fragment${quoted}`)
   }
   return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
 }

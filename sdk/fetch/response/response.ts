@@ -1,26 +1,16 @@
 /** A standard Response of what came back. */
-import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { Followed } from '../request/redirects.ts'
+import { decoded } from './codings.ts'
 import { withErrors } from '../streams.ts'
-
-/** Content codings that the platform can undo. The proxy asks for none; some workloads use one all the same. */
-const CODINGS = new Map<string, CompressionFormat>([['gzip', 'gzip'], ['x-gzip', 'gzip'], ['deflate', 'deflate']])
-
-type CompressionFormat = ConstructorParameters<typeof DecompressionStream>[0]
 
 /** `statusText` is empty, as over HTTP/2; `type` is 'default'. */
 export function toResponse ({ response: { status, headers, body }, target: { url }, redirected }: Followed): Response {
   const about: About = { url, redirected, failure: undefined }
-  const stream = body && withErrors(decoded(body, headers), error => {
+  const stream = body && withErrors(decoded(body, headers.get('content-encoding')), error => {
     about.failure = error
     return error
   })
   return describe(new Response(stream, { status, headers }), about)
-}
-
-function decoded (body: ReadableStream<Bytes>, headers: Headers): ReadableStream<Bytes> {
-  const format = CODINGS.get(headers.get('content-encoding')?.trim().toLowerCase() ?? '')
-  return format === undefined ? body : body.pipeThrough(new DecompressionStream(format)) as ReadableStream<Bytes>
 }
 
 interface About {

@@ -9,12 +9,16 @@ import { startChunkedExchange } from '../../ohttp/client.ts'
 import type { ChunkedExchange } from '../../ohttp/client.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError } from '../../../lib/protocols/ohttp/ohttp.ts'
 import { UnsupportedRequestError } from '../../errors.ts'
+import { isTimeout } from '../../network-error.ts'
 import { mediaType, refusal } from '../response/refusal.ts'
+import { createClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
+import { bodyError } from '../request/body.ts'
 import type { RequestBody } from '../request/body.ts'
-import { GatewayRefusalError, PolarisFetchError } from '../errors.ts'
+import { ClockError, GatewayRefusalError, PolarisFetchError, connectionError } from '../errors.ts'
 import { isSameKey } from '../keys/published.ts'
 import type { Cached } from '../keys/published.ts'
-import { abortable, withErrors } from '../streams.ts'
+import { abortable, byteStream, withErrors } from '../streams.ts'
 import { endToEnd, isBodiless } from './transport.ts'
 import type { PlainRequest, PlainResponse } from './transport.ts'
 
@@ -22,6 +26,8 @@ export interface OhttpTransportOptions {
   readonly gatewayURL: string
   readonly fetch: typeof globalThis.fetch
   readonly keys: Cached<EncryptionKey>
+  /** Default: this machine's. */
+  readonly clock?: Clock
 }
 
 /** With what a Response has no place for. */
@@ -32,7 +38,7 @@ export interface OhttpResponse extends PlainResponse {
   readonly trailers: readonly Field[]
 }
 
-export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTransportOptions): (request: PlainRequest) => Promise<OhttpResponse> {
+export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createClock(false) }: OhttpTransportOptions): (request: PlainRequest) => Promise<OhttpResponse> {
   /**
    * A gateway that does not know the key has not opened the request, so it may be sent again: once, encrypted anew.
    * But only if the gateway publishes another key by now. Where it still publishes the one that it refuses, somebody
@@ -47,6 +53,8 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
       if (error.code !== 'ERR_POLARIS_KEY_REFUSED') {
         // By chance, another key may have the id of the one that was used: then the gateway cannot tell that it is gone.
         if (error.code === 'ERR_POLARIS_REFUSED' && error.status === 400) keys.doubt(key)
+        // A new proof of the keys may bring the gateway's time along.
+        if (error instanceof ClockError && clock.follows) keys.doubt(key)
         throw error
       }
       const renewed = await abortable(() => keys.renew(key), request.signal)
@@ -58,17 +66,23 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
 
   async function exchange (request: PlainRequest, key: EncryptionKey): Promise<OhttpResponse> {
     const { signal } = request
-    const sentAt = new Date()
+    const sentAt = clock.now()
     const upload = new AbortController()
     const encapsulation = await startChunkedExchange(key).catch((cause: unknown) => {
       throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The gateway publishes a key that nothing can be encrypted to: it, or something in front of it, is broken. Nothing was sent', { cause })
     })
-    const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]))
+    let bodyFault: PolarisFetchError | undefined
+    const blame = (error: unknown) => {
+      if (upload.signal.aborted || signal.aborted) return error
+      bodyFault = bodyError(error)
+      return bodyFault
+    }
+    const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]), blame)
     const response = await post(message, sentAt, signal).catch((error: unknown) => {
       upload.abort(error)
-      throw error
+      throw bodyFault ?? error
     })
-    const explain = (error: unknown) => signal.aborted ? signal.reason : responseError(error)
+    const explain = (error: unknown) => signal.aborted ? signal.reason : bodyFault ?? responseError(error)
     try {
       const { head, body, trailers } = await readResponse((response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream()))
       return { ...await present(request, head, withErrors(body, explain)), fields: head.headers, trailers }
@@ -100,7 +114,7 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys }: OhttpTranspor
       return await fetch(gatewayURL, init as RequestInit)
     } catch (cause) {
       signal.throwIfAborted()
-      throw new PolarisFetchError('ERR_POLARIS_CONNECTION', `The connection to ${gatewayURL} failed before there was a response. The request may have been processed`, { cause })
+      throw connectionError(gatewayURL, cause)
     }
   }
 }
@@ -110,12 +124,15 @@ function headOf ({ target, method, headers }: PlainRequest, date: Date): Request
   return { method, scheme, authority, path, headers: [...endToEnd(headers), ['date', date.toUTCString()]] }
 }
 
-async function encapsulate (exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined, signal: AbortSignal): Promise<Bytes | ReadableStream<Bytes>> {
+/** @param blame is given what the body fails with, and returns what to fail with instead */
+async function encapsulate (
+  exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined, signal: AbortSignal, blame: (error: unknown) => unknown
+): Promise<Bytes | ReadableStream<Bytes>> {
   try {
     if (body === undefined) return await exchange.seal(encodeRequest(head))
     if ('bytes' in body) return await exchange.seal(encodeRequest(head, { content: body.bytes }))
     const encode = requestStream(head, body.length)
-    return body.open(signal).pipeThrough(encode).pipeThrough(exchange.sealStream())
+    return withErrors(body.open(signal).pipeThrough(encode), blame).pipeThrough(exchange.sealStream())
   } catch (cause) {
     if (!(cause instanceof BhttpError)) throw cause
     throw new UnsupportedRequestError(`The request cannot be encapsulated: ${cause.message}`, { cause })
@@ -129,7 +146,7 @@ function isReplayable (body: RequestBody | undefined): boolean {
 /** Where there is no body to tell of an incomplete response later, the end is waited for. */
 async function present ({ method }: PlainRequest, { status, headers }: ResponseHead, body: ReadableStream<Bytes>): Promise<PlainResponse> {
   const response = { status, headers: new Headers(headers as [string, string][]) }
-  if (!isBodiless(method, status)) return { ...response, body }
+  if (!isBodiless(method, status)) return { ...response, body: ofLength(body, response.headers.get('content-length')) }
   const reader = body.getReader()
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
     if (read.value.length === 0) continue
@@ -137,6 +154,22 @@ async function present ({ method }: PlainRequest, { status, headers }: ResponseH
     throw new BhttpError('ERR_BHTTP_MALFORMED', 'There is content where none can be')
   }
   return { ...response, body: null }
+}
+
+/** A body that ends before the length that its headers announce is not all of it, whoever cut it. */
+function ofLength (body: ReadableStream<Bytes>, announced: string | null): ReadableStream<Bytes> {
+  if (announced === null || !/^\d{1,15}$/.test(announced)) return body
+  let left = Number(announced)
+  const reader = body.getReader()
+  return byteStream({
+    async pull () {
+      const { value } = await reader.read()
+      left -= value?.length ?? 0
+      if (value === undefined && left > 0) throw new PolarisFetchError('ERR_POLARIS_INCOMPLETE', `The response is ${left} bytes shorter than its content-length: the workload, or something between it and the proxy, broke off`)
+      return value
+    },
+    async cancel (reason) { await reader.cancel(reason) }
+  })
 }
 
 function refused (message: string, { status, problem }: GatewayRefusalError): GatewayRefusalError {
@@ -149,5 +182,7 @@ function responseError (cause: unknown): PolarisFetchError {
   if ((cause instanceof OhttpError && cause.code !== 'ERR_OHTTP_INCOMPLETE') || cause instanceof BhttpError) {
     return new PolarisFetchError('ERR_POLARIS_RESPONSE', 'The response is not what the proxy sealed for this request: it was changed on the way. Do not use what came before', { cause })
   }
-  return new PolarisFetchError('ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part', { cause })
+  return isTimeout(cause)
+    ? new PolarisFetchError('ERR_POLARIS_TIMEOUT', 'The response stalled for longer than the connection allows. The request was processed, at least in part', { cause })
+    : new PolarisFetchError('ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part', { cause })
 }

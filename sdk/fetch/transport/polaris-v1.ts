@@ -11,8 +11,10 @@ import { toOctets } from '../../polaris-v1/octets.ts'
 import { PolarisSDK } from '../../polaris-v1/polaris-sdk.ts'
 import { fetchPublicKey } from '../../polaris-v1/public-keys.ts'
 import { refusal } from '../response/refusal.ts'
+import { bodyError } from '../request/body.ts'
 import type { RequestBody } from '../request/body.ts'
-import { GatewayRefusalError, PolarisFetchError } from '../errors.ts'
+import { isKnownCoding } from '../response/codings.ts'
+import { GatewayRefusalError, PolarisFetchError, connectionError } from '../errors.ts'
 import { cached } from '../keys/published.ts'
 import type { KeySource, ProxyAddress } from '../keys/published.ts'
 import { abortable, collect } from '../streams.ts'
@@ -29,9 +31,9 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
   const sdk = new PolarisSDK(keyHandler)
   const { fetch } = proxy
   const url = `${proxy.baseURL}/`
-  const keys = cached(async () => {
-    if (source === undefined) return { key: await fetchPublicKey(url, fetch), maxAge: Infinity }
-    const { octets, maxAge } = await source(proxy, 'polaris-v1-spki')
+  const keys = cached(async fresh => {
+    if (source === undefined) return { key: await fetchPublicKey(url, fetch, fresh), maxAge: Infinity }
+    const { octets, maxAge } = await source(proxy, 'polaris-v1-spki', { fresh })
     return { key: `-----BEGIN PUBLIC KEY-----\n${encodeBase64(octets)}\n-----END PUBLIC KEY-----\n`, maxAge }
   })
 
@@ -48,7 +50,8 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
     const plaintext = await open(sealed, status)
     if (plaintext === undefined) throw await refused(new Response(sealed, response), key, sentAt)
     const headers = new Headers(response.headers)
-    headers.delete('content-encoding')
+    // The proxy has undone those that it knows. Something on the way may have encoded the sealed message; that is undone here.
+    if (isKnownCoding(headers.get('content-encoding') ?? '')) headers.delete('content-encoding')
     if (headers.has('content-length') && request.method !== 'HEAD') headers.set('content-length', String(plaintext.length))
     return { status, headers, body: isBodiless(request.method, status) ? null : new Blob([plaintext]).stream() as ReadableStream<Bytes> }
   }
@@ -76,7 +79,7 @@ export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKe
       return await fetch(url, { ...sealed, method, signal, cache: 'no-store', credentials: 'omit', redirect: 'manual', referrerPolicy: 'no-referrer' } as RequestInit)
     } catch (cause) {
       signal.throwIfAborted()
-      throw new PolarisFetchError('ERR_POLARIS_CONNECTION', `The connection to ${url} failed before there was a response. The request may have been processed`, { cause })
+      throw connectionError(url, cause)
     }
   }
 
@@ -113,5 +116,11 @@ async function readAll (body: ReadableStream<Uint8Array> | null, signal: AbortSi
 }
 
 async function wholeBody (body: RequestBody, signal: AbortSignal): Promise<Bytes | undefined> {
-  return 'bytes' in body ? body.bytes : collect(body.open(signal))
+  if ('bytes' in body) return body.bytes
+  try {
+    return await collect(body.open(signal))
+  } catch (cause) {
+    signal.throwIfAborted()
+    throw bodyError(cause)
+  }
 }

@@ -59,7 +59,7 @@ export function createAxiosRequestInterceptor ({
   const names = { url: 'polaris-url', headers: 'polaris-secure', responsePublicKey: 'polaris-response-public-key', ...headerNames }
   const basePath = `/${polarisProxyBasePath}/`.replace(/\/{2,}/g, '/')
   const systemPaths = new Set([...SYSTEM_PATHS, ...SYSTEM_PATHS.map(path => basePath.slice(0, -1) + path)])
-  const keys = createPublicKeys(base => fetchPublicKey(base, fetch))
+  const keys = createPublicKeys((base, fresh) => fetchPublicKey(base, fetch, fresh))
 
   /** Everything into messages; only those, and what the transport needs, remain outside. */
   async function sealRequest (config: AxiosConfigLike, { url, base, key, responseKey }: Sealing): Promise<Sealed> {

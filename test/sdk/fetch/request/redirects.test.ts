@@ -1,6 +1,7 @@
 /** Redirects are followed as fetch follows them, each step encrypted anew, and never out of the encryption. */
+import { inspect } from 'node:util'
 import t from 'tap'
-import { createPolarisFetch } from '../../../../sdk/index.ts'
+import { createPolarisFetch, RedirectError } from '../../../../sdk/index.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
@@ -62,10 +63,40 @@ t.test('20 are followed, not 21', async t => {
 
 t.test('a redirect out of the encryption is refused', async t => {
   for (const location of ['https://other.example/', '//other.example/x', `${baseURL.replace('http:', 'https:')}/`, 'http://[', 'data:text/plain,x', `${baseURL.replace('//', '//user:password@')}/`]) {
-    await t.rejects(polarisFetch(`/redirect/302?${encodeURIComponent(location)}`), { code: 'ERR_POLARIS_REDIRECT', message: /redirect: 'manual'/ }, location)
+    await t.rejects(polarisFetch(`/redirect/302?${encodeURIComponent(location)}`), { name: 'RedirectError', code: 'ERR_POLARIS_REDIRECT', message: /redirect: 'manual'/, location: new TextDecoder('latin1').decode(Buffer.from(location)) }, location)
   }
   const { baseURL: prefixed, polarisFetch: below } = await start('/prefix')
   await t.rejects(below(`/redirect/302?${encodeURIComponent(prefixed.replace('/prefix', '/other'))}`), { code: 'ERR_POLARIS_REDIRECT' })
+})
+
+t.test('the error names the place and what to do, and keeps what was encrypted out of logs', async t => {
+  const location = 'https://inner.example:8000/items?token=secret'
+  const error = await polarisFetch(`/redirect/307?${encodeURIComponent(location)}`, { method: 'POST', body: 'x' }).catch((error: unknown) => error)
+  t.type(error, RedirectError)
+  const { message } = error as RedirectError
+  t.match(message, /redirects to https:\/\/inner\.example:8000, which is not below http:\/\/127\.0\.0\.1:\d+/)
+  t.match(message, /have it redirect to paths/)
+  t.notMatch(message + JSON.stringify(error) + inspect(error), /secret/)
+  t.equal((error as RedirectError).location, location, 'code that asks for it gets all of it')
+})
+
+t.test('behind a load balancer that ends TLS, the workload\'s http is the same place', async t => {
+  // The balancer is a fetch that takes the s out, and the workload is told the public host.
+  const { port } = new URL(baseURL)
+  const throughBalancer: typeof fetch = (input, init) => fetch(String(input).replace('https://app.example', `http://127.0.0.1:${port}`), init)
+  const send = createPolarisFetch({ baseURL: 'https://app.example', fetch: throughBalancer })
+  for (const location of ['http://app.example/items/', 'http://app.example:443/items/', 'https://app.example/items/', '//app.example/items/']) {
+    const response = await send(`/redirect/307?${encodeURIComponent(location)}`, { method: 'POST', body: 'kept' })
+    t.match(response, { status: 200, redirected: true, url: 'https://app.example/items/' }, location)
+    t.match(received.pop(), { method: 'POST', url: '/items/', body: 'kept' })
+  }
+  for (const location of ['http://app.example:8080/', 'http://other.example/']) await t.rejects(send(`/redirect/307?${encodeURIComponent(location)}`), { code: 'ERR_POLARIS_REDIRECT' })
+})
+
+t.test('a Location in UTF-8 is read as such, as browsers do', async t => {
+  const response = await polarisFetch(`/redirect/302?${encodeURIComponent(Buffer.from('/日本/é?q=ü').toString('latin1'))}`)
+  t.equal(response.url, `${baseURL}/%E6%97%A5%E6%9C%AC/%C3%A9?q=%C3%BC`)
+  t.equal(received.at(-1)?.url, '/%E6%97%A5%E6%9C%AC/%C3%A9?q=%C3%BC')
 })
 
 t.test('a stream that was sent is not sent again', async t => {

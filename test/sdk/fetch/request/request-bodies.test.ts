@@ -104,8 +104,8 @@ t.test('where request bodies cannot be streamed, they are read first', async t =
 
 t.test('a stream without duplex, or with something else than octets, is refused as fetch refuses it', async t => {
   await t.rejects(polarisFetch('/', { method: 'POST', body: ReadableStream.from(pieces()) }), TypeError)
-  for (const piece of ['text', new ArrayBuffer(3), { length: 3 }]) {
-    await t.rejects(polarisFetch('/', { method: 'POST', body: ReadableStream.from([piece]) as ReadableStream, duplex: 'half' }), { cause: TypeError })
+  for (const [piece, gave] of [['text', /gave a string.*TextEncoderStream/], [new ArrayBuffer(3), /gave ArrayBuffer/], [{ length: 3 }, /gave Object/]] as const) {
+    await t.rejects(polarisFetch('/', { method: 'POST', body: ReadableStream.from([piece]) as ReadableStream, duplex: 'half' }), { name: 'PolarisFetchError', code: 'ERR_POLARIS_REQUEST_BODY', message: gave })
   }
   t.strictSame(workload.received, [])
 })
@@ -134,15 +134,59 @@ t.test('the body of a Request keeps its length where it is there at once, and st
   t.strictSame([late.body.toString(), late.headers['transfer-encoding']], ['first second', 'chunked'])
   const large = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(Array.from({ length: 30 }, (_, i) => new Uint8Array(100_000).fill(i))), duplex: 'half' })))
   t.ok(large.body.equals(Buffer.concat(Array.from({ length: 30 }, (_, i) => Buffer.alloc(100_000, i)))))
-  await t.rejects(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(['text']) as ReadableStream, duplex: 'half' })), TypeError)
+  await t.rejects(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(['text']) as ReadableStream, duplex: 'half' })), { code: 'ERR_POLARIS_REQUEST_BODY' })
 })
 
-t.test('GET and HEAD have no body', async t => {
+t.test('a body that is not as long as its content-length says is the body\'s fault, and said to be', async t => {
+  const slow = (length: number) => new ReadableStream<Uint8Array>({
+    async start (controller) {
+      await new Promise(resolve => { setTimeout(resolve, 20) })
+      controller.enqueue(new Uint8Array(length))
+      controller.close()
+    }
+  })
+  const bodies: [name: string, body: () => NonNullable<RequestInit['body']>][] = [
+    ['a string', () => 'x'.repeat(12)], ['bytes', () => new Uint8Array(12)], ['a large Blob', () => new Blob([new Uint8Array(2_000_000)])], ['a stream', () => slow(12)]
+  ]
+  const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })
+  const legacyProxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true })
+  const legacy = createPolarisFetch({ baseURL: legacyProxy.url, protocol: 'polaris-v1' })
+  for (const [how, send] of Object.entries({ streaming: polarisFetch, buffering, legacy })) {
+    for (const [name, body] of bodies) {
+      for (const announced of ['3', '3000000']) {
+        const init = { method: 'POST', body: body(), duplex: 'half' as const, headers: { 'content-length': announced } }
+        await t.rejects(send('/', init), { code: 'ERR_POLARIS_REQUEST_BODY', message: /content-length/ }, `${how}: ${name}, ${announced}`)
+      }
+    }
+  }
+  t.strictSame(workload.received, [])
+})
+
+t.test('a stream that fails is the body\'s fault, and the reason is the cause', async t => {
+  const reason = new Error('the disk is gone')
+  const failing = () => new ReadableStream<Uint8Array>({
+    pull (controller) { controller.error(reason) }
+  })
+  const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })
+  for (const send of [polarisFetch, buffering]) {
+    await t.rejects(send('/', { method: 'POST', body: failing(), duplex: 'half' }), { code: 'ERR_POLARIS_REQUEST_BODY', cause: reason })
+  }
+  t.strictSame(workload.received, [])
+})
+
+t.test('GET may have a body, as search engines take it, and HEAD none', async t => {
   for (const method of ['GET', 'HEAD']) {
     const received = await sent(polarisFetch('/', { method }))
     t.strictSame([received.method, received.headers['content-length'], received.headers['transfer-encoding']], [method, undefined, undefined])
-    await t.rejects(polarisFetch('/', { method, body: 'x' }), TypeError)
   }
+  await t.rejects(polarisFetch('/', { method: 'HEAD', body: 'x' }), TypeError)
+  const { status } = await polarisFetch('/', { method: 'GET', body: 'x' })
+  workload.received.length = 0
+  if (status === 400) return t.pass('this proxy forwards no GET with a body')
+  const fromRequest = await sent(polarisFetch(new Request(`${proxy.url}/_search`, { headers: { 'x-own': 'yes' } }), { body: '{"query":{}}' }))
+  t.strictSame([fromRequest.method, fromRequest.url, fromRequest.body.toString(), fromRequest.headers['x-own']], ['GET', '/_search', '{"query":{}}', 'yes'])
+  const search = await sent(polarisFetch('/_search', { method: 'get', body: '{"query":{}}', headers: { 'content-type': 'application/json' } }))
+  t.strictSame([search.method, search.body.toString(), search.headers['content-type']], ['GET', '{"query":{}}', 'application/json'])
   const post = await sent(polarisFetch('/', { method: 'POST' }))
   t.equal(post.headers['content-length'], '0')
 })

@@ -1,0 +1,127 @@
+/** The options of createPolarisFetch, and what is wrong with them. A mistake here could leave requests unprotected. */
+import type { AttestationPolicy } from '../attestation/policy.ts'
+import type { KeyHandler } from '../polaris-v1/key-handler.ts'
+import type { AttestationOptions } from './keys/attested.ts'
+import type { KeySource, PostQuantum } from './keys/published.ts'
+import type { Dispatcher } from './platform.ts'
+
+export const GATEWAY_PATH = '/.well-known/ohttp-gateway'
+
+export interface PolarisFetchOptions {
+  /** Where the proxy is mounted, with the path prefix that a load balancer routes by. The workload's root is there. */
+  readonly baseURL: string | URL
+  /** What carries the encrypted messages. Default: the platform's. */
+  readonly fetch?: typeof globalThis.fetch
+  /** Node: a dispatcher of undici for the platform's fetch, such as an Agent with timeouts. Default: the global one, without any. */
+  readonly dispatcher?: Dispatcher
+  /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
+  readonly protocol?: 'ohttp' | 'polaris-v1'
+  /** What the proxy has to prove about the keys before anything is encrypted to them. Default: nothing but what TLS does. */
+  readonly attestation?: AttestationPolicy | AttestationOptions
+  /** Where the proxy's keys come from, if neither from itself nor from its attestation. */
+  readonly keys?: KeySource
+  /** Default: `prefer`. */
+  readonly postQuantum?: PostQuantum
+  /** Of the OHTTP gateway, below baseURL. Default: `/.well-known/ohttp-gateway`. */
+  readonly gatewayPath?: string
+  /** Whether request bodies are streamed, or held in memory first. Default: detected. */
+  readonly streamRequests?: boolean
+  /**
+   * `gateway`: if this machine's clock is off, date requests by the gateway's, provided that the attestation evidence
+   * proves that time. Default: `local`, so that a clock that is off is an error.
+   */
+  readonly clock?: 'local' | 'gateway'
+  /** polaris-v1: the client's own key. Default: an ephemeral one. */
+  readonly keyHandler?: KeyHandler
+}
+
+type Rule = (value: unknown) => string | undefined
+
+const oneOf = (...accepted: string[]): Rule => value => accepted.includes(value as string) ? undefined : `one of ${accepted.map(name => `'${name}'`).join(', ')}`
+const aFunction = (expected: string): Rule => value => typeof value === 'function' ? undefined : expected
+const object = (expected: string, ...members: string[]): Rule => value =>
+  isObject(value) && members.every(name => typeof value[name] === 'function') ? undefined : expected
+
+const RULES: Record<keyof PolarisFetchOptions, Rule> = {
+  baseURL: value => typeof value === 'string' || value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? undefined : 'the URL at which the proxy is mounted',
+  fetch: aFunction('a function like fetch'),
+  dispatcher: object('a dispatcher of undici', 'dispatch'),
+  protocol: oneOf('ohttp', 'polaris-v1'),
+  attestation: object('a policy, or an object with a policy; leave it out to accept keys that nothing proves'),
+  keys: aFunction('a function that returns the keys'),
+  postQuantum: oneOf('prefer', 'require', 'never'),
+  gatewayPath: value => typeof value === 'string' && value.startsWith('/') ? undefined : 'a path that starts with a slash',
+  streamRequests: value => typeof value === 'boolean' ? undefined : 'true or false',
+  clock: oneOf('local', 'gateway'),
+  keyHandler: object('an object with getPublicKey and the other functions of a KeyHandler', 'getPublicKey')
+}
+
+const ATTESTATION_OPTIONS = ['policy', 'maxAge', 'now', 'fetch', 'keySets', 'amdRoots', 'tdxVerifier']
+/** Of a policy: its own parser says what is wrong with it. */
+const POLICY_MEMBERS = ['version', 'platforms']
+
+/** @throws {TypeError} names the option, and what it has to be */
+export function checkOptions (options: unknown): asserts options is PolarisFetchOptions {
+  if (!isObject(options)) throw new TypeError(`createPolarisFetch takes an object with at least baseURL, the URL at which the proxy is mounted; it was given ${describe(options)}`)
+  checkNames(options, Object.keys(RULES), 'createPolarisFetch has no option')
+  for (const [name, rule] of Object.entries(RULES)) {
+    const value = options[name]
+    if (value === undefined && name !== 'baseURL') continue
+    const expected = rule(value)
+    if (expected !== undefined) throw new TypeError(`${name} must be ${expected}; it is ${describe(value)}`)
+  }
+  const { attestation, keys, fetch, dispatcher, protocol, postQuantum, clock } = options as unknown as PolarisFetchOptions
+  if (attestation !== undefined) checkAttestation(attestation as unknown as Record<string, unknown>)
+  if (attestation !== undefined && keys !== undefined) throw new TypeError('attestation and keys exclude each other: keys come from one place')
+  if (fetch !== undefined && dispatcher !== undefined) throw new TypeError('fetch and dispatcher exclude each other: a dispatcher is for the platform\'s fetch')
+  if (protocol === 'polaris-v1' && postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum: leave out postQuantum, or use protocol: \'ohttp\'')
+  if (clock === 'gateway' && attestation === undefined) throw new TypeError('clock: \'gateway\' needs attestation: without it, nothing vouches for the gateway\'s time')
+}
+
+function checkAttestation (given: Record<string, unknown>): void {
+  if (POLICY_MEMBERS.some(name => name in given)) return
+  checkNames(given, ATTESTATION_OPTIONS, 'attestation has no member')
+  const { maxAge } = given
+  if (maxAge !== undefined && !(typeof maxAge === 'number' && maxAge >= 0)) throw new TypeError(`attestation.maxAge must be a number of seconds; it is ${describe(maxAge)}`)
+}
+
+/** @throws {TypeError} there is a member that is not among the known ones */
+function checkNames (given: object, known: readonly string[], complaint: string): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue
+    const near = nearest(name, known)
+    throw new TypeError(`${complaint} ${JSON.stringify(name.slice(0, 60))}${near === undefined ? `: there are ${known.join(', ')}` : `: did you mean ${near}?`}`)
+  }
+}
+
+/** The known name that is likely meant: at most a third of its letters differ. */
+export function nearest (name: string, known: readonly string[]): string | undefined {
+  const [best] = known
+    .map(candidate => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, distance }) => distance <= Math.ceil(candidate.length / 3))
+    .sort((a, b) => a.distance - b.distance)
+  return best?.candidate
+}
+
+/** Levenshtein's, over at most 40 letters. */
+function distance (a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, letter] of [...a.slice(0, 40)].entries()) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++) next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === b[j] ? 0 : 1)))
+    row = next
+  }
+  return row[b.length]!
+}
+
+function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Values of options can be secrets: only what is obviously none is quoted. */
+function describe (value: unknown): string {
+  if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') return String(value)
+  if (typeof value === 'string') return value === '' ? 'empty' : `the string ${JSON.stringify(value.slice(0, 100))}`
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'another object' : `a ${typeof value}`
+}
