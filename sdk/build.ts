@@ -53,7 +53,7 @@ export async function build (outdir: string): Promise<Record<'browser' | 'attest
 
 /** Two files, each of which stands alone: a page that asks for no attestation loads the small one only. */
 export async function buildForBrowsers (outdir: string): Promise<void> {
-  const options: BuildOptions = { ...common, platform: 'browser', target: 'es2022', minify: true, sourcemap: true, define: { 'globalThis.Buffer': 'undefined' } }
+  const options: BuildOptions = { ...common, platform: 'browser', target: 'es2022', minify: true, sourcemap: true, define: { 'globalThis.Buffer': 'undefined', 'globalThis.process': 'undefined' } }
   await Promise.all([
     bundle({ ...options, entryPoints: [join(sdk, 'index.ts')], outfile: join(outdir, 'browser.js'), plugins: [attestationApart] }),
     bundle({ ...options, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'browser-attestation.js') })

@@ -5,6 +5,10 @@ export interface Dispatcher {
   dispatch (options: object, handler: never): boolean
 }
 
+interface Host {
+  readonly process?: { versions?: { undici?: string } }
+}
+
 type FetchInit = RequestInit & { dispatcher?: Dispatcher }
 
 /**
@@ -23,8 +27,9 @@ export function platformFetch (dispatcher?: Dispatcher): typeof globalThis.fetch
 
 /** Undefined unless the platform is Node, once its fetch has been loaded (which making a Request does). */
 function withoutTimeouts (): Dispatcher | undefined {
-  const { process } = globalThis as { process?: { versions?: { undici?: string } } }
-  const major = Number.parseInt(process?.versions?.undici ?? '')
+  // What is built for browsers is without all of this.
+  if ((globalThis as Host).process === undefined) return undefined
+  const major = Number.parseInt((globalThis as Host).process?.versions?.undici ?? '')
   if (Number.isNaN(major)) return undefined
   const global = (globalThis as Record<symbol, unknown>)[Symbol.for(`undici.globalDispatcher.${major < 8 ? 1 : 2}`)] as Dispatcher | undefined
   if (global === undefined) return undefined

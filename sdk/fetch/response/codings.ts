@@ -38,6 +38,10 @@ interface NodeModules {
   'node:stream': { Duplex: { toWeb (duplex: object): Pair } }
 }
 
+interface Host {
+  readonly process?: { getBuiltinModule?: <Name extends keyof NodeModules> (name: Name) => NodeModules[Name] | undefined }
+}
+
 /**
  * The decoded body. A body with a coding that no platform knows is passed on untouched, and an empty one stays empty.
  *
@@ -125,8 +129,10 @@ function failing (body: ReadableStream<Bytes>, message: string): ReadableStream<
 
 /** As Node's own fetch decodes: lenient towards a body that ends early, as browsers and curl are. Undefined elsewhere. */
 function nodeDecoder (coding: Coding): Decoder | 'untouched' | undefined {
-  const zlib = builtin('node:zlib')
-  const streams = builtin('node:stream')
+  // What is built for browsers is without all of this.
+  if ((globalThis as Host).process === undefined) return undefined
+  const zlib = (globalThis as Host).process?.getBuiltinModule?.('node:zlib')
+  const streams = (globalThis as Host).process?.getBuiltinModule?.('node:stream')
   if (zlib === undefined || streams === undefined) return undefined
   const { constants: { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } } = zlib
   const { toWeb } = streams.Duplex
@@ -140,11 +146,6 @@ function nodeDecoder (coding: Coding): Decoder | 'untouched' | undefined {
     // Versions without it pass such bodies on, and so does their fetch.
     case 'zstd': return createZstdDecompress === undefined ? 'untouched' : () => toWeb(createZstdDecompress())
   }
-}
-
-function builtin<Name extends keyof NodeModules> (name: Name): NodeModules[Name] | undefined {
-  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }
-  return process?.getBuiltinModule?.(name) as NodeModules[Name] | undefined
 }
 
 function webDecoder (coding: Coding): Decoder | undefined {
