@@ -7,6 +7,7 @@ import type { Verdict } from '../attestation/checks.ts'
 import { parseAttestationPolicy } from '../attestation/policy.ts'
 import type { AttestationPolicy } from '../attestation/policy.ts'
 import { verifyAttestation } from '../attestation/verify.ts'
+import type { Network } from './network/network.ts'
 import { UsageError } from './status.ts'
 
 /** Microsoft's attestation providers, shared and private ones. */
@@ -15,20 +16,28 @@ export const MAA_ISSUER = /^https:\/\/[\w-]+(?:\.[\w-]+)?\.attest\.azure\.net$/
 export interface AppraiseOptions {
   /** Path of a policy. */
   readonly policy?: string
-  /** Accepts simulated evidence where there is no policy. */
+  /** Accepts simulated evidence if there is no policy. */
   readonly development?: boolean
 }
 
 /**
+ * @param network how to reach the proxy and the issuers
  * @throws {UsageError} URL or policy file
  * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
  */
-export async function appraise (url: string, { policy, development = false }: AppraiseOptions): Promise<Verdict> {
+export async function appraise (url: string, { policy, development = false }: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>): Promise<Verdict> {
   const { username, password } = parseUrl(url)
   if (username !== '' || password !== '') throw new UsageError('a URL with credentials cannot be asked: take them out')
   const given = policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))
-  const { document, nonce } = await fetchAttestation(url)
-  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce })
+  const { document, nonce } = await fetchAttestation(url, fetch)
+  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce, fetch })
+}
+
+/** What a user does about simulated evidence that was refused; empty for other verdicts. Ends with a newline. */
+export function adviseOnSimulated ({ verified, tee }: Verdict, { policy, development }: AppraiseOptions): string {
+  if (verified || tee !== 'simulated') return ''
+  if (policy === undefined) return development ? '' : 'polaris: this deployment presents simulated evidence, which proves nothing: for development, say --development\n'
+  return 'polaris: this deployment presents simulated evidence, and the policy does not accept it: for development, make one with polaris policy init --development\n'
 }
 
 /** @throws {UsageError} */
@@ -38,13 +47,26 @@ export function parseUrl (text: string): URL {
   return url
 }
 
-/** @throws {UsageError} */
+/**
+ * The text of a policy: UTF-8, or UTF-16 with a byte order mark, which is what PowerShell writes.
+ *
+ * @throws {UsageError}
+ */
 export async function readPolicy (file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    return decodeText(await readFile(file))
   } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(`the policy ${file} is not text: save it as UTF-8`)
     throw new UsageError(`cannot read the policy ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
   }
+}
+
+/** @throws {TypeError} */
+function decodeText (bytes: Uint8Array): string {
+  const [first = 0, second = 0] = bytes
+  const encoding = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8'
+  // A decoder drops the byte order mark.
+  return new TextDecoder(encoding, { fatal: true }).decode(bytes)
 }
 
 /** Genuine hardware, whatever runs on it. Audience and issuer are taken from the evidence, so that they prove nothing. */

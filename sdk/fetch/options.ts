@@ -56,7 +56,9 @@ const RULES: Record<keyof PolarisFetchOptions, Rule> = {
   keyHandler: object('an object with getPublicKey and the other functions of a KeyHandler', 'getPublicKey')
 }
 
-const ATTESTATION_OPTIONS = ['policy', 'maxAge', 'now', 'fetch', 'keySets', 'amdRoots', 'tdxVerifier']
+const ATTESTATION_OPTIONS: Record<keyof AttestationOptions, true> = {
+  policy: true, maxAge: true, onVerdict: true, now: true, fetch: true, keySets: true, platforms: true, verifiers: true, amdRoots: true, tdxVerifier: true
+}
 /** Of a policy: its own parser says what is wrong with it. */
 const POLICY_MEMBERS = ['version', 'platforms']
 
@@ -79,8 +81,8 @@ export function checkOptions (options: unknown): asserts options is PolarisFetch
 }
 
 function checkAttestation (given: Record<string, unknown>): void {
-  if (POLICY_MEMBERS.some(name => name in given)) return
-  checkNames(given, ATTESTATION_OPTIONS, 'attestation has no member')
+  if (!('policy' in given) && POLICY_MEMBERS.some(name => name in given)) return
+  checkNames(given, Object.keys(ATTESTATION_OPTIONS), 'attestation has no member')
   const { maxAge } = given
   if (maxAge !== undefined && !(typeof maxAge === 'number' && maxAge >= 0)) throw new TypeError(`attestation.maxAge must be a number of seconds; it is ${describe(maxAge)}`)
 }

@@ -2,6 +2,8 @@
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { parseUrl, readPolicy } from '../cli/appraise.ts'
+import { openNetwork, withNetworkOptions } from '../cli/network/network.ts'
+import type { NetworkOptions } from '../cli/network/network.ts'
 import { COULD_NOT_ASK, REFUSED, UsageError, VERIFIED } from '../cli/status.ts'
 import { renderVerdict } from '../cli/terminal/render.ts'
 import { PolarisFetchError } from '../fetch/errors.ts'
@@ -16,7 +18,7 @@ import { LOG_FORMATS, createLog } from './log.ts'
 import { startLocalProxy } from './proxy.ts'
 import type { LocalProxyOptions } from './proxy.ts'
 
-interface ProxyOptions {
+interface ProxyOptions extends NetworkOptions {
   policy?: string
   development?: true
   insecure?: true
@@ -36,7 +38,7 @@ interface ProxyOptions {
 const DEFAULT_MAX_AGE = 600
 
 export function proxyCommand (): Command {
-  return new Command('proxy')
+  return withNetworkOptions(new Command('proxy')
     .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that has proven its keys. For any program that can be given a base URL.')
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept as proof')
@@ -52,7 +54,7 @@ export function proxyCommand (): Command {
     .option('--tls-key <file>', 'private key of --tls-cert, PEM')
     .addOption(new Option('--post-quantum <when>', 'use X25519 with ML-KEM-768').choices(['prefer', 'require', 'never']).default('prefer'))
     .addOption(new Option('--max-age <seconds>', 'prove the keys again after this time').argParser(parseMaxAge).default(DEFAULT_MAX_AGE))
-    .addOption(new Option('--log <format>', 'on standard error; never a path, a header or a body').choices(LOG_FORMATS).default('text'))
+    .addOption(new Option('--log <format>', 'on standard error; never a path, a header or a body').choices(LOG_FORMATS).default('text')))
     .addHelpText('after', `
 Exit status:
   ${VERIFIED}  stopped by SIGTERM or SIGINT, after what was in flight
@@ -117,8 +119,7 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
     baseURL: url,
     trust,
     postQuantum: options.postQuantum,
-    // Looked up at each call.
-    fetch: ((input, init) => globalThis.fetch(input, init)) satisfies typeof fetch,
+    fetch: (await openNetwork(options)).fetch,
     listen,
     certificate: options.tlsCert === undefined || options.tlsKey === undefined ? undefined : watchCertificate(options.tlsCert, options.tlsKey, log),
     hosts: options.allowHost.map(parseHost),

@@ -1,6 +1,8 @@
 /** The commands of `polaris`, in the order in which help lists them. A new command is one line here. */
 import type { Command } from 'commander'
 import { appraiseCommand } from './appraise/index.ts'
+import { completionCommand } from './completion.ts'
+import { doctorCommand } from './doctor.ts'
 import { fetchCommand } from './fetch.ts'
 import { keysCommand } from './keys.ts'
 import { planCommand } from './plan.ts'
@@ -15,5 +17,7 @@ export const commands: readonly (() => Command)[] = [
   keysCommand,
   policyCommand,
   planCommand,
-  appraiseCommand
+  appraiseCommand,
+  doctorCommand,
+  completionCommand
 ]

@@ -11,6 +11,8 @@ export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
   readonly policy: AttestationPolicy
   /** How long a proof counts, in seconds; then a new one is asked for. 600 if left out. */
   readonly maxAge?: number
+  /** Told of each verdict, before anything is encrypted or refused, for logs. */
+  readonly onVerdict?: (verdict: Verdict) => void
 }
 
 /** A clock that is further off than this is not corrected: whoever uses the machine has to look at it. */
@@ -26,7 +28,7 @@ const AGREEMENT_MS = 60_000
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
 export function attestedKeys (attestation: AttestationPolicy | AttestationOptions, clock: Clock): KeySource {
-  const { policy, maxAge = 600, ...options } = 'policy' in attestation ? attestation : { policy: attestation }
+  const { policy, maxAge = 600, onVerdict, ...options } = optionsOf(attestation)
   parseAttestationPolicy(policy, options.verifiers)
   return async ({ baseURL, fetch }, kind) => {
     const { AttestationError, fetchAttestation, verifyAttestation } = await verifiers()
@@ -34,11 +36,16 @@ export function attestedKeys (attestation: AttestationPolicy | AttestationOption
     const { document, nonce } = await fetchAttestation(baseURL, noting(options.fetch ?? fetch, asked))
     const verify = (now = options.now) => verifyAttestation(document, policy, { fetch, ...options, nonce, ...now && { now } })
     const verdict = clock.follows ? await correct(clock, asked, verify) : await verify()
+    onVerdict?.(verdict)
     if (!verdict.verified) throw new AttestationError(verdict)
     const octets = verdict.keys.find(key => key.kind === kind)?.value
     if (octets === undefined) throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', `The proxy proves no keys of the kind ${kind}: this protocol is not enabled there`)
     return { octets, maxAge }
   }
+}
+
+function optionsOf (attestation: AttestationPolicy | AttestationOptions): AttestationOptions {
+  return 'policy' in attestation ? attestation : { policy: attestation }
 }
 
 interface Noted {

@@ -153,7 +153,11 @@ const mistakes: [name: string, args: string[], stderr: RegExp][] = [
   ['a URL that is not below the base', [url, ...policy, '--base', 'https://proxy.example'], /not below https:\/\/proxy\.example/],
   ['what is no method', [url, ...policy, '-X', 'G T'], /not a method/],
   ['a method that fetch has not', [url, ...policy, '-X', 'connect'], /not a method/],
-  ['GET with data', [url, ...policy, '-X', 'GET', '-d', 'x'], /a GET request has no body/],
+  ['HEAD with data', [url, ...policy, '-I', '-d', 'x'], /a HEAD request has no body/],
+  ['two bodies', [url, ...policy, '-d', 'x', '-F', 'a=b'], /--data and --form exclude each other/],
+  ['a user without a password', [url, ...policy, '-u', 'secret'], /--user must be written as name:password/],
+  ['what is no number of seconds', [url, ...policy, '--max-time', 'soon'], /--max-time must be a number of seconds/],
+  ['an unknown variable', [url, ...policy, '-w', '%{http_cod}'], /--write-out knows no %\{http_cod\}/],
   ['what is no header', [url, ...policy, '-H', 'Bearer secret'], /a header must be written as 'name: value'/],
   ['a header that would be two', [url, ...policy, '-H', 'authorization: secret\r\nx: y'], /a header must be written as 'name: value'/],
   ['a missing file', [url, ...policy, '-d', `@${file('missing')}`], /cannot read .*missing: ENOENT/],
@@ -170,7 +174,7 @@ t.test('mistakes: 2, and one says why, without secrets', async t => {
   }))
 })
 
-t.test('on a terminal, uploads show their progress', { skip: !existsSync('/usr/bin/script') && 'script(1) is not here' }, async t => {
+t.test('on a terminal, long uploads show their progress', { skip: !existsSync('/usr/bin/script') && 'script(1) is not here' }, async t => {
   const command = [process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d', `@${file('large')}`, '-o', file('out')].map(word => `'${word}'`).join(' ')
   const child = spawn('/usr/bin/script', ['--quiet', '--return', '--command', command, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] })
   let shown = ''
