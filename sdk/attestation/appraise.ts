@@ -29,7 +29,15 @@ export interface AppraisalOptions extends Omit<VerifyOptions, 'nonce'> {
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  * @throws {RangeError} the report data has not 64 bytes
  * @example
+ * ```ts
+ * import { readFile } from 'node:fs/promises'
+ * import { appraise } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const policy = { version: 1, insecure: true, platforms: { tdx: {} } } as const
+ * const quote = (await readFile('quote.bin')).toString('base64url')
  * const verdict = await appraise({ tee: 'tdx', evidence: [['application/vnd.polaris.tdx-quote', quote]] }, policy)
+ * console.log(verdict.verified)
+ * ```
  */
 export async function appraise (pieces: Pieces, policy: AttestationPolicy, options: AppraisalOptions = {}): Promise<Verdict> {
   const { reportData, binding, ...rest } = options
@@ -49,6 +57,17 @@ export async function appraise (pieces: Pieces, policy: AttestationPolicy, optio
 /**
  * Appraises a saved attestation document. Unlike `verifyAttestation`, it takes a document without a nonce for a recording:
  * whether it was fresh is not checked, and the verdict says so.
+ *
+ * @example
+ * ```ts
+ * import { appraiseDocument, fetchAttestation } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const policy = { version: 1, development: true, insecure: true, platforms: { simulated: {} } } as const
+ * // Such as one that was stored: no nonce is expected of it.
+ * const { document } = await fetchAttestation('https://proxy.example')
+ * const { tee, checks } = await appraiseDocument(document, policy)
+ * console.log(tee, checks.length)
+ * ```
  *
  * @throws {AttestationDocumentError | AttestationFetchError | AttestationPolicyError}
  * @example

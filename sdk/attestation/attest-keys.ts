@@ -24,6 +24,15 @@ export interface AttestedKeys {
 }
 
 /**
+ *
+ * @example
+ * ```ts
+ * import { attestKeys } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const policy = { version: 1, development: true, insecure: true, platforms: { simulated: {} } } as const
+ * const { verdict, keys } = await attestKeys({ baseURL: 'https://proxy.example', policy })
+ * console.log(verdict.verified, [...keys.keys()])
+ * ```
  * @throws {AttestationFetchError} the proxy or an issuer cannot be asked, or has no answer now
  * @throws {AttestationDocumentError} the answer is not an attestation document
  * @throws {AttestationPolicyError}
@@ -39,6 +48,14 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
 
 /**
  * Asks with a fresh nonce, and looks at nothing yet.
+ *
+ * @example
+ * ```ts
+ * import { fetchAttestation } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const { document, nonce } = await fetchAttestation('https://proxy.example')
+ * console.log(nonce.length, JSON.parse(new TextDecoder().decode(document)).tee)
+ * ```
  *
  * @throws {AttestationFetchError}
  */

@@ -34,10 +34,32 @@ export interface Findings {
   readonly issuedAt?: Date | undefined
 }
 
+/**
+ * One check of a verifier of your own: passed or failed.
+ *
+ * @param detail is shortened to printable ASCII
+ *
+ * @example
+ * ```ts
+ * import { check } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * console.log(check('debug', false, 'The debug status is "enabled"').outcome)
+ * ```
+ */
 export function check (name: string, passed: boolean, detail: string): Check {
   return { name, outcome: passed ? 'passed' : 'failed', detail: printable(detail) }
 }
 
+/**
+ * One check of a verifier of your own that was not made. The detail says why.
+ *
+ * @example
+ * ```ts
+ * import { skipped } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * console.log(skipped('image', 'The policy accepts any image').outcome)
+ * ```
+ */
 export function skipped (name: string, detail: string): Check {
   return { name, outcome: 'skipped', detail: printable(detail) }
 }
@@ -46,6 +68,13 @@ export function skipped (name: string, detail: string): Check {
  * A check against a list of accepted values. Without a list there is nothing to check, and the detail says so.
  *
  * @param subject what the value is, e.g. 'The image digest'
+ *
+ * @example
+ * ```ts
+ * import { oneOfCheck } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * console.log(oneOfCheck('product', 'The product', ['Milan', 'Genoa'], 'Turin').detail)
+ * ```
  */
 export function oneOfCheck (name: string, subject: string, accepted: ReadonlyArray<string | number> | undefined, presented: unknown): Check {
   if (!accepted) return skipped(name, `${subject} is ${show(presented)}; the policy accepts any`)

@@ -48,6 +48,17 @@ const HOUR_SECONDS = 3600
 /**
  * Checks a policy's form, member by member, and that each section pins the software.
  *
+ * @example
+ * ```ts
+ * import { AttestationPolicyError, parseAttestationPolicy } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * try {
+ *   parseAttestationPolicy('{ "version": 1, "platforms": { "sev-snp": {} } }')
+ * } catch (error) {
+ *   if (error instanceof AttestationPolicyError) console.log(error.message)
+ * }
+ * ```
+ *
  * @param policy JSON text, or what JSON.parse made of it
  * @param sections that it may have, or the verifiers whose they are
  * @throws {AttestationPolicyError}

@@ -12,6 +12,16 @@ import { VERIFIERS } from './verifiers.ts'
 /**
  * Checks everything it can, so that the verdict names each failure and not only the first one.
  *
+ * @example
+ * ```ts
+ * import { fetchAttestation, verifyAttestation } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const policy = { version: 1, development: true, insecure: true, platforms: { simulated: {} } } as const
+ * const { document, nonce } = await fetchAttestation('https://proxy.example')
+ * const { verified, checks } = await verifyAttestation(document, policy, { nonce })
+ * for (const { name, outcome, detail } of checks) console.log(verified, outcome, name, detail)
+ * ```
+ *
  * @param document as received: JSON text, or its UTF-8 bytes
  * @throws {AttestationDocumentError} it is not an attestation document
  * @throws {AttestationFetchError} an issuer has to be asked and cannot be: there is no verdict

@@ -26,6 +26,15 @@ import type { Transport } from './transport/transport.ts'
  * The fetch throws PolarisFetchError, UnsupportedRequestError, what `attestation` or `keys` throws, or the reason of the
  * signal.
  *
+ * @example
+ * ```ts
+ * import { createPolarisFetch } from '@polaris-secure-proxy/sdk'
+ *
+ * const fetch = createPolarisFetch({ baseURL: 'https://proxy.example' })
+ * const response = await fetch('/records', { method: 'POST', body: JSON.stringify({ patient: 4711 }) })
+ * console.log(response.status, await response.json())
+ * ```
+ *
  * @throws {TypeError} an option is wrong
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */

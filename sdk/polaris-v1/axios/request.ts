@@ -46,6 +46,19 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
  * Register it before other request interceptors: axios runs the first one last, and what runs after it is not sealed.
  * Nothing that is sealed is also sent in clear. The method and the length of the body are visible, and so are cookies
  * that a browser adds by itself.
+ *
+ * @example
+ * ```ts
+ * import axios from 'axios'
+ * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+ *
+ * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
+ * const client = axios.create({ baseURL: 'https://proxy.example' })
+ * client.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK }))
+ * client.interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+ * const { data } = await client.post('/records', { patient: 4711 })
+ * console.log(data)
+ * ```
  */
 export function createAxiosRequestInterceptor ({
   polarisSDK,

@@ -18,6 +18,19 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  * needed. Responses come out as if axios had received them in clear: with the caller's `responseType`,
  * `transformResponse` and `validateStatus`, and with the caller's config.
  *
+ * @example
+ * ```ts
+ * import axios from 'axios'
+ * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+ *
+ * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
+ * const client = axios.create({ baseURL: 'https://proxy.example' })
+ * client.interceptors.request.use(createAxiosRequestInterceptor({ polarisSDK }))
+ * client.interceptors.response.use(createAxiosResponseInterceptor({ polarisSDK }))
+ * const { status } = await client.get('/missing', { validateStatus: () => true })
+ * console.log(status)
+ * ```
+ *
  * @throws {StatusError} the workload's status is refused by `validateStatus`
  * @throws {ProxyError} not the workload, but the proxy or something in front of it, answered with an error
  * @throws {PublicKeyChangedError} the proxy refused the request and has another key by now
