@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { polaris } from '../../fixtures/polaris-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 const scripts = { bash: (await polaris(['completion', 'bash'])).stdout, zsh: (await polaris(['completion', 'zsh'])).stdout, fish: (await polaris(['completion', 'fish'])).stdout }
 const folder = t.testdir(scripts)
 const has = (shell: string) => spawnSync('sh', ['-c', `command -v ${shell}`]).status === 0

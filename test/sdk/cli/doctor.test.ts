@@ -10,7 +10,7 @@ import { polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 const attester = await simulated()
 const workload = await startWorkload(t, (request, response) => {
   if (request.url !== '/events') return response.end()

@@ -10,7 +10,7 @@ import { CLI, polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 const workload = await startWorkload(t)
 const attester = await simulated()
 const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }

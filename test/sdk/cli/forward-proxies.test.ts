@@ -13,7 +13,7 @@ import { polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 const p = 'http://p.example:3128'
 const cases: [url: string, environment: Record<string, string>, variable: string | undefined][] = [

@@ -7,7 +7,7 @@ import t from 'tap'
 import { CLI, attestingServer, polaris } from '../../fixtures/polaris-cli.ts'
 import type { AttestingServer } from '../../fixtures/polaris-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 const server = await attestingServer(t)
 const { url } = server
 const folder = t.testdir({

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { attestingServer, polaris } from '../../fixtures/polaris-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 const server = await attestingServer(t)
 const { url, keys } = server
 
