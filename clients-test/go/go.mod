@@ -1,0 +1,3 @@
+module polaris-clients
+
+go 1.24
