@@ -9,6 +9,8 @@
 # What may be set:
 #   REVISION           the commit to build, default HEAD. Changes that are not
 #                      committed are not in the image
+#   DOCKERFILE         docker/client.Dockerfile for the image of the command;
+#                      default docker/Dockerfile, the proxy
 #   NODE_IMAGE, RUNTIME_IMAGE
 #                      other bases than the Dockerfile's
 #   BUILDER            buildah or docker; default: buildah, where it is installed.
@@ -45,7 +47,7 @@ field () {
   sed -n "s/^  \"$1\": \"\(.*\)\",\$/\1/p" "$work/context/package.json"
 }
 
-arguments=(--file "$work/context/docker/Dockerfile" --no-cache
+arguments=(--file "$work/context/${DOCKERFILE:-docker/Dockerfile}" --no-cache
   --build-arg "REVISION=$revision" --build-arg "SOURCE=$(field repository)" --build-arg "VERSION=$(field version)"
   --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
 # How this machine reaches npm; see the Dockerfile.

@@ -90,9 +90,15 @@ IMAGE_DIGEST=$("$project/docker/build.sh" "$work/image" 2> "$work/log") || { cat
 export IMAGE_DIGEST IMAGE_LAYOUT=$work/image
 echo "$IMAGE_DIGEST"
 
+step 'building the image of the command'
+CLIENT_DIGEST=$(DOCKERFILE=docker/client.Dockerfile "$project/docker/build.sh" "$work/client" 2> "$work/log") || { cat "$work/log" >&2; exit 1; }
+export CLIENT_DIGEST CLIENT_LAYOUT=$work/client
+echo "$CLIENT_DIGEST"
+
 step 'building the example workload'
 skopeo copy --quiet "$RUNTIME_IMAGE" containers-storage:localhost/polaris-runtime:local
 skopeo copy --quiet "oci:$IMAGE_LAYOUT" containers-storage:localhost/polaris-secure-proxy:local
+skopeo copy --quiet "oci:$CLIENT_LAYOUT" containers-storage:localhost/polaris-client:local
 buildah build --isolation chroot --build-arg RUNTIME_IMAGE=localhost/polaris-runtime:local \
   --tag localhost/polaris-example-workload:local "$project/examples/workload" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 
