@@ -16,9 +16,9 @@ const files = copied.filter(path => existsSync(join(root, path)))
 const sources = files.filter(path => path.endsWith('.ts'))
 const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** Statically, or when it is needed; not for types alone. */
+/** Statically, or when it is needed; not for types alone, and not in the examples of comments. */
 function importsOf (path: string): string[] {
-  const code = readFileSync(join(root, path), 'utf8').replace(/^(?:import|export) type [^]*?from '[^']*'$/gm, '')
+  const code = readFileSync(join(root, path), 'utf8').replace(/\/\*\*[^]*?\*\//g, '').replace(/^(?:import|export) type [^]*?from '[^']*'$/gm, '')
   return [...code.matchAll(/(?:\bfrom |^import |\bimport\()'([^']+)'/gm)].map(([, specifier = '']) => specifier)
 }
 
