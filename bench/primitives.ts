@@ -97,7 +97,7 @@ for (const [name, kemId] of [['X25519', 0x20], ['MLKEM768-X25519', 0x647a]] as c
   await measure(`${name}: OHTTP exchange, 1 KiB, gateway, BHTTP included`, 2000, async () => {
     const opened = await openRequest(message, (_, enc) => keyPair.decapsulate(enc))
     await readRequest([opened.request])
-    opened.sealResponse(encodeResponse(answer, { content: kilobyte }))
+    await opened.sealResponse(encodeResponse(answer, { content: kilobyte }))
   })
   await measure(`${name}: chunked OHTTP exchange, 1 KiB, gateway, all there at once`, 2000, async () => {
     const opened = await openChunks(chunked, (_, enc) => keyPair.decapsulate(enc))

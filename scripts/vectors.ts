@@ -145,7 +145,7 @@ async function oneShot (party: Party): Promise<object> {
     encapsulatedRequest: hex(message),
     response: hex(response),
     responseNonce: hex(responseNonce),
-    encapsulatedResponse: hex(concat(...opened.sealResponse(response, responseNonce)))
+    encapsulatedResponse: hex(concat(...await opened.sealResponse(response, responseNonce)))
   }
 }
 

@@ -1,6 +1,7 @@
 /** Reads the settings of lib/config/settings.ts from an environment, or from code, and checks them all at once. */
 import { BlockList, isIP } from 'node:net'
 import { envSchema } from 'env-schema'
+import { withoutTrailingSlashes } from '../protocols/trailing-slashes.ts'
 import { accepts, formats, parseDuration, settings } from './settings.ts'
 import type { Config, ConfigInput, Setting, SettingName } from './settings.ts'
 
@@ -58,7 +59,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>): 
 
   const checked = Object.freeze({
     ...config,
-    contextRoot: config.contextRoot.replace(/^\/?(.+?)\/*$/, '/$1').replace(/^\/+$/, ''),
+    contextRoot: withoutTrailingSlashes(config.contextRoot).replace(/^(?=[^/])/, '/'),
     urlHeader: config.urlHeader.toLowerCase(),
     secureHeader: config.secureHeader.toLowerCase(),
     responsePublicKeyHeader: config.responsePublicKeyHeader.toLowerCase()

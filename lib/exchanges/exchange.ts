@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { ResponseHeaders } from '../http/headers.ts'
 import type { Problem } from '../http/problems.ts'
+import type { OwnedStream } from '../streams/owned.ts'
 import type { ProtocolName } from './protocol.ts'
 
 /** What goes back to the client, before it is sealed. */
@@ -14,7 +15,7 @@ export interface PlainResponse {
   readonly fromWorkload: boolean
 }
 
-/** What goes out on the wire. */
+/** What goes out on the wire. Of a body that is an `OwnedStream`, `pipe` frees the pieces once they were sent. */
 export interface SealedResponse {
   readonly status: number
   readonly headers: ResponseHeaders
@@ -30,8 +31,12 @@ export interface Exchange {
   readonly target: string
   /** Flat list; end-to-end headers only, validated. */
   readonly headers: readonly string[]
-  readonly body: Readable | Buffer | undefined
-  /** Octets of the body, where known before it was read. */
+  /**
+   * For the side that forwards it, which reads a stream to its end or destroys it. The pieces of an `OwnedStream`
+   * (lib/streams/owned.ts) then belong to that side; those of any other stream, and a Buffer, stay whose they are.
+   */
+  readonly body: Readable | OwnedStream | Buffer | undefined
+  /** Bytes of the body, if known before it was read. */
   readonly bodyLength: number | undefined
   /** The request was opened, and is not forwarded: this is the answer to seal. */
   readonly refusal?: Problem

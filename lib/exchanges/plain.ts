@@ -41,8 +41,9 @@ export function openPlain (request: IncomingRequest, { contextRoot, own }: Plain
 
 /** Absolute-form (RFC 9112, section 3.2.2), as clients send it to forward proxies: the authority is of no interest here. */
 function withoutAuthority (target: string): string {
-  const [, rest] = /^https?:\/\/[^/?#]*(.*)$/i.exec(target) ?? []
-  if (rest === undefined) return target
+  const [front] = /^https?:\/\/[^/?#]*/i.exec(target) ?? []
+  if (front === undefined) return target
+  const rest = target.slice(front.length)
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 

@@ -1,7 +1,8 @@
 /**
  * HMAC-SHA256 and HKDF for the short inputs of key schedules. In Node 24 the set-up of `createHmac` (6.5 µs with a new
  * key) and `hkdfSync` (12 µs) costs several times what the hashing does, and so does every Buffer that a digest is
- * returned in; two one-shot hashes that return strings make the same HMAC in 1.6 µs (bench/primitives.ts).
+ * returned in; two one-shot hashes that return strings make the same HMAC in 1.6 µs (bench/primitives.ts;
+ * docs/decisions/0021-own-hmac.md).
  */
 import { hash } from 'node:crypto'
 
@@ -11,7 +12,7 @@ export const Nh = 32
 /** The longest message: an expansion over a key schedule context takes about 130. */
 const LONGEST = 512
 
-// Reused: everything below is synchronous.
+// Reused, as everything below is synchronous, and wiped after each use: they hold keys.
 const inner = Buffer.alloc(BLOCK + LONGEST)
 const outer = Buffer.alloc(BLOCK + Nh)
 
@@ -31,6 +32,8 @@ export function hmacSha256 (key: Uint8Array, ...message: readonly Uint8Array[]):
   outer.write(hash('sha256', inner.subarray(0, length), 'binary'), BLOCK, 'latin1')
   const mac = Buffer.allocUnsafe(Nh)
   mac.write(hash('sha256', outer, 'binary'), 0, 'latin1')
+  inner.fill(0, 0, length)
+  outer.fill(0)
   return mac
 }
 

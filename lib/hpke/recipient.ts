@@ -17,6 +17,8 @@ export interface HpkeSuite {
 export interface Recipient {
   /** Opens the next message. One that does not open leaves the sequence where it is. @throws as an AEAD does */
   open (ciphertext: Uint8Array, aad: Uint8Array): Owned
+  /** Opens the next message, which may be long and has no associated data. Nothing else may be opened meanwhile. @throws as open */
+  openLong (ciphertext: Uint8Array): Promise<Owned>
   /** At most 32 octets. */
   export (context: Uint8Array, length: number): Uint8Array
 }
@@ -53,6 +55,11 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
     return {
       open (ciphertext, aad) {
         const plaintext = aead.open(computeNonce(baseNonce, sequence), ciphertext, aad)
+        sequence++
+        return plaintext
+      },
+      async openLong (ciphertext) {
+        const plaintext = await aead.openLong(computeNonce(baseNonce, sequence), ciphertext)
         sequence++
         return plaintext
       },

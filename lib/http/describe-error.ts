@@ -1,9 +1,25 @@
 /** An error as it may be logged: where it happened, not what it says, since messages quote what they choked on. */
-export function describeError (error: unknown): { type: string, code?: string, stack?: string } {
-  if (!(error instanceof Error)) return { type: typeof error }
+
+interface ErrorDescription {
+  readonly type: string
+  readonly code?: string
+  readonly stack?: string
+}
+
+/** A logger's serializer is also given what was described already. */
+const descriptions = new WeakSet<object>()
+
+export function describeError (error: unknown): ErrorDescription {
+  if (!(error instanceof Error)) return isDescription(error) ? error : { type: typeof error }
   const code = codeOf(error)
   const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)).join('\n')
-  return { type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames }) }
+  const description = { type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames }) }
+  descriptions.add(description)
+  return description
+}
+
+function isDescription (value: unknown): value is ErrorDescription {
+  return typeof value === 'object' && value !== null && descriptions.has(value)
 }
 
 /** The code of an error, or its name. */

@@ -2,6 +2,7 @@
 import type { AnyKeyKind } from '../../lib/protocols/attestation.ts'
 import { MAX_DOCUMENT_BYTES, MIN_NONCE_BYTES } from '../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../lib/protocols/base64url.ts'
+import { withoutTrailingSlashes } from '../../lib/protocols/trailing-slashes.ts'
 import type { Verdict } from './checks.ts'
 import type { VerifyOptions } from './context.ts'
 import { fetchAnswer } from './http.ts'
@@ -62,7 +63,7 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
 export async function fetchAttestation (baseURL: string | URL, fetcher = fetch): Promise<{ document: Uint8Array<ArrayBuffer>, nonce: Uint8Array<ArrayBuffer> }> {
   const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
   const url = new URL(baseURL)
-  url.pathname = url.pathname.replace(/\/+$/, '') + ATTESTATION_PATH
+  url.pathname = withoutTrailingSlashes(url.pathname) + ATTESTATION_PATH
   url.search = `?nonce=${encodeBase64url(nonce)}`
   url.hash = ''
   return { document: (await fetchAnswer(fetcher, url, MAX_DOCUMENT_BYTES)).body, nonce }

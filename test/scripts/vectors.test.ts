@@ -78,7 +78,7 @@ t.test('each one-shot exchange opens and seals as it says', async (t) => {
     const opened = await openRequest(unhex(exchange.encapsulatedRequest), gatewayWith(exchange.keyId, keyPair))
     t.strictSame([hex(opened.enc), hex(opened.request)], [exchange.enc, exchange.request], exchange.name)
     t.equal(hex(keyPair.decapsulate(unhex(exchange.enc))), exchange.sharedSecret)
-    t.equal(hex(concat(...opened.sealResponse(unhex(exchange.response), unhex(exchange.responseNonce)))), exchange.encapsulatedResponse)
+    t.equal(hex(concat(...await opened.sealResponse(unhex(exchange.response), unhex(exchange.responseNonce)))), exchange.encapsulatedResponse)
   }
 })
 

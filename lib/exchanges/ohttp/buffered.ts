@@ -13,7 +13,8 @@ import { RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
 import { arrived } from '../../streams/arrived.ts'
 import type { BudgetAccount, ByteBudget } from '../../streams/budget.ts'
 import { createCollector } from '../../streams/collector.ts'
-import { OwnedStream } from '../../streams/owned.ts'
+import { OwnedStream, free, own } from '../../streams/owned.ts'
+import type { Owned } from '../../streams/owned.ts'
 import type { PlainResponse, SealedResponse } from '../exchange.ts'
 import { readRequest } from './inner-request.ts'
 import { readInner } from './opened-message.ts'
@@ -28,7 +29,7 @@ export interface BufferedOptions {
   readonly padTo: number
 }
 
-/** Larger messages are not joined, opened or sealed in one turn of the event loop with anything else. */
+/** Larger messages are not joined in one turn of the event loop with anything else. */
 const LARGE_BYTES = 256 * 1024
 
 /**
@@ -39,7 +40,7 @@ export async function openBuffered (request: IncomingRequest, decapsulate: Decap
   const account = budget.open()
   const responses = budget.open()
   try {
-    const opened = await openRequest(await receive(request, account, options.maxBytes), decapsulate)
+    const opened = await open(request, account, options.maxBytes, decapsulate)
     await breathe(opened.request)
     return {
       header: opened.header,
@@ -57,28 +58,35 @@ export async function openBuffered (request: IncomingRequest, decapsulate: Decap
   }
 }
 
-/** All of the message: from the stream, if it is there already; otherwise as it arrives. */
-async function receive ({ payload, headers }: IncomingRequest, account: BudgetAccount, maxBytes: number): Promise<Uint8Array> {
+/** When all of the message is there: from the stream, if it is already; otherwise as it arrives. */
+async function open (
+  { payload, headers }: IncomingRequest, account: BudgetAccount, maxBytes: number, decapsulate: Decapsulate
+): Promise<OpenedRequest> {
   const announced = announcedLength({ headers })
   if (announced !== undefined && announced > maxBytes) throw new Problem('body-too-large')
   const whole = await arrived(payload, announced)
   if (whole !== undefined) {
     account.hold(whole.length)
-    return whole
+    return openRequest(whole, decapsulate)
   }
   const collector = createCollector(maxBytes, bytes => account.hold(bytes))
   for await (const piece of account.arriving(payload)) {
     if (collector.length + piece.length > maxBytes) throw new Problem('body-too-large')
     collector.push(alone(piece))
   }
-  return joined(collector.blocks())
+  const message = joined(collector.blocks(), collector.length)
+  await breathe(message)
+  const opened = await openRequest(message, decapsulate)
+  free(message)
+  return opened
 }
 
 /** The workload's response, sealed when all of it is there; the proxy's own as well. */
 async function seal (response: PlainResponse, { sealResponse }: OpenedRequest, account: BudgetAccount, options: BufferedOptions): Promise<SealedResponse> {
   const message = await encode(response, account, options)
   await breathe(message)
-  const parts = sealResponse(message)
+  const parts = await sealResponse(message)
+  free(message)
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   return {
     status: 200,
@@ -88,16 +96,16 @@ async function seal (response: PlainResponse, { sealResponse }: OpenedRequest, a
 }
 
 /** A whole Binary HTTP response, known length. @throws {Problem} response-too-large, upstream-…, overloaded */
-async function encode (response: PlainResponse, account: BudgetAccount, { maxBytes, padTo }: BufferedOptions): Promise<Uint8Array> {
+async function encode (response: PlainResponse, account: BudgetAccount, { maxBytes, padTo }: BufferedOptions): Promise<Owned> {
   const announced = announcedContent(response)
   if (announced !== undefined && announced > maxBytes) throw new Problem('response-too-large')
   const { body } = response
   const content = body instanceof Readable
     ? await arrived(body, announced) ?? await collect(body, account, maxBytes, announced)
     : [Buffer.from(body ?? '')]
-  if (!Array.isArray(content)) return valid(() => encodeResponse(headOf(response), { content, padTo }))
+  if (!Array.isArray(content)) return own(valid(() => encodeResponse(headOf(response), { content, padTo })))
   const length = content.reduce((sum, piece) => sum + piece.length, 0)
-  if (length <= LARGE_BYTES) return valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo }))
+  if (length <= LARGE_BYTES) return own(valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo })))
   const start = valid(() => encodeResponseStart(headOf(response), length))
   const unpadded = start.length + length
   return joined([start, ...content], unpadded + paddingLength(unpadded, padTo))
@@ -124,9 +132,8 @@ function alone (piece: Buffer): Buffer {
 }
 
 /** In one piece of this length, the rest of which is zeros. */
-function joined (pieces: readonly Uint8Array[], length = pieces.reduce((sum, piece) => sum + piece.length, 0)): Uint8Array {
-  const [only] = pieces
-  return pieces.length === 1 && only?.length === length ? only : Buffer.concat(pieces, length)
+function joined (pieces: readonly Uint8Array[], length: number): Owned {
+  return own(Buffer.concat(pieces, length))
 }
 
 /** A turn for others between the steps of the work on a large message. */

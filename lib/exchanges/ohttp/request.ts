@@ -40,7 +40,7 @@ export interface OpenedRequest extends Opened {
    * Seals a whole Binary HTTP response, once: the parts of a message/ohttp-res, to be sent in order. The nonce is for tests
    * and vectors.
    */
-  sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Owned[]
+  sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Promise<Owned[]>
 }
 
 /** Opens a whole message/ohttp-req. @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN */
@@ -49,7 +49,7 @@ export async function openRequest (message: Uint8Array, decapsulate: Decapsulate
   return {
     header,
     enc,
-    request: openPiece(recipient, rest, EMPTY),
+    request: await guarded(() => recipient.openLong(rest)),
     sealResponse: (response, responseNonce) => sealResponse({ recipient, header, enc }, response, responseNonce)
   }
 }
@@ -208,6 +208,14 @@ async function sharedSecret (header: RequestHeader, enc: Uint8Array, decapsulate
     return await decapsulate(header, enc)
   } catch (cause) {
     if (cause instanceof OhttpError && cause.code === 'ERR_OHTTP_KEY') throw cause
+    throw new OhttpError('ERR_OHTTP_OPEN', { cause })
+  }
+}
+
+async function guarded<T> (open: () => Promise<T>): Promise<T> {
+  try {
+    return await open()
+  } catch (cause) {
     throw new OhttpError('ERR_OHTTP_OPEN', { cause })
   }
 }

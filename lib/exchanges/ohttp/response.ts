@@ -20,9 +20,9 @@ export interface RequestContext {
 }
 
 /** The parts of a message/ohttp-res, in order. To be called once for each request. */
-export function sealResponse (context: RequestContext, response: Uint8Array, responseNonce?: Uint8Array): Owned[] {
+export async function sealResponse (context: RequestContext, response: Uint8Array, responseNonce?: Uint8Array): Promise<Owned[]> {
   const { nonce, aead, baseNonce } = responseKey(context, LABELS, responseNonce)
-  return [nonce, ...aead.seal(baseNonce, response, EMPTY)]
+  return [nonce, ...await aead.sealLong(baseNonce, response)]
 }
 
 /** Seals the chunks of a response, each as soon as there is something to send. */

@@ -1,5 +1,6 @@
 /** Evidence from Microsoft Azure Attestation: a token whose runtime data holds the binding. */
 import { MEDIA_TYPES, maaRuntimeData } from '../../protocols/attestation.ts'
+import { withoutTrailingSlashes } from '../../protocols/trailing-slashes.ts'
 import type { Attester } from '../../attestation/attester.ts'
 import { askSidecar } from './sidecar-evidence.ts'
 import type { AzureSidecarOptions } from './sidecar-evidence.ts'
@@ -39,5 +40,5 @@ export function maaSidecar ({ maaEndpoint, ...sidecar }: MaaSidecarOptions): Maa
 
 /** Without scheme and path: the sidecar adds https:// itself. */
 export function hostOf (endpoint: string): string {
-  return endpoint.replace(/^https?:\/\//i, '').replace(/\/+$/, '')
+  return withoutTrailingSlashes(endpoint.replace(/^https?:\/\//i, ''))
 }

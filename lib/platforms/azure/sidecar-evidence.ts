@@ -2,6 +2,7 @@
 import { parse } from 'secure-json-parse'
 import { AttesterError } from '../../attestation/attester.ts'
 import { postJson } from '../../remote/post-json.ts'
+import { withoutTrailingSlashes } from '../../protocols/trailing-slashes.ts'
 
 export interface AzureSidecarOptions {
   /** Base URL, http. */
@@ -20,7 +21,7 @@ export async function askSidecar<const K extends string> (
   { endpoint = 'http://localhost:8080', timeoutMs = 30_000 }: AzureSidecarOptions, path: string, body: unknown, members: readonly K[], signal?: AbortSignal
 ): Promise<Record<K, string>> {
   const url = new URL(endpoint)
-  url.pathname = url.pathname.replace(/\/+$/, '') + path
+  url.pathname = withoutTrailingSlashes(url.pathname) + path
   const { status, text } = await postJson({ name: SOURCE, url, timeoutMs }, body, signal)
   if (status !== 200) throw new AttesterError(`${SOURCE} answered ${status}${upstream(text)}`, { transient: isTransient(status, text) })
   const answer = parseObject(text)

@@ -3,6 +3,7 @@ import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { releaseKey, SIDECAR_ENDPOINT } from './sidecar-keys.ts'
 import { KeyFetchError } from '../../remote/fetch-error.ts'
+import { withoutTrailingSlashes } from '../../protocols/trailing-slashes.ts'
 import { createVersionedProvider, loadVersions } from '../../keys/rsa/key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from '../../keys/rsa/key-versions.ts'
 import { memoryKey } from '../../keys/rsa/memory-key.ts'
@@ -48,7 +49,7 @@ export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): 
 
 function write (endpoint: string, form: EndpointForm): string {
   if (form === 'as-given') return endpoint
-  const host = endpoint.replace(/^[a-z]+:\/\//i, '').replace(/\/+$/, '')
+  const host = withoutTrailingSlashes(endpoint.replace(/^[a-z]+:\/\//i, ''))
   return form === 'host' ? host : `https://${host}`
 }
 

@@ -7,6 +7,7 @@
  * relative to that root.
  */
 import { UnsupportedRequestError } from '../../errors.ts'
+import { withoutTrailingSlashes } from '../../../lib/protocols/trailing-slashes.ts'
 import { PolarisFetchError } from '../errors.ts'
 
 export interface Base {
@@ -34,7 +35,7 @@ export function parseBase (baseURL: string | URL): Base {
     const quoted = url === undefined ? `; it is ${JSON.stringify(given.slice(0, 100))}` : ''
     throw new TypeError(`baseURL must be an http or https URL without credentials, query and fragment${quoted}`)
   }
-  return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
+  return { origin: url.origin, prefix: withoutTrailingSlashes(url.pathname) }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The URL that axios would request for a config. */
 import { UnsupportedRequestError } from '../../errors.ts'
+import { withoutTrailingSlashes } from '../../../lib/protocols/trailing-slashes.ts'
 import { serializeParams } from './params.ts'
 import type { AxiosConfigLike } from './types.ts'
 
@@ -37,5 +38,5 @@ function withParams (config: AxiosConfigLike): string {
 function withBase ({ url = '', baseURL, allowAbsoluteUrls }: AxiosConfigLike): string {
   const absolute = /^([a-z][a-z\d+.-]*:)?\/\//i.test(url)
   if (!baseURL || (absolute && allowAbsoluteUrls !== false)) return url
-  return url === '' ? baseURL : `${baseURL.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`
+  return url === '' ? baseURL : `${withoutTrailingSlashes(baseURL)}/${url.replace(/^\/+/, '')}`
 }

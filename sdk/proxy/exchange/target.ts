@@ -16,9 +16,9 @@ export interface LocalTarget {
 export function targetOf ({ url = '', headersDistinct, socket }: IncomingMessage): LocalTarget {
   const hosts = headersDistinct['host'] ?? []
   if (hosts.length !== 1) throw new LocalProblem('host-not-allowed', 'A request must have exactly one Host header')
-  const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(url)
+  const absolute = /^https?:\/\/([^/?#]*)/i.exec(url)
   const authority = (absolute?.[1] ?? hosts[0] ?? '').toLowerCase()
-  const path = absolute === null ? url : withSlash(absolute[2] ?? '')
+  const path = absolute === null ? url : withSlash(url.slice(absolute[0].length))
   return { authority, path, origin: `${socket instanceof TLSSocket ? 'https' : 'http'}://${authority}` }
 }
 

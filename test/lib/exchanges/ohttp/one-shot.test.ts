@@ -31,7 +31,7 @@ t.test('the example of RFC 9458 is made and opened by both sides', async (t) => 
   t.equal(hex(client.message), VECTOR.encapsulated_request)
   const opened = await openRequest(unhex(VECTOR.encapsulated_request), gatewayWith(1, keyPair))
   t.equal(hex(opened.request), VECTOR.request)
-  t.equal(hex(concat(...opened.sealResponse(unhex(VECTOR.response), unhex(VECTOR.response_nonce)))), VECTOR.encapsulated_response)
+  t.equal(hex(concat(...await opened.sealResponse(unhex(VECTOR.response), unhex(VECTOR.response_nonce)))), VECTOR.encapsulated_response)
   t.equal(hex(await client.open(unhex(VECTOR.encapsulated_response))), VECTOR.response)
 })
 
@@ -52,8 +52,8 @@ for (const kemId of [0x20, 0x647a]) {
         t.equal(opened.header.keyId, 9)
         t.ok(Buffer.from(opened.request).equals(request))
         const response = new Uint8Array(size + 1).fill(4)
-        t.ok(Buffer.from(await client.open(concat(...opened.sealResponse(response)))).equals(response))
-        t.not(hex(concat(...opened.sealResponse(response))), hex(concat(...opened.sealResponse(response))), 'the response nonce is fresh')
+        t.ok(Buffer.from(await client.open(concat(...await opened.sealResponse(response)))).equals(response))
+        t.not(hex(concat(...await opened.sealResponse(response))), hex(concat(...await opened.sealResponse(response))), 'the response nonce is fresh')
       }
     })
   }
@@ -69,7 +69,7 @@ t.test('a client put together from hpke and node:crypto alone is understood, and
   const opened = await openRequest(message, gatewayWith(7, keyPair))
   t.equal(Buffer.from(opened.request).toString(), 'their request')
 
-  const response = concat(...opened.sealResponse(Buffer.from('our response')))
+  const response = concat(...await opened.sealResponse(Buffer.from('our response')))
   const salt = Buffer.concat([encapsulatedSecret, response.subarray(0, 32)])
   const secret = await ctx.Export(Buffer.from('message/bhttp response'), 32)
   const decipher = createDecipheriv('aes-256-gcm', new Uint8Array(hkdfSync('sha256', secret, salt, 'key', 32)), new Uint8Array(hkdfSync('sha256', secret, salt, 'nonce', 12)))
@@ -142,7 +142,7 @@ for (const [kemId, step] of [[0x20, 1], [0x647a, 9]] as const) {
 t.test('every flipped bit, and every truncation, of a response is refused', async (t) => {
   const keyPair = generateKemKeyPair(0x20)
   const client = await encapsulateRequest(encryptionKey(1, keyPair), Buffer.from('request'))
-  const response = concat(...(await openRequest(client.message, gatewayWith(1, keyPair))).sealResponse(Buffer.from('response')))
+  const response = concat(...await (await openRequest(client.message, gatewayWith(1, keyPair))).sealResponse(Buffer.from('response')))
   for (let bit = 0; bit < 8 * response.length; bit++) {
     const flipped = Uint8Array.from(response)
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
@@ -159,7 +159,7 @@ t.test('a response opens only for the request that it answers', async (t) => {
   const [one, other] = clients
   if (one === undefined || other === undefined) throw new Error('two clients')
   const opened = await openRequest(one.message, gatewayWith(1, keyPair))
-  await t.rejects(other.open(concat(...opened.sealResponse(Buffer.from('response')))), { code: 'ERR_OHTTP_OPEN' })
+  await t.rejects(other.open(concat(...await opened.sealResponse(Buffer.from('response')))), { code: 'ERR_OHTTP_OPEN' })
 })
 
 t.test('whatever a key ring throws is one refusal, but for a key that it does not know', async (t) => {
