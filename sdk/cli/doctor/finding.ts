@@ -1,4 +1,5 @@
 /** What the doctor finds. */
+import { withoutTrailingSlashes } from '../../../lib/protocols/trailing-slashes.ts'
 
 export type Outcome = 'ok' | 'warning' | 'problem' | 'skipped'
 
@@ -30,5 +31,5 @@ export interface Patient {
 }
 
 export function below ({ url }: Patient, path: string): string {
-  return `${url.origin}${url.pathname.replace(/\/+$/, '')}${path}`
+  return `${url.origin}${withoutTrailingSlashes(url.pathname)}${path}`
 }

@@ -48,7 +48,7 @@ function isExempt (hostname: string, port: string, environment: Environment): bo
 }
 
 function matches (entry: string, host: string, port: string): boolean {
-  const [, bracketed, plain, only] = /^(?:\[([^\]]*)\]|([^:]*|.*:.*:.*?))(?::(\d+))?$/.exec(entry) ?? []
+  const [, bracketed, plain, only] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(entry) ?? []
   if (only !== undefined && only !== port) return false
   const pattern = bracketed ?? plain ?? entry
   if (isIP(host) !== 0) return isInNetwork(host, pattern)
