@@ -7,8 +7,17 @@ export function refusalCode (error: unknown): string | undefined {
   return /^[A-Z]{2,20}\b/.exec(error.message)?.[0] ?? 'ERR'
 }
 
-/** What `INFO` says about forgetting. */
-export interface Eviction {
+const PASSING = new Set(['READONLY', 'LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN', 'MOVED', 'ASK'])
+
+/** Whether a refusal says that another server is taking over: soon it will be another answer. */
+export function isPassing (code: string): boolean {
+  return PASSING.has(code)
+}
+
+/** What `INFO` says of one server. */
+export interface ServerInfo {
+  /** It is a node of a cluster, and has a part of the keys. */
+  readonly clustered: boolean
   /** The policy, if the server forgets keys with a time to live once its memory is full; undefined if it does not. */
   readonly policy: string | undefined
   /** Keys that it forgot so far. */
@@ -17,14 +26,14 @@ export interface Eviction {
   readonly run: string
 }
 
-export function parseEviction (info: string): Eviction {
+export function parseInfo (info: string): ServerInfo {
   const field = (name: string) => new RegExp(`^${name}:([^\\r\\n]*)`, 'm').exec(info)?.[1]
   const policy = field('maxmemory_policy')
   const evicts = policy !== undefined && policy !== 'noeviction' && field('maxmemory') !== '0'
-  return { policy: evicts ? policy : undefined, evicted: Number(field('evicted_keys') ?? 0), run: field('run_id') ?? '' }
-}
-
-/** @returns whether the server forgot keys from one look at it to the next */
-export function hasEvicted (before: Eviction | undefined, after: Eviction): boolean {
-  return before !== undefined && before.run === after.run && after.evicted > before.evicted
+  return {
+    clustered: field('redis_mode') === 'cluster' || field('server_mode') === 'cluster',
+    policy: evicts ? policy : undefined,
+    evicted: Number(field('evicted_keys') ?? 0),
+    run: field('run_id') ?? ''
+  }
 }

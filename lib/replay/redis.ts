@@ -1,10 +1,13 @@
 /**
  * Replay stores that replicas share: Redis or Valkey, one atomic SET NX PX per digest. When in doubt they refuse.
  */
-import { Redis } from 'ioredis'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Cluster } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { createGenerations, monotonic } from './generations.ts'
-import { hasEvicted, parseEviction, refusalCode } from './redis-health.ts'
-import type { Eviction } from './redis-health.ts'
+import { connectCluster, connectServer, parseTarget } from './redis-client.ts'
+import { isPassing, parseInfo, refusalCode } from './redis-health.ts'
 import { ReplayStoreError } from './store.ts'
 import type { ReplayStore } from './store.ts'
 
@@ -12,7 +15,7 @@ import type { ReplayStore } from './store.ts'
 export type RedisState = 'connected' | 'disconnected' | 'refuses commands' | 'accepts commands' | 'may forget' | 'forgets' | 'cannot be checked'
 
 export interface RedisOptions {
-  /** redis:// or rediss://, with credentials and database number if need be. Never logged. */
+  /** What `parseTarget` reads, with credentials and database number if need be. Never logged. */
   readonly url: string
   readonly onState?: (state: RedisState, reason?: string) => void
 }
@@ -32,69 +35,96 @@ export interface RedisConnection {
   close (): void
 }
 
-const PROBE_KEY = 'polaris:replay:probe'
-const COMMAND_TIMEOUT_MS = 2_000
-/** A connection that owes an answer for this long is given up: its peer may be gone without a word, and another there. */
-const SILENCE_TIMEOUT_MS = 3_000
-const CONNECT_TIMEOUT_MS = 5_000
-const MAX_RECONNECT_DELAY_MS = 2_000
+const PROBE_PREFIX = 'polaris:replay:probe:'
+/** Of a cluster, so many probes meet every node, most likely. */
+const CLUSTER_PROBES = 32
 const CHECK_INTERVAL_MS = 5_000
 /** While the server refuses commands. */
 const RECHECK_INTERVAL_MS = 1_000
+/** A connection that broke, or a server that another one follows, is waited for so long; then requests are refused at once. */
+const RETRY_MS = 2_000
+const RETRY_PAUSE_MS = 50
 
 export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
-  const redis = new Redis(url, {
-    // A command that meets no connection fails at once: the request is refused, not held.
-    enableOfflineQueue: false,
-    // Ours tries what stores do; this one would ask for more, and write to standard error if it may not.
-    enableReadyCheck: false,
-    maxRetriesPerRequest: 0,
-    // A command whose answer was lost may have been carried out: sent again, it would call the request a replay.
-    autoResendUnfulfilledCommands: false,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    socketTimeout: SILENCE_TIMEOUT_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    // After a failover the old primary answers, but takes nothing: who connects anew gets the new one.
-    reconnectOnError: error => error.message.startsWith('READONLY'),
-    retryStrategy: attempt => Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2)
-  })
+  const target = parseTarget(url)
   let problem: string | undefined = 'connecting'
   let connected: boolean | undefined
+  let lostAt = -Infinity
+  /** The connection is being made again on purpose: that is nothing to report. */
+  let renewing = false
+  let renewedAt = -Infinity
   let refusal: string | undefined
-  let eviction: Eviction | undefined
+  let policy: string | undefined
   let checkable = true
   let forgotAt = -Infinity
   let timer: NodeJS.Timeout | undefined
   let closed = false
+  /** By run of a server. */
+  let evicted = new Map<string, number>()
+  let client: Redis | Cluster = target.sentinelName === undefined && target.nodes.length > 1 ? connectCluster(target) : connectServer(target)
+  attach(client)
 
-  redis.on('ready', () => {
-    problem = 'checking'
-    connected = true
-    onState?.('connected')
-    check()
-  })
-  // Codes only: messages hold the address.
-  redis.on('error', (error: Error & { code?: string }) => { problem = `no connection (${error.code ?? refusalCode(error) ?? error.name})` })
-  redis.on('close', () => {
-    clearTimeout(timer)
-    problem ??= 'no connection'
-    // Once, not for every attempt to connect again.
-    if (connected !== false) onState?.('disconnected', problem)
-    connected = false
-  })
-
-  /** Tries what stores do, and looks whether the server forgets. */
-  async function check (): Promise<void> {
-    try {
-      await set(PROBE_KEY, 1)
-      await checkEviction()
-    } catch (error) {
-      // A connection that breaks is dealt with where it is noticed.
-      if (refusalCode(error) === undefined) return
+  function attach (fresh: Redis | Cluster): void {
+    const on = (event: string, listener: (error: Error & { code?: string }) => void) => {
+      fresh.on(event, (error: Error) => { if (fresh === client) listener(error) })
     }
-    if (closed || redis.status !== 'ready') return
-    problem = undefined
-    checkIn(refusal === undefined ? CHECK_INTERVAL_MS : RECHECK_INTERVAL_MS)
+    on('ready', () => {
+      problem = 'checking'
+      renewing = false
+      if (connected !== true) onState?.('connected')
+      connected = true
+      check()
+    })
+    // Codes only: messages hold the address.
+    on('error', error => {
+      renewing = false
+      problem = `no connection (${error.code ?? refusalCode(error) ?? error.name})`
+    })
+    on('close', () => {
+      clearTimeout(timer)
+      if (renewing) return
+      problem ??= 'no connection'
+      // Once, not for every attempt to connect again.
+      if (connected !== false) {
+        if (connected === true) lostAt = monotonic()
+        onState?.('disconnected', problem)
+      }
+      connected = false
+    })
+  }
+
+  /** After a failover the old primary answers, but takes nothing: a new connection gets the new one. */
+  function renew (): void {
+    if (client instanceof Cluster || renewing || monotonic() < renewedAt + RECHECK_INTERVAL_MS) return
+    renewing = true
+    renewedAt = monotonic()
+    client.disconnect(true)
+  }
+
+  /** A server alone turned out to be a node of a cluster. */
+  function joinCluster (): void {
+    if (client instanceof Cluster) return
+    const alone = client
+    client = connectCluster(target)
+    attach(client)
+    problem = 'connecting'
+    lostAt = monotonic()
+    alone.disconnect()
+  }
+
+  /** Tries what stores do, and looks whether the servers forget. */
+  async function check (): Promise<void> {
+    const checked = client
+    try {
+      const probes = Array.from({ length: checked instanceof Cluster ? CLUSTER_PROBES : 1 }, () => claim(PROBE_PREFIX + randomBytes(6).toString('base64url'), 1))
+      await Promise.all(probes)
+      await look()
+      problem = undefined
+    } catch (error) {
+      if (client !== checked || checked.status !== 'ready') return
+      problem = refusalCode(error) === undefined ? 'a node does not answer' : undefined
+    }
+    if (client === checked && checked.status === 'ready') checkIn(problem === undefined && refusal === undefined ? CHECK_INTERVAL_MS : RECHECK_INTERVAL_MS)
   }
 
   function checkIn (time: number): void {
@@ -102,41 +132,67 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
     if (!closed) timer = setTimeout(check, time).unref()
   }
 
-  async function checkEviction (): Promise<void> {
-    let seen: Eviction
+  async function look (): Promise<void> {
     try {
-      seen = parseEviction(await redis.info())
+      const servers = client instanceof Cluster ? client.nodes('master') : [client]
+      const infos = (await Promise.all(servers.map(server => server.info()))).map(parseInfo)
+      if (infos.some(({ clustered }) => clustered)) joinCluster()
+      const found = infos.find(info => info.policy !== undefined)?.policy
+      if (found !== undefined && found !== policy) onState?.('may forget', `maxmemory-policy ${found}`)
+      policy = found
+      if (infos.some(info => info.evicted > (evicted.get(info.run) ?? info.evicted))) {
+        forgotAt = monotonic()
+        onState?.('forgets', `maxmemory-policy ${policy}`)
+      }
+      evicted = new Map(infos.map(info => [info.run, info.evicted]))
     } catch (error) {
       const code = refusalCode(error)
       if (code === undefined) throw error
       if (checkable) onState?.('cannot be checked', `INFO: ${code}`)
       checkable = false
-      return
     }
-    if (seen.policy !== undefined && seen.policy !== eviction?.policy) onState?.('may forget', `maxmemory-policy ${seen.policy}`)
-    if (hasEvicted(eviction, seen)) {
-      forgotAt = monotonic()
-      onState?.('forgets', `maxmemory-policy ${seen.policy}`)
-    }
-    eviction = seen
   }
 
-  /** @returns whether the key was not there */
-  async function set (key: string, ttl: number): Promise<boolean> {
-    try {
-      const isNew = await redis.set(key, '1', 'PX', ttl, 'NX') === 'OK'
-      if (refusal !== undefined) onState?.('accepts commands')
-      refusal = undefined
-      return isNew
-    } catch (error) {
-      const code = refusalCode(error)
-      if (code !== undefined && code !== refusal) {
-        refusal = code
-        onState?.('refuses commands', code)
-        checkIn(RECHECK_INTERVAL_MS)
+  /**
+   * Sets a key unless it is there: true if it was not. Tries again while a server is changing. The value tells an attempt
+   * of this call, whose answer was lost, from anybody else's.
+   */
+  async function claim (key: string, ttl: number): Promise<boolean> {
+    const value = randomBytes(9).toString('base64url')
+    const deadline = monotonic() + RETRY_MS
+    for (let attempt = 0; ; attempt++) {
+      const asked = client
+      try {
+        const isNew = await asked.set(key, value, 'PX', ttl, 'NX') === 'OK'
+        if (refusal !== undefined) onState?.('accepts commands')
+        refusal = undefined
+        // A cluster's client repeats commands by itself.
+        return isNew || ((attempt > 0 || asked instanceof Cluster) && await holds(asked, key, value))
+      } catch (error) {
+        const code = refusalCode(error)
+        if (code === 'MOVED') joinCluster()
+        if (code === 'READONLY') renew()
+        if (!isWorthAnother(code) || monotonic() > deadline) {
+          if (code !== undefined) refuse(code)
+          throw error
+        }
+        await wait(RETRY_PAUSE_MS)
       }
-      throw error
     }
+  }
+
+  function isWorthAnother (code: string | undefined): boolean {
+    if (closed) return false
+    if (code !== undefined) return isPassing(code) && refusal !== code
+    // A cluster whose client is ready lacks a node. Without a connection, the time since it was lost counts.
+    return (client instanceof Cluster && client.status === 'ready') || connected === true || monotonic() < lostAt + RETRY_MS
+  }
+
+  function refuse (code: string): void {
+    if (code === refusal) return
+    refusal = code
+    onState?.('refuses commands', code)
+    checkIn(RECHECK_INTERVAL_MS)
   }
 
   return {
@@ -147,21 +203,22 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
       const forgets = () => strict && monotonic() < forgotAt + remember
       return {
         async admit (digest, date) {
-          const { current } = generations.now()
+          generations.now()
           if (date !== undefined && date <= horizon) return false
           if (forgets()) throw new ReplayStoreError('The replay store forgets')
           try {
-            if (!await set(prefix + digest.toString('base64url'), date === undefined ? remember : 2 * remember)) return false
+            if (!await claim(prefix + digest.toString('base64url'), date === undefined ? remember : 2 * remember)) return false
           } catch (cause) {
             throw new ReplayStoreError('The replay store does not answer', { cause })
           }
+          const { current } = generations.now()
           if (date !== undefined) current.latest = Math.max(current.latest, date)
           return true
         },
         problem () {
           if (problem !== undefined) return problem
           if (refusal !== undefined) return `refuses commands (${refusal})`
-          return forgets() ? `forgets keys (maxmemory-policy ${eviction?.policy ?? 'unknown'})` : undefined
+          return forgets() ? `forgets keys (maxmemory-policy ${policy ?? 'unknown'})` : undefined
         },
         close: async () => undefined
       }
@@ -169,7 +226,17 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
     close () {
       closed = true
       clearTimeout(timer)
-      redis.disconnect()
+      client.disconnect()
     }
+  }
+}
+
+async function holds (client: Redis | Cluster, key: string, value: string): Promise<boolean> {
+  try {
+    return await client.get(key) === value
+  } catch (error) {
+    // The user may not: then it counts as somebody else's.
+    if (refusalCode(error) !== undefined) return false
+    throw error
   }
 }

@@ -49,8 +49,10 @@ export const formats = {
     test: (text: string) => text === 'off' || (/^\d{1,7}$/.test(text) && Number(text) >= 16 && Number(text) <= 2 ** 20)
   },
   'replay-store': {
-    accepts: '`memory`, or a `redis://` or `rediss://` URL',
-    test: (text: string) => text === 'memory' || /^rediss?:$/.test(URL.parse(text)?.protocol ?? '')
+    accepts: '`memory`, or a `redis://` or `rediss://` URL; several, separated by commas, for nodes of a cluster; ' +
+      '`redis-sentinel://host:26379/NAME` or `rediss-sentinel://…`, one or several, for Sentinels that know the primary as ' +
+      'NAME',
+    test: (text: string) => text === 'memory' || isRedis(text.split(',').map(part => URL.parse(part.trim())))
   },
   sha256: {
     accepts: '64 hexadecimal digits',
@@ -84,4 +86,11 @@ function isOrigin (text: string): boolean {
 
 function isSegment (text: string): boolean {
   return /^[\w.~-]+$/.test(text) && text !== '.' && text !== '..'
+}
+
+/** URLs of one kind, with the number of a database or the name that Sentinels need. */
+function isRedis (urls: readonly (URL | null)[]): boolean {
+  const [first] = urls
+  return urls.every(url => url !== null && /^rediss?(?:-sentinel)?:$/.test(url.protocol) && url.protocol === first?.protocol &&
+    url.hostname !== '' && (url.protocol.includes('sentinel') ? url.pathname.length > 1 : /^\/?\d*$/.test(url.pathname)))
 }

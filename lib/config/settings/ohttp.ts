@@ -63,8 +63,8 @@ export const ohttp = {
     format: 'replay-store',
     default: 'memory',
     description: 'OHTTP: where requests are remembered. Replicas behind one address need a shared store: Redis or ' +
-      'Valkey, with `maxmemory-policy noeviction`, since what it forgets early can be replayed. While it is down, ' +
-      'OHTTP requests get 503.'
+      'Valkey, alone, as a cluster or behind Sentinels, with `maxmemory-policy noeviction`, since what it forgets early ' +
+      'can be replayed. Percent-encode special characters of a password. While it is down, OHTTP requests get 503.'
   },
 
   replayCapacity: {
