@@ -1,4 +1,7 @@
-/** Appraises pieces of evidence by themselves, whoever made them: the same verifiers and checks, without a proxy's document. */
+/**
+ * Appraises pieces of evidence by themselves, whoever made them: the same verifiers and checks, without a proxy's
+ * document.
+ */
 import type { TypedValue } from '../../lib/protocols/attestation.ts'
 import { REPORT_DATA_BYTES } from '../../lib/protocols/attestation.ts'
 import type { Verdict } from './checks.ts'
@@ -39,24 +42,34 @@ export interface AppraisalOptions extends Omit<VerifyOptions, 'nonce'> {
  * console.log(verdict.verified)
  * ```
  */
-export async function appraise (pieces: Pieces, policy: AttestationPolicy, options: AppraisalOptions = {}): Promise<Verdict> {
+export async function appraise (
+  pieces: Pieces,
+  policy: AttestationPolicy,
+  options: AppraisalOptions = {}
+): Promise<Verdict> {
   const { reportData, binding, ...rest } = options
-  if (reportData && reportData.length !== REPORT_DATA_BYTES) throw new RangeError(`Report data has ${REPORT_DATA_BYTES} bytes`)
+  if (reportData && reportData.length !== REPORT_DATA_BYTES) {
+    throw new RangeError(`Report data has ${REPORT_DATA_BYTES} bytes`)
+  }
   const accepted = parseAttestationPolicy(policy, options.verifiers)
-  const context = contextFor({
-    evidence: pieces.evidence,
-    endorsements: pieces.endorsements ?? [],
-    binding: binding && Uint8Array.from(binding),
-    reportData: reportData && Uint8Array.from(reportData),
-    challenge: 'recording'
-  }, accepted, rest)
+  const context = contextFor(
+    {
+      evidence: pieces.evidence,
+      endorsements: pieces.endorsements ?? [],
+      binding: binding && Uint8Array.from(binding),
+      reportData: reportData && Uint8Array.from(reportData),
+      challenge: 'recording'
+    },
+    accepted,
+    rest
+  )
   const { checks, presented } = await platformFindings(pieces.tee, context, accepted)
   return { verified: isVerified(checks), tee: pieces.tee, checks, keys: [], presented }
 }
 
 /**
- * Appraises a saved attestation document. Unlike `verifyAttestation`, it takes a document without a nonce for a recording:
- * whether it was fresh is not checked, and the verdict says so.
+ * Appraises a saved attestation document. Unlike `verifyAttestation`, it takes a document without a nonce for a
+ * recording: whether it was fresh is not checked, and the verdict says so.
  *
  * @example
  * ```ts
@@ -71,8 +84,12 @@ export async function appraise (pieces: Pieces, policy: AttestationPolicy, optio
  *
  * @throws {AttestationDocumentError | AttestationFetchError | AttestationPolicyError}
  * @example
- * const verdict = await appraiseDocument(await readFile('document.json'), policy, { now: new Date('2026-06-10T00:00:00Z') })
+ * const verdict = await appraiseDocument(document, policy, { now: new Date('2026-06-10T00:00:00Z') })
  */
-export function appraiseDocument (document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}): Promise<Verdict> {
+export function appraiseDocument (
+  document: string | Uint8Array,
+  policy: AttestationPolicy,
+  options: VerifyOptions = {}
+): Promise<Verdict> {
   return verifyDocument(document, policy, options, 'recording')
 }

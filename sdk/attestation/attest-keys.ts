@@ -43,7 +43,7 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
   const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
   const verdict = await verifyAttestation(document, policy, { ...options, nonce })
   const keys = new Map<AnyKeyKind, Array<Uint8Array<ArrayBuffer>>>()
-  for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...keys.get(kind) ?? [], value])
+  for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...(keys.get(kind) ?? []), value])
   return { verdict, keys }
 }
 
@@ -60,7 +60,10 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
  *
  * @throws {AttestationFetchError}
  */
-export async function fetchAttestation (baseURL: string | URL, fetcher = fetch): Promise<{ document: Uint8Array<ArrayBuffer>, nonce: Uint8Array<ArrayBuffer> }> {
+export async function fetchAttestation (
+  baseURL: string | URL,
+  fetcher = fetch
+): Promise<{ document: Uint8Array<ArrayBuffer>; nonce: Uint8Array<ArrayBuffer> }> {
   const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
   const url = new URL(baseURL)
   url.pathname = withoutTrailingSlashes(url.pathname) + ATTESTATION_PATH

@@ -2,7 +2,9 @@
 import type { AttestedKey } from '../../lib/protocols/attestation.ts'
 import type { PlatformPolicies } from './policy.ts'
 
-/** `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which. */
+/**
+ * `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which.
+ */
 export type Outcome = 'passed' | 'failed' | 'skipped'
 
 export interface Check {
@@ -76,9 +78,14 @@ export function skipped (name: string, detail: string): Check {
  * console.log(oneOfCheck('product', 'The product', ['Milan', 'Genoa'], 'Turin').detail)
  * ```
  */
-export function oneOfCheck (name: string, subject: string, accepted: ReadonlyArray<string | number> | undefined, presented: unknown): Check {
+export function oneOfCheck (
+  name: string,
+  subject: string,
+  accepted: ReadonlyArray<string | number> | undefined,
+  presented: unknown
+): Check {
   if (!accepted) return skipped(name, `${subject} is ${show(presented)}; the policy accepts any`)
-  const found = accepted.some(value => value === presented)
+  const found = accepted.some((value) => value === presented)
   return check(name, found, `${subject} is ${show(presented)}${found ? '' : ', which the policy does not accept'}`)
 }
 
@@ -87,8 +94,15 @@ export function oneOfCheck (name: string, subject: string, accepted: ReadonlyArr
  *
  * @param subject what the value is, e.g. 'The guest policy'
  */
-export function formedCheck (name: string, subject: string, accepted: readonly string[] | undefined, presented: string): Check {
-  if (!accepted) return check(name, true, `${subject} is ${show(presented)}: no reserved bit is set; the policy pins none`)
+export function formedCheck (
+  name: string,
+  subject: string,
+  accepted: readonly string[] | undefined,
+  presented: string
+): Check {
+  if (!accepted) {
+    return check(name, true, `${subject} is ${show(presented)}: no reserved bit is set; the policy pins none`)
+  }
   return oneOfCheck(name, subject, accepted, presented)
 }
 

@@ -32,7 +32,10 @@ export interface VerifyOptions {
   readonly tdxVerifier?: TdxVerifier
 }
 
-/** @deprecated A verifier of quotes, of which only the source of collateral is used: quotes are verified by this package. */
+/**
+ * @deprecated A verifier of quotes, of which only the source of collateral is used: quotes are verified by this
+ * package.
+ */
 export interface TdxVerifier {
   verify?: (quote: Uint8Array, collateral: never, nowSeconds: number) => unknown
   getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
@@ -62,16 +65,20 @@ export interface VerifierContext {
 /** The check `freshness` for hardware reports: they carry no time, so only a nonce bounds their age. */
 export function hardwareFreshness ({ challenge }: VerifierContext): Check {
   const name = 'freshness'
-  if (challenge === 'answered') return check(name, true, 'The report answers this client\'s nonce')
+  if (challenge === 'answered') return check(name, true, "The report answers this client's nonce")
   if (challenge === 'other') return skipped(name, 'Not looked at: the document answers another nonce')
-  if (challenge === 'recording') return skipped(name, 'Not checked: a report carries no time, and was appraised by itself')
-  return check(name, false, 'A report carries no time: without a nonce of this client\'s its age is unknown')
+  if (challenge === 'recording') {
+    return skipped(name, 'Not checked: a report carries no time, and was appraised by itself')
+  }
+  return check(name, false, "A report carries no time: without a nonce of this client's its age is unknown")
 }
 
 /** The check `bound` for hardware reports. */
 export function hardwareBound ({ reportData }: VerifierContext, presented: Uint8Array): Check {
   const name = 'bound'
-  if (reportData === undefined) return skipped(name, 'Not checked: no report data was expected, so the report is about no keys')
+  if (reportData === undefined) {
+    return skipped(name, 'Not checked: no report data was expected, so the report is about no keys')
+  }
   const bound = sameBytes(presented, reportData)
   return check(name, bound, `The report data is ${bound ? '' : 'not '}what was expected: the binding of nonce and keys`)
 }

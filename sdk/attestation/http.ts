@@ -43,7 +43,9 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
     }
     return { body: await collect(response, maxBytes), headers: response.headers }
   } catch (cause) {
-    throw cause instanceof AttestationFetchError ? cause : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause)}`, { cause })
+    throw cause instanceof AttestationFetchError
+      ? cause
+      : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause)}`, { cause })
   }
 }
 

@@ -9,7 +9,9 @@ export class AttestationPolicyError extends Error {
 /** @throws {AttestationPolicyError} */
 export type Rule = (value: unknown, member: string) => void
 
-/** What a policy may say about one kind of evidence. Apart from the verifier, so that policies can be read without it. */
+/**
+ * What a policy may say about one kind of evidence. Apart from the verifier, so that policies can be read without it.
+ */
 export interface PolicySection<Policy = unknown> {
   /** `tee` of the documents that it is about, and the name of the section. */
   readonly tee: string
@@ -43,8 +45,10 @@ export function someOf (rules: Readonly<Record<string, Rule>>): Rule {
   const rule = object(rules)
   return (value, member) => {
     rule(value, member)
-    const given = Object.values(plainObject(value, member)).filter(item => item !== undefined)
-    if (given.length === 0) throw new AttestationPolicyError(`${member} must have at least one of ${Object.keys(rules).join(', ')}`)
+    const given = Object.values(plainObject(value, member)).filter((item) => item !== undefined)
+    if (given.length === 0) {
+      throw new AttestationPolicyError(`${member} must have at least one of ${Object.keys(rules).join(', ')}`)
+    }
   }
 }
 
@@ -56,7 +60,9 @@ export function record (rule: Rule): Rule {
 }
 
 function plainObject (value: unknown, member: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AttestationPolicyError(`${member} must be an object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AttestationPolicyError(`${member} must be an object`)
+  }
   return value as Record<string, unknown>
 }
 
@@ -72,15 +78,15 @@ export function list (rule: Rule): Rule {
 }
 
 export function exactly (expected: number): Rule {
-  return must(value => value === expected, `must be ${expected}`)
+  return must((value) => value === expected, `must be ${expected}`)
 }
 
 export function oneOf (...values: ReadonlyArray<string | number>): Rule {
-  return must(value => values.some(item => item === value), `must be one of ${values.join(', ')}`)
+  return must((value) => values.some((item) => item === value), `must be one of ${values.join(', ')}`)
 }
 
 export function matching (pattern: RegExp): Rule {
-  return must(value => typeof value === 'string' && pattern.test(value), `must match ${pattern.source}`)
+  return must((value) => typeof value === 'string' && pattern.test(value), `must match ${pattern.source}`)
 }
 
 /** Lower-case hexadecimal of that many bytes. */
@@ -94,11 +100,14 @@ export function must (holds: (value: unknown) => boolean, rule: string): Rule {
   }
 }
 
-export const text = must(value => typeof value === 'string' && value !== '', 'must be text')
-export const anyText = must(value => typeof value === 'string', 'must be text')
-export const flag = must(value => typeof value === 'boolean', 'must be true or false')
+export const text = must((value) => typeof value === 'string' && value !== '', 'must be text')
+export const anyText = must((value) => typeof value === 'string', 'must be text')
+export const flag = must((value) => typeof value === 'boolean', 'must be true or false')
 
 export function count (most = Number.MAX_SAFE_INTEGER): Rule {
   const holds = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= most
-  return must(holds, most === Number.MAX_SAFE_INTEGER ? 'must be a whole number' : `must be a whole number, at most ${most}`)
+  return must(
+    holds,
+    most === Number.MAX_SAFE_INTEGER ? 'must be a whole number' : `must be a whole number, at most ${most}`
+  )
 }

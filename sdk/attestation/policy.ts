@@ -65,7 +65,10 @@ const HOUR_SECONDS = 3600
  * @example
  * const policy = parseAttestationPolicy('{"version":1,"platforms":{"google-confidential-space":{…}}}')
  */
-export function parseAttestationPolicy (policy: unknown, sections: readonly PolicySection[] = SECTIONS): AttestationPolicy {
+export function parseAttestationPolicy (
+  policy: unknown,
+  sections: readonly PolicySection[] = SECTIONS
+): AttestationPolicy {
   const value = typeof policy === 'string' ? parseJson(policy) : policy
   const whole: Rule = object({
     version: required(exactly(1)),
@@ -99,7 +102,9 @@ function refuseEmptyPins (policy: AttestationPolicy, sections: readonly PolicySe
     }
     const missing = policy.insecure ? undefined : section.unpinned(pins)
     if (missing !== undefined) {
-      throw new AttestationPolicyError(`policy.platforms.${tee} pins no software: give ${missing}, or say "insecure": true`)
+      throw new AttestationPolicyError(
+        `policy.platforms.${tee} pins no software: give ${missing}, or say "insecure": true`
+      )
     }
   }
 }

@@ -1,5 +1,11 @@
 /** Appraises an attestation document against a policy (RFC 9334: the verifier and the relying party in one). */
-import { bindingPreimage, bindingPreimageV1, parseAttestationDocument, reportData, sha256 } from '../../lib/protocols/attestation.ts'
+import {
+  bindingPreimage,
+  bindingPreimageV1,
+  parseAttestationDocument,
+  reportData,
+  sha256
+} from '../../lib/protocols/attestation.ts'
 import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
 import { sameBytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
@@ -30,14 +36,19 @@ import { VERIFIERS } from './verifiers.ts'
  * const { verified, checks } = await verifyAttestation(document, policy, { nonce })
  */
 export function verifyAttestation (
-  document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions = {}
+  document: string | Uint8Array,
+  policy: AttestationPolicy,
+  options: VerifyOptions = {}
 ): Promise<Verdict> {
   return verifyDocument(document, policy, options, 'none')
 }
 
 /** @param unasked what it means that the options have no nonce */
 export async function verifyDocument (
-  document: string | Uint8Array, policy: AttestationPolicy, options: VerifyOptions, unasked: 'none' | 'recording'
+  document: string | Uint8Array,
+  policy: AttestationPolicy,
+  options: VerifyOptions,
+  unasked: 'none' | 'recording'
 ): Promise<Verdict> {
   const accepted = parseAttestationPolicy(policy, options.verifiers)
   const parsed = parseAttestationDocument(document)
@@ -46,13 +57,20 @@ export async function verifyDocument (
   const binding = await sha256(preimage)
   const challenge = options.nonce === undefined ? unasked : challengeOf(options.nonce, parsed.nonce)
   const { evidence, endorsements } = parsed
-  const context = contextFor({ evidence, endorsements, binding, reportData: reportData(binding), challenge }, accepted, options)
+  const context = contextFor(
+    { evidence, endorsements, binding, reportData: reportData(binding), challenge },
+    accepted,
+    options
+  )
   const { checks: found, presented, issuedAt } = await platformFindings(parsed.tee, context, accepted)
   const checks = [
     nonceCheck(challenge, parsed, accepted),
     await keysCheck(parsed),
-    check('binding', sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
-      'The binding in the document is the one of its nonce and keys'),
+    check(
+      'binding',
+      sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
+      'The binding in the document is the one of its nonce and keys'
+    ),
     ...found
   ]
   const covered = keys.map(({ kind, value }) => ({ kind, value }))
@@ -75,9 +93,13 @@ export function contextFor (subject: Subject, policy: AttestationPolicy, options
 }
 
 /** What the verifier for that kind of evidence finds; a kind that the policy does not name is refused. */
-export async function platformFindings (tee: string, context: VerifierContext, policy: AttestationPolicy): Promise<Findings> {
+export async function platformFindings (
+  tee: string,
+  context: VerifierContext,
+  policy: AttestationPolicy
+): Promise<Findings> {
   if (tee === 'none') return refused('The proxy says that it runs in no trusted execution environment')
-  const verifier = (context.options.verifiers ?? VERIFIERS).find(candidate => candidate.tee === tee)
+  const verifier = (context.options.verifiers ?? VERIFIERS).find((candidate) => candidate.tee === tee)
   const section = verifier && sectionFor(verifier, policy)
   if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
   return verifier.verify(context, section)
@@ -97,14 +119,20 @@ function challengeOf (sent: Uint8Array, answered: Uint8Array): Challenge {
 
 function nonceCheck (challenge: Challenge, { cached }: ParsedAttestation, policy: AttestationPolicy): Check {
   const name = 'nonce'
-  if (challenge === 'answered') return check(name, true, 'The document answers this client\'s nonce')
+  if (challenge === 'answered') return check(name, true, "The document answers this client's nonce")
   if (challenge === 'other') return check(name, false, 'The document answers another nonce than the one that was sent')
   if (challenge === 'recording') return skipped(name, 'Not checked: the document is appraised as a recording')
-  if (policy.allowCached) return skipped(name, `No nonce was sent${cached ? '; the document says that it is from a cache' : ''}`)
+  if (policy.allowCached) {
+    return skipped(name, `No nonce was sent${cached ? '; the document says that it is from a cache' : ''}`)
+  }
   return check(name, false, 'No nonce was sent, and the policy does not allow cached evidence')
 }
 
 async function keysCheck ({ keys }: ParsedAttestation): Promise<Check> {
   const hashes = await Promise.all(keys.map(async ({ value, sha256: hash }) => sameBytes(await sha256(value), hash)))
-  return check('keys', keys.length > 0 && !hashes.includes(false), `${keys.length} keys are covered: ${keys.map(({ kind }) => kind).join(', ')}`)
+  return check(
+    'keys',
+    keys.length > 0 && !hashes.includes(false),
+    `${keys.length} keys are covered: ${keys.map(({ kind }) => kind).join(', ')}`
+  )
 }

@@ -12,7 +12,10 @@ export interface AzureMaaPolicy {
   readonly allowDebug?: boolean
 }
 
-const issuer = must(value => typeof value === 'string' && /^https:\/\/[^/?#\s@]+$/.test(value), 'must be https://host')
+const issuer = must(
+  (value) => typeof value === 'string' && /^https:\/\/[^/?#\s@]+$/.test(value),
+  'must be https://host'
+)
 
 export const azureMaaSection: PolicySection<AzureMaaPolicy> = {
   tee: 'azure-maa',
@@ -23,5 +26,5 @@ export const azureMaaSection: PolicySection<AzureMaaPolicy> = {
     minimumGuestSvn: count(0xffffffff),
     allowDebug: flag
   }),
-  unpinned: ({ hostData = [] }) => hostData.length > 0 ? undefined : 'hostData'
+  unpinned: ({ hostData = [] }) => (hostData.length > 0 ? undefined : 'hostData')
 }

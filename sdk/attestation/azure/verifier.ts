@@ -15,14 +15,24 @@ export const azureMaa: Verifier<AzureMaaPolicy> = { ...azureMaaSection, verify: 
 
 async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy): Promise<Findings> {
   const read = readToken(context, MEDIA_TYPES.jwt)
-  if (!read) return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
+  if (!read) {
+    return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
+  }
   const { token, claims } = read
   // The issuer claim only chooses among those that the policy pins; it never makes an address.
-  const issuer = policy.issuers.find(pinned => pinned === claims.iss)
-  const issued = check('issuer', issuer !== undefined, `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`)
-  if (issuer === undefined) return { checks: [issued, skipped('signature', 'Nobody is asked for an unknown issuer\'s keys')], presented: {} }
+  const issuer = policy.issuers.find((pinned) => pinned === claims.iss)
+  const issued = check(
+    'issuer',
+    issuer !== undefined,
+    `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`
+  )
+  if (issuer === undefined) {
+    return { checks: [issued, skipped('signature', "Nobody is asked for an unknown issuer's keys")], presented: {} }
+  }
   const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
-  if (signature.outcome === 'failed') return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
+  if (signature.outcome === 'failed') {
+    return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
+  }
 
   const snp = (name: string) => claim(claims, `x-ms-sevsnpvm-${name}`)
   const { minimumGuestSvn } = policy
@@ -33,24 +43,48 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
       issued,
       ...timeChecks(context, claims),
       bindingCheck(context, claim(claims, 'x-ms-runtime', 'nonce'), 'The nonce in the runtime data'),
-      check('attestation-type', claim(claims, 'x-ms-attestation-type') === 'sevsnpvm', `The attestation type is ${show(claim(claims, 'x-ms-attestation-type'))}`),
-      check('compliance', claim(claims, 'x-ms-compliance-status') === 'azure-compliant-uvm', `The compliance status is ${show(claim(claims, 'x-ms-compliance-status'))}`),
-      check('debug', snp('is-debuggable') === false || policy.allowDebug === true, `Debuggable is ${show(snp('is-debuggable'))}`),
-      check('migration', snp('migration-allowed') === false, `A migration agent is allowed: ${show(snp('migration-allowed'))}`),
-      check('vmpl', snp('vmpl') === 0, `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`),
+      check(
+        'attestation-type',
+        claim(claims, 'x-ms-attestation-type') === 'sevsnpvm',
+        `The attestation type is ${show(claim(claims, 'x-ms-attestation-type'))}`
+      ),
+      check(
+        'compliance',
+        claim(claims, 'x-ms-compliance-status') === 'azure-compliant-uvm',
+        `The compliance status is ${show(claim(claims, 'x-ms-compliance-status'))}`
+      ),
+      check(
+        'debug',
+        snp('is-debuggable') === false || policy.allowDebug === true,
+        `Debuggable is ${show(snp('is-debuggable'))}`
+      ),
+      check(
+        'migration',
+        snp('migration-allowed') === false,
+        `A migration agent is allowed: ${show(snp('migration-allowed'))}`
+      ),
+      check(
+        'vmpl',
+        snp('vmpl') === 0,
+        `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`
+      ),
       oneOfCheck('host-data', 'The host data', policy.hostData, snp('hostdata')),
       oneOfCheck('measurement', 'The launch measurement', policy.measurements, snp('launchmeasurement')),
       minimumGuestSvn === undefined
         ? skipped('guest-svn', `The guest's security version is ${show(guestSvn)}; the policy accepts any`)
-        : check('guest-svn', typeof guestSvn === 'number' && guestSvn >= minimumGuestSvn, `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`)
+        : check(
+          'guest-svn',
+          typeof guestSvn === 'number' && guestSvn >= minimumGuestSvn,
+            `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`
+        )
     ],
     issuedAt: issueTime(claims),
     presented: {
       'azure-maa': {
         issuers: [issuer],
-        ...typeof snp('hostdata') === 'string' && { hostData: [String(snp('hostdata'))] },
-        ...typeof guestSvn === 'number' && { minimumGuestSvn: guestSvn },
-        ...snp('is-debuggable') !== false && { allowDebug: true }
+        ...(typeof snp('hostdata') === 'string' && { hostData: [String(snp('hostdata'))] }),
+        ...(typeof guestSvn === 'number' && { minimumGuestSvn: guestSvn }),
+        ...(snp('is-debuggable') !== false && { allowDebug: true })
       }
     }
   }

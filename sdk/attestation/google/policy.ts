@@ -34,5 +34,5 @@ export const googleSection: PolicySection<GooglePolicy> = {
     command: list(anyText),
     allowDebug: flag
   }),
-  unpinned: ({ imageDigests = [] }) => imageDigests.length > 0 ? undefined : 'imageDigests'
+  unpinned: ({ imageDigests = [] }) => (imageDigests.length > 0 ? undefined : 'imageDigests')
 }

@@ -11,5 +11,5 @@ export const simulatedSection: PolicySection<SimulatedPolicy> = {
   tee: 'simulated',
   form: object({ roots: list(matching(/^[\w-]{43}$/)) }),
   development: true,
-  unpinned: ({ roots = [] }) => roots.length > 0 ? undefined : 'roots'
+  unpinned: ({ roots = [] }) => (roots.length > 0 ? undefined : 'roots')
 }

@@ -22,17 +22,19 @@ async function verifySimulated (context: VerifierContext, policy: SimulatedPolic
   return {
     checks: [
       signature,
-      root === undefined ? skipped('root', 'Not looked at without a signature') : oneOfCheck('root', 'The development root', policy.roots, root),
+      root === undefined
+        ? skipped('root', 'Not looked at without a signature')
+        : oneOfCheck('root', 'The development root', policy.roots, root),
       ...timeChecks(context, claims),
-      bindingCheck(context, claim(claims, 'eat_nonce'), 'The token\'s nonce')
+      bindingCheck(context, claim(claims, 'eat_nonce'), "The token's nonce")
     ],
     issuedAt: issueTime(claims),
-    presented: { simulated: { ...root !== undefined && { roots: [root] } } }
+    presented: { simulated: { ...(root !== undefined && { roots: [root] }) } }
   }
 }
 
 /** The header carries the root's public key; which root counts is for the policy to say. */
-async function rootOf (token: string): Promise<{ root: string | undefined, signature: Check }> {
+async function rootOf (token: string): Promise<{ root: string | undefined; signature: Check }> {
   const name = 'signature'
   try {
     const { jwk } = decodeProtectedHeader(token)
@@ -40,7 +42,10 @@ async function rootOf (token: string): Promise<{ root: string | undefined, signa
     const { kty, crv, x = '', y = '' } = jwk
     const key = { kty, crv, x, y }
     await compactVerify(token, await importJWK(key, 'ES256'), { algorithms: ['ES256'] })
-    return { root: await calculateJwkThumbprint(key), signature: check(name, true, 'Signed by the development root in its header: this proves nothing about hardware') }
+    return {
+      root: await calculateJwkThumbprint(key),
+      signature: check(name, true, 'Signed by the development root in its header: this proves nothing about hardware')
+    }
   } catch {
     return { root: undefined, signature: check(name, false, 'Not signed by the key in its header') }
   }

@@ -25,7 +25,7 @@ export type SnpChain = readonly [leaf: ParsedCertificate, intermediate: ParsedCe
 
 /** The chain of the kind of key that the report names, from certificates in any order. */
 export function findChain (report: SnpReport, certificates: readonly ParsedCertificate[]): SnpChain | undefined {
-  const leaves = certificates.filter(certificate => !certificate.authority)
+  const leaves = certificates.filter((certificate) => !certificate.authority)
   const leaf = leaves.find(({ commonName }) => commonName === KEY_NAMES[report.signingKey]) ?? leaves[0]
   const intermediate = leaf && certificates.find(({ subject }) => sameBytes(subject, leaf.issuer))
   const root = intermediate && certificates.find(({ subject }) => sameBytes(subject, intermediate.issuer))
@@ -33,41 +33,70 @@ export function findChain (report: SnpReport, certificates: readonly ParsedCerti
 }
 
 /** The product that a root vouches for, if it is trusted. */
-export async function rootOf ([, , root]: SnpChain, { options }: VerifierContext): Promise<{ product: SnpProduct | undefined, hash: string }> {
+export async function rootOf (
+  [, , root]: SnpChain,
+  { options }: VerifierContext
+): Promise<{ product: SnpProduct | undefined; hash: string }> {
   const hash = toHex(await sha256(root.spki))
   const roots = options.platforms?.['sev-snp']?.roots ?? options.amdRoots ?? AMD_ROOTS
   return { product: Object.hasOwn(roots, hash) ? roots[hash] : undefined, hash }
 }
 
-/** The key belongs to this chip in this state of its firmware: a key of an older, broken firmware cannot speak for a newer one. */
+/**
+ * The key belongs to this chip in this state of its firmware: a key of an older, broken firmware cannot speak for a
+ * newer one.
+ */
 export function leafCheck (report: SnpReport, leaf: ParsedCertificate, product: SnpProduct): Check {
   const name = 'certificate-matches-report'
   const kind = KEY_NAMES[report.signingKey]
   if (kind === undefined || leaf.commonName !== kind) {
-    return check(name, false, `The report names signing key ${report.signingKey}, the certificate is for ${show(leaf.commonName)}`)
+    return check(
+      name,
+      false,
+      `The report names signing key ${report.signingKey}, the certificate is for ${show(leaf.commonName)}`
+    )
   }
   const certified = certifiedTcb(leaf, product)
   for (const [part, at] of TCB_LAYOUT[product]) {
     if (certified[part] !== report.reportedTcb[at]) {
-      return check(name, false, `TCB part ${part}: the report says ${report.reportedTcb[at]}, the certificate ${show(certified[part])}`)
+      return check(
+        name,
+        false,
+        `TCB part ${part}: the report says ${report.reportedTcb[at]}, the certificate ${show(certified[part])}`
+      )
     }
   }
   const certifiedChip = leaf.extensions.get(HARDWARE_ID)
   if (kind === 'SEV-VLEK') {
-    return check(name, certifiedChip === undefined, 'The certificate is for the provider\'s key at the TCB version of the report')
+    return check(
+      name,
+      certifiedChip === undefined,
+      "The certificate is for the provider's key at the TCB version of the report"
+    )
   }
   const length = product === 'Turin' ? 8 : 64
-  const sameChip = certifiedChip !== undefined && sameBytes(certifiedChip, report.chipId.subarray(0, length)) &&
-    isZero(report.chipId.subarray(length)) && !isZero(report.chipId)
-  return check(name, sameChip, sameChip ? 'The certificate is for this chip at the TCB version of the report' : 'The certificate is for another chip')
+  const sameChip =
+    certifiedChip !== undefined &&
+    sameBytes(certifiedChip, report.chipId.subarray(0, length)) &&
+    isZero(report.chipId.subarray(length)) &&
+    !isZero(report.chipId)
+  return check(
+    name,
+    sameChip,
+    sameChip
+      ? 'The certificate is for this chip at the TCB version of the report'
+      : 'The certificate is for another chip'
+  )
 }
 
 /** What AMD certified, part by part: the only patch level that is proven. */
 export function certifiedTcb (leaf: ParsedCertificate, product: SnpProduct): SnpTcb {
-  return Object.fromEntries(TCB_LAYOUT[product].flatMap(([part]) => {
-    const value = smallInteger(leaf.extensions.get(TCB_EXTENSIONS[part]))
-    return value === undefined ? [] : [[part, value]]
-  }))
+  return Object.fromEntries(
+    TCB_LAYOUT[product].flatMap(([part]) => {
+      const value = smallInteger(leaf.extensions.get(TCB_EXTENSIONS[part]))
+      return value === undefined ? [] : [[part, value]]
+    })
+  )
 }
 
 /** DER INTEGER from 0 to 255. */

@@ -47,8 +47,8 @@ export interface SnpPolicy {
   readonly products?: readonly SnpProduct[]
   readonly platformInfo?: SnpPlatformInfo
   /**
-   * AMD's revocation list: `if-given` looks at lists that come with the document, the options or this policy; `required`
-   * refuses evidence without one; `fetch` asks AMD. `if-given` where left out.
+   * AMD's revocation list: `if-given` looks at lists that come with the document, the options or this policy;
+   * `required` refuses evidence without one; `fetch` asks AMD. `if-given` where left out.
    */
   readonly revocation?: 'if-given' | 'required' | 'fetch'
   /** Revocation lists, DER in base64. */
@@ -78,7 +78,14 @@ export const snpSection: PolicySection<SnpPolicy> = {
     // Reports that the host asked for itself say 2^32 - 1.
     maximumVmpl: oneOf(0, 1, 2, 3),
     products: list(oneOf('Milan', 'Genoa', 'Turin')),
-    platformInfo: someOf({ smt: flag, memoryEncryption: flag, ecc: flag, raplDisabled: flag, ciphertextHiding: flag, aliasCheck: flag }),
+    platformInfo: someOf({
+      smt: flag,
+      memoryEncryption: flag,
+      ecc: flag,
+      raplDisabled: flag,
+      ciphertextHiding: flag,
+      aliasCheck: flag
+    }),
     revocation: oneOf('if-given', 'required', 'fetch'),
     revocationLists: list(matching(/^[A-Za-z\d+/]+={0,2}$/)),
     allowStaleRevocationLists: flag,
@@ -86,5 +93,5 @@ export const snpSection: PolicySection<SnpPolicy> = {
     allowMigration: flag
   }),
   // Host data alone is the host's choice.
-  unpinned: ({ measurements = [] }) => measurements.length > 0 ? undefined : 'measurements'
+  unpinned: ({ measurements = [] }) => (measurements.length > 0 ? undefined : 'measurements')
 }

@@ -53,7 +53,9 @@ export interface SnpReport {
 
 /** @throws {RangeError} it has another length, or a version that this code does not know */
 export function parseSnpReport (report: Bytes): SnpReport {
-  if (report.length !== SNP_REPORT_BYTES) throw new RangeError(`a report has ${SNP_REPORT_BYTES} bytes, this one ${report.length}`)
+  if (report.length !== SNP_REPORT_BYTES) {
+    throw new RangeError(`a report has ${SNP_REPORT_BYTES} bytes, this one ${report.length}`)
+  }
   const view = new DataView(report.buffer, report.byteOffset, report.byteLength)
   const version = view.getUint32(0x00, true)
   if (version < 2 || version > 5) throw new RangeError(`reports of version ${version} are not known`)
@@ -66,7 +68,7 @@ export function parseSnpReport (report: Bytes): SnpReport {
     vmpl: view.getUint32(0x30, true),
     signatureAlgorithm: view.getUint32(0x34, true),
     platformInfo: view.getBigUint64(0x40, true),
-    signingKey: view.getUint32(0x48, true) >> 2 & 7,
+    signingKey: (view.getUint32(0x48, true) >> 2) & 7,
     reportData: report.subarray(0x50, 0x90),
     measurement: report.subarray(0x90, 0xc0),
     hostData: report.subarray(0xc0, 0xe0),
@@ -84,7 +86,7 @@ function readSignature (field: Bytes): Bytes | undefined {
   const signature = new Uint8Array(2 * SCALAR_BYTES)
   for (const [i, slot] of [field.subarray(0, SLOT_BYTES), field.subarray(SLOT_BYTES, 2 * SLOT_BYTES)].entries()) {
     const scalar = slot.slice(0, SCALAR_BYTES).reverse()
-    const value = scalar.reduce((number, byte) => number << 8n | BigInt(byte), 0n)
+    const value = scalar.reduce((number, byte) => (number << 8n) | BigInt(byte), 0n)
     if (value === 0n || value >= P384_ORDER || !isZero(slot.subarray(SCALAR_BYTES))) return undefined
     signature.set(scalar, i * SCALAR_BYTES)
   }

@@ -16,7 +16,11 @@ const MAX_BYTES = 256 * 1024
 
 /** @throws {AttestationFetchError} the policy wants AMD to be asked, and AMD cannot be reached */
 export async function revocationCheck (
-  context: VerifierContext, policy: SnpPolicy, report: SnpReport, chain: SnpChain, product: SnpProduct
+  context: VerifierContext,
+  policy: SnpPolicy,
+  report: SnpReport,
+  chain: SnpChain,
+  product: SnpProduct
 ): Promise<Check> {
   const lists = givenLists(context, policy)
   if (lists.length === 0 && policy.revocation === 'fetch') {
@@ -24,29 +28,38 @@ export async function revocationCheck (
     lists.push((await fetchAnswer(context.fetch, url, MAX_BYTES)).body)
   }
   if (lists.length === 0) {
-    const detail = 'No revocation list of AMD\'s was given'
+    const detail = "No revocation list of AMD's was given"
     return policy.revocation === 'required'
       ? check(NAME, false, `${detail}, and the policy requires one`)
       : skipped(NAME, `Not checked: ${detail.charAt(0).toLowerCase()}${detail.slice(1)}`)
   }
-  const faults = (await Promise.all(lists.map(list => faultOf(list, context, policy, chain)))).filter(fault => fault !== undefined)
-  return check(NAME, faults.length === 0, faults.length === 0
-    ? 'AMD has revoked none of the certificates'
-    : `The revocation list ${faults.join('; ')}`)
+  const faults = (await Promise.all(lists.map((list) => faultOf(list, context, policy, chain)))).filter(
+    (fault) => fault !== undefined
+  )
+  return check(
+    NAME,
+    faults.length === 0,
+    faults.length === 0 ? 'AMD has revoked none of the certificates' : `The revocation list ${faults.join('; ')}`
+  )
 }
 
 function givenLists ({ endorsements, options }: VerifierContext, { revocationLists = [] }: SnpPolicy): Uint8Array[] {
   const none = new Uint8Array()
   return [
-    ...options.platforms?.['sev-snp']?.revocationLists ?? [],
-    ...revocationLists.map(base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0))),
+    ...(options.platforms?.['sev-snp']?.revocationLists ?? []),
+    ...revocationLists.map((base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))),
     // What cannot be decoded is a list that cannot be believed, not the absence of one.
-    ...endorsements.filter(([type]) => type === MEDIA_TYPES.revocationList).map(([, value]) => decodeBase64url(value) ?? none)
+    ...endorsements
+      .filter(([type]) => type === MEDIA_TYPES.revocationList)
+      .map(([, value]) => decodeBase64url(value) ?? none)
   ]
 }
 
 async function faultOf (
-  der: Uint8Array, { now, clockToleranceSeconds }: VerifierContext, policy: SnpPolicy, chain: SnpChain
+  der: Uint8Array,
+  { now, clockToleranceSeconds }: VerifierContext,
+  policy: SnpPolicy,
+  chain: SnpChain
 ): Promise<string | undefined> {
   try {
     const list = parseRevocationList(der)

@@ -1,6 +1,6 @@
 /**
- * Appraises a raw SEV-SNP report: the chain to AMD's root and its revocation, the signature by the chip's or the provider's
- * key, and then what the report says, against the policy.
+ * Appraises a raw SEV-SNP report: the chain to AMD's root and its revocation, the signature by the chip's or the
+ * provider's key, and then what the report says, against the policy.
  */
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../../lib/protocols/base64url.ts'
@@ -9,7 +9,7 @@ import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
 import type { Verifier } from '../verifier.ts'
-import { isChain, isValidAt, parseCertificate } from '../x509/certificate.ts'
+import { isChain, isValidAt, lastDays, parseCertificate } from '../x509/certificate.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { certifiedTcb, findChain, leafCheck, rootOf } from './chain.ts'
 import type { SnpChain } from './chain.ts'
@@ -28,35 +28,64 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
   let certificates: ParsedCertificate[]
   try {
     report = parseSnpReport(soleReport(context))
-    certificates = context.endorsements.filter(([type]) => type === MEDIA_TYPES.certificate).map(([, value]) => parseCertificate(decode(value)))
+    certificates = context.endorsements
+      .filter(([type]) => type === MEDIA_TYPES.certificate)
+      .map(([, value]) => parseCertificate(decode(value)))
   } catch (error) {
-    return { checks: [check('report', false, `The evidence cannot be read: ${error instanceof Error ? error.message : 'malformed'}`)], presented: {} }
+    return {
+      checks: [
+        check('report', false, `The evidence cannot be read: ${error instanceof Error ? error.message : 'malformed'}`)
+      ],
+      presented: {}
+    }
   }
   const chain = findChain(report, certificates)
   if (!chain) {
-    return { checks: [check('certificate-chain', false, 'The endorsements hold no chain of key, AMD signing key and AMD root key')], presented: {} }
+    return {
+      checks: [
+        check('certificate-chain', false, 'The endorsements hold no chain of key, AMD signing key and AMD root key')
+      ],
+      presented: {}
+    }
   }
   const [leaf] = chain
   const { product, hash } = await rootOf(chain, context)
   const known = product && { product, tcb: effectiveTcb(certifiedTcb(leaf, product), report, product) }
   return {
     checks: [
-      check('report', report.signatureAlgorithm === 1, `A report of version ${report.version}, signature algorithm ${report.signatureAlgorithm}`),
-      check('root', product !== undefined, product ? `The chain ends in a trusted root key for ${product}` : `The chain ends in an unknown root, SHA-256 ${hash}`),
+      check(
+        'report',
+        report.signatureAlgorithm === 1,
+        `A report of version ${report.version}, signature algorithm ${report.signatureAlgorithm}`
+      ),
+      check(
+        'root',
+        product !== undefined,
+        product
+          ? `The chain ends in a trusted root key for ${product}`
+          : `The chain ends in an unknown root, SHA-256 ${hash}`
+      ),
       await chainCheck(chain),
-      check('certificate-validity', chain.every(certificate => isValidAt(certificate, context.now)),
-        `The certificates are for use until ${chain.map(({ notAfter }) => notAfter.toISOString().slice(0, 10)).join(', ')}`),
-      known ? await revocationCheck(context, policy, report, chain, known.product) : skipped('revocation', 'Not looked at without a known root'),
+      check(
+        'certificate-validity',
+        chain.every((certificate) => isValidAt(certificate, context.now)),
+        `The certificates are for use until ${lastDays(chain)}`
+      ),
+      known
+        ? await revocationCheck(context, policy, report, chain, known.product)
+        : skipped('revocation', 'Not looked at without a known root'),
       await signatureCheck(report, leaf),
       ...contentChecks(context, policy, report),
-      ...known ? productChecks(policy, report, leaf, known) : [skipped('product', 'Not looked at without a known root')]
+      ...(known
+        ? productChecks(policy, report, leaf, known)
+        : [skipped('product', 'Not looked at without a known root')])
     ],
     presented: {
       'sev-snp': {
         measurements: [toHex(report.measurement)],
         hostData: [toHex(report.hostData)],
         minimumGuestSvn: report.guestSvn,
-        ...known && { products: [known.product], minimumTcb: known.tcb }
+        ...(known && { products: [known.product], minimumTcb: known.tcb })
       }
     }
   }
@@ -65,11 +94,20 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
 async function chainCheck (chain: SnpChain): Promise<Check> {
   const holds = await isChain(chain)
   const order = 'AMD root key, AMD signing key, report signing key'
-  return check('certificate-chain', holds, holds ? `Each key certifies the next: ${order}` : `The chain is broken: ${order}`)
+  return check(
+    'certificate-chain',
+    holds,
+    holds ? `Each key certifies the next: ${order}` : `The chain is broken: ${order}`
+  )
 }
 
 /** What can be read only where the root says which product this is. */
-function productChecks (policy: SnpPolicy, report: SnpReport, leaf: ParsedCertificate, known: { product: SnpProduct, tcb: SnpTcb }): Check[] {
+function productChecks (
+  policy: SnpPolicy,
+  report: SnpReport,
+  leaf: ParsedCertificate,
+  known: { product: SnpProduct; tcb: SnpTcb }
+): Check[] {
   const matches = leafCheck(report, leaf, known.product)
   return [
     matches,
@@ -97,9 +135,15 @@ async function signatureCheck (report: SnpReport, leaf: ParsedCertificate): Prom
   const name = 'report-signature'
   if (!report.signature) return check(name, false, 'The signature holds a number out of range')
   try {
-    const key = await crypto.subtle.importKey('spki', leaf.spki, { name: 'ECDSA', namedCurve: 'P-384' }, false, ['verify'])
+    const key = await crypto.subtle.importKey('spki', leaf.spki, { name: 'ECDSA', namedCurve: 'P-384' }, false, [
+      'verify'
+    ])
     const holds = await crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-384' }, key, report.signature, report.signed)
-    return check(name, holds, holds ? 'The report is signed by the certified key' : 'The report is not signed by the certified key')
+    return check(
+      name,
+      holds,
+      holds ? 'The report is signed by the certified key' : 'The report is not signed by the certified key'
+    )
   } catch {
     return check(name, false, 'The certified key is not one of ECDSA P-384')
   }

@@ -1,11 +1,13 @@
-/** Who made a quote: the platform's chain to Intel's root, the quoting enclave's report, and the quote's own signature. */
+/**
+ * Who made a quote: the platform's chain to Intel's root, the quoting enclave's report, and the quote's own signature.
+ */
 import { sameBytes, toHex, joinBytes, isZero } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
 import { sha256 } from '../../../lib/protocols/attestation.ts'
 import { check, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
-import { isChain, isValidAt } from '../x509/certificate.ts'
+import { isChain, isValidAt, lastDays } from '../x509/certificate.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { certificatesOfPem } from '../x509/pem.ts'
 import { readPlatformCertificate } from './pck.ts'
@@ -27,8 +29,9 @@ export interface Certified {
 
 /** `certified` is there only if every check passed. */
 export async function certificationChecks (
-  context: VerifierContext, quote: TdxQuote
-): Promise<{ checks: Check[], certified: Certified | undefined }> {
+  context: VerifierContext,
+  quote: TdxQuote
+): Promise<{ checks: Check[]; certified: Certified | undefined }> {
   let certified: Certified
   try {
     certified = readChain(quote)
@@ -46,12 +49,25 @@ export async function certificationChecks (
   const rootHash = toHex(await sha256(chain[2].spki))
   const roots = context.options.platforms?.tdx?.roots ?? [INTEL_ROOT]
   const known = roots.includes(rootHash)
-  const whole = await isChain(chain) && !chain[0].authority
+  const whole = (await isChain(chain)) && !chain[0].authority
   const checks = [
-    check('root', known, known ? 'The chain ends in a trusted root key' : `The chain ends in an unknown root, SHA-256 ${rootHash}`),
-    check('certificate-chain', whole, whole ? 'Each key certifies the next: root, authority, platform' : 'The chain is broken: root, authority, platform'),
-    check('certificate-validity', chain.every(certificate => isValidAt(certificate, context.now)),
-      `The certificates are for use until ${chain.map(({ notAfter }) => notAfter.toISOString().slice(0, 10)).join(', ')}`),
+    check(
+      'root',
+      known,
+      known ? 'The chain ends in a trusted root key' : `The chain ends in an unknown root, SHA-256 ${rootHash}`
+    ),
+    check(
+      'certificate-chain',
+      whole,
+      whole
+        ? 'Each key certifies the next: root, authority, platform'
+        : 'The chain is broken: root, authority, platform'
+    ),
+    check(
+      'certificate-validity',
+      chain.every((certificate) => isValidAt(certificate, context.now)),
+      `The certificates are for use until ${lastDays(chain)}`
+    ),
     await quoteCheck(quote, chain[0])
   ]
   return { checks, certified: checks.every(({ outcome }) => outcome === 'passed') ? certified : undefined }
@@ -68,19 +84,24 @@ function readChain ({ certificates }: TdxQuote): Certified {
 }
 
 /** The platform's key signs the quoting enclave's report, which names the key that signs the quote. */
-async function quoteCheck ({ qe, attestationKey, signature, signed }: TdxQuote, leaf: ParsedCertificate): Promise<Check> {
+async function quoteCheck (
+  { qe, attestationKey, signature, signed }: TdxQuote,
+  leaf: ParsedCertificate
+): Promise<Check> {
   const name = 'quote'
   const failed = (detail: string) => check(name, false, detail)
   const platformKey = await importKey('spki', leaf.spki)
-  if (!platformKey) return failed('The platform\'s key is not one of ECDSA P-256')
-  if (!await verify(platformKey, qe.signature, qe.report)) return failed('The quoting enclave\'s report is not signed by the platform\'s key')
+  if (!platformKey) return failed("The platform's key is not one of ECDSA P-256")
+  if (!(await verify(platformKey, qe.signature, qe.report))) {
+    return failed("The quoting enclave's report is not signed by the platform's key")
+  }
   const hash = await sha256(joinBytes(attestationKey, qe.authenticationData))
   if (!sameBytes(qe.reportData.subarray(0, 32), hash) || !isZero(qe.reportData.subarray(32))) {
-    return failed('The quoting enclave\'s report is about another attestation key')
+    return failed("The quoting enclave's report is about another attestation key")
   }
   const key = await importKey('raw', joinBytes(Uint8Array.of(4), attestationKey))
-  if (!key || !await verify(key, signature, signed)) return failed('The quote is not signed by the attestation key')
-  return check(name, true, 'The quote is signed by a key that the platform\'s quoting enclave vouches for')
+  if (!key || !(await verify(key, signature, signed))) return failed('The quote is not signed by the attestation key')
+  return check(name, true, "The quote is signed by a key that the platform's quoting enclave vouches for")
 }
 
 async function importKey (format: 'spki' | 'raw', bytes: Bytes) {
@@ -92,6 +113,10 @@ async function importKey (format: 'spki' | 'raw', bytes: Bytes) {
   }
 }
 
-async function verify (key: Parameters<typeof crypto.subtle.verify>[1], signature: Bytes, data: Bytes): Promise<boolean> {
+async function verify (
+  key: Parameters<typeof crypto.subtle.verify>[1],
+  signature: Bytes,
+  data: Bytes
+): Promise<boolean> {
   return crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, signature, data)
 }

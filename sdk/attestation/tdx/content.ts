@@ -9,13 +9,13 @@ import type { TdReport, TdxQuote } from './quote.ts'
 const INTEL_QE_VENDOR = '939a7233f79c4ca9940a0db3957f0607'
 
 /**
- * TDATTRIBUTES (Intel, "TDX Module Base Architecture Specification", ATTRIBUTES). Bits 0 to 7 make a domain untrusted, the
- * lowest is DEBUG; bit 28 is SEPT_VE_DISABLE. A domain may have PKS (30), key locker (31) and PERFMON (63); whatever else
- * is set was reserved when this was written.
+ * TDATTRIBUTES (Intel, "TDX Module Base Architecture Specification", ATTRIBUTES). Bits 0 to 7 make a domain untrusted,
+ * the lowest is DEBUG; bit 28 is SEPT_VE_DISABLE. A domain may have PKS (30), key locker (31) and PERFMON (63);
+ * whatever else is set was reserved when this was written.
  */
 const UNTRUSTED = 0xffn
 const SEPT_VE_DISABLE = 1n << 28n
-const KNOWN_ATTRIBUTES = UNTRUSTED | SEPT_VE_DISABLE | 1n << 30n | 1n << 31n | 1n << 63n
+const KNOWN_ATTRIBUTES = UNTRUSTED | SEPT_VE_DISABLE | (1n << 30n) | (1n << 31n) | (1n << 63n)
 /** XFAM: FP and SSE are always there (FIXED1), and what is not in FIXED0 never. */
 const XFAM_FIXED1 = 0x3n
 const XFAM_FIXED0 = 0x6dbe7n
@@ -27,7 +27,12 @@ export function contentChecks (policy: TdxPolicy, { report, qeVendorId, teeTcbSv
     moduleCheck(report, policy),
     oneOfCheck('mrseam', 'The TDX module (MRSEAM)', policy.mrseam, report.mrseam),
     moduleSvnCheck(teeTcbSvn, policy),
-    oneOfCheck('quoting-enclave-vendor', 'The maker of the quoting enclave', policy.qeVendorIds ?? [INTEL_QE_VENDOR], qeVendorId),
+    oneOfCheck(
+      'quoting-enclave-vendor',
+      'The maker of the quoting enclave',
+      policy.qeVendorIds ?? [INTEL_QE_VENDOR],
+      qeVendorId
+    ),
     ...attributeChecks(report, policy),
     xfamCheck(report, policy),
     serviceCheck(report, policy),
@@ -53,9 +58,14 @@ export function presentedPins ({ report }: TdxQuote): TdxPolicy {
 function moduleCheck ({ mrsignerseam, seamAttributes }: TdReport, policy: TdxPolicy): Check {
   const { mrsignerseam: signers = ['00'.repeat(48)], seamAttributes: attributes = ['00'.repeat(8)] } = policy
   const accepted = signers.includes(mrsignerseam) && attributes.includes(seamAttributes)
-  return check('module', accepted, accepted
-    ? 'The TDX module is by Intel and for production, or as the policy pins it'
-    : `The TDX module is by signer ${show(mrsignerseam)} with attributes ${show(seamAttributes)}: neither Intel's for production nor pinned`)
+  return check(
+    'module',
+    accepted,
+    accepted
+      ? 'The TDX module is by Intel and for production, or as the policy pins it'
+      : `The TDX module is by signer ${show(mrsignerseam)}, with attributes ${show(seamAttributes)}: ` +
+        "neither Intel's for production nor pinned"
+  )
 }
 
 function moduleSvnCheck (svn: Uint8Array, { minimumTeeTcbSvn }: TdxPolicy): Check {
@@ -68,7 +78,7 @@ function moduleSvnCheck (svn: Uint8Array, { minimumTeeTcbSvn }: TdxPolicy): Chec
 }
 
 function littleEndian (hex: string): bigint {
-  return (fromHex(hex) ?? new Uint8Array()).reduceRight((number, byte) => number << 8n | BigInt(byte), 0n)
+  return (fromHex(hex) ?? new Uint8Array()).reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n)
 }
 
 function attributeChecks ({ attributes }: TdReport, policy: TdxPolicy): Check[] {
@@ -84,13 +94,19 @@ function attributeChecks ({ attributes }: TdReport, policy: TdxPolicy): Check[] 
     // With these exceptions the host chooses when the guest's kernel is interrupted, by unmapping its pages.
     exceptions && policy.allowSeptVe
       ? skipped('sept-ve', 'The host can cause virtualization exceptions, as the policy accepts')
-      : check('sept-ve', !exceptions, `The host ${exceptions ? 'can' : 'cannot'} cause virtualization exceptions (SEPT_VE_DISABLE)`)
+      : check(
+        'sept-ve',
+        !exceptions,
+          `The host ${exceptions ? 'can' : 'cannot'} cause virtualization exceptions (SEPT_VE_DISABLE)`
+      )
   ]
 }
 
 function xfamCheck ({ xfam }: TdReport, policy: TdxPolicy): Check {
   const value = littleEndian(xfam)
-  if ((value & XFAM_FIXED1) !== XFAM_FIXED1) return check('xfam', false, `XFAM is ${show(xfam)}: FP and SSE must be set`)
+  if ((value & XFAM_FIXED1) !== XFAM_FIXED1) {
+    return check('xfam', false, `XFAM is ${show(xfam)}: FP and SSE must be set`)
+  }
   if ((value & ~XFAM_FIXED0) !== 0n) return check('xfam', false, `XFAM is ${show(xfam)}: reserved bits are set`)
   return formedCheck('xfam', 'XFAM', policy.xfam, xfam)
 }
@@ -105,11 +121,12 @@ function serviceCheck ({ mrservicetd }: TdReport, policy: TdxPolicy): Check {
 
 function measurementCheck (presented: TdReport, accepted: readonly TdxMeasurement[] | undefined): Check {
   const name = 'measurement'
-  const text = REGISTERS.map(register => `${register} ${presented[register]}`).join(', ')
+  const text = REGISTERS.map((register) => `${register} ${presented[register]}`).join(', ')
   if (!accepted) return skipped(name, `The policy accepts any registers: ${text}`)
-  const found = accepted.some(measurement =>
-    REGISTERS.every(register => measurement[register] === undefined || measurement[register] === presented[register]))
-  const open = REGISTERS.filter(register => accepted.every(measurement => measurement[register] === undefined))
+  const found = accepted.some((measurement) =>
+    REGISTERS.every((register) => measurement[register] === undefined || measurement[register] === presented[register])
+  )
+  const open = REGISTERS.filter((register) => accepted.every((measurement) => measurement[register] === undefined))
   const rest = open.length > 0 ? `; not compared: ${open.join(', ')}` : ''
   return check(name, found, `The registers ${found ? 'match' : 'do not match'} the policy: ${text}${rest}`)
 }

@@ -1,6 +1,6 @@
 /**
- * What Intel certifies about a platform in its provisioning certification key's certificate (Intel, "SGX PCK Certificate
- * and Certificate Revocation List Profile Specification", section 1.3.5).
+ * What Intel certifies about a platform in its provisioning certification key's certificate (Intel, "SGX PCK
+ * Certificate and Certificate Revocation List Profile Specification", section 1.3.5).
  */
 import { fromHex, sameBytes, toHex } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
@@ -27,7 +27,9 @@ export function readPlatformCertificate ({ extensions }: ParsedCertificate): Pla
   const values = readValues(extension, 0x30)
   const tcb = readValues(value(values, '02').whole, 0x30)
   return {
-    components: Array.from({ length: 16 }, (_, i) => smallInteger(value(tcb, `02${toHex(Uint8Array.of(i + 1))}`), 0xff)),
+    components: Array.from({ length: 16 }, (_, i) =>
+      smallInteger(value(tcb, `02${toHex(Uint8Array.of(i + 1))}`), 0xff)
+    ),
     pcesvn: smallInteger(value(tcb, '0211'), 0xffff),
     fmspc: octets(value(values, '04'), 6),
     pceid: octets(value(values, '03'), 2)

@@ -75,13 +75,14 @@ export const tdxSection: PolicySection<TdxPolicy> = {
 const NEEDED = ['mrtd', 'rtmr1', 'rtmr2'] as const
 
 /**
- * MRTD covers the firmware alone. The boot loader or kernel is in RTMR1, kernel, command line and initial ram disk are in
- * RTMR2: with either left open, the other says nothing about what runs.
+ * MRTD covers the firmware alone. The boot loader or kernel is in RTMR1, kernel, command line and initial ram disk are
+ * in RTMR2: with either left open, the other says nothing about what runs.
  */
 function unpinned ({ measurements = [], withoutCollateral }: TdxPolicy): string | undefined {
   if (withoutCollateral) return 'up withoutCollateral (a platform of unknown state runs what it likes)'
   if (measurements.length === 0) return 'measurements, each with mrtd, rtmr1 and rtmr2'
   const missing = measurements.flatMap((measurement, i) =>
-    NEEDED.filter(register => measurement[register] === undefined).map(register => `measurements[${i}].${register}`))
+    NEEDED.filter((register) => measurement[register] === undefined).map((register) => `measurements[${i}].${register}`)
+  )
   return missing.length > 0 ? missing.join(', ') : undefined
 }

@@ -1,6 +1,6 @@
 /**
- * TDX quotes of versions 4 and 5 (Intel, "TDX DCAP Quoting Library API", appendix A.3 and A.4). Little-endian. Every byte
- * is either signed, or a length or type that admits one value, or padding that has to be zero.
+ * TDX quotes of versions 4 and 5 (Intel, "TDX DCAP Quoting Library API", appendix A.3 and A.4). Little-endian. Every
+ * byte is either signed, or a length or type that admits one value, or padding that has to be zero.
  */
 import { toHex } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
@@ -95,7 +95,7 @@ export function parseTdxQuote (quote: Bytes): TdxQuote {
     ...readBody(body),
     signed,
     ...readAuthentication(authentication),
-    trailing: quote.subarray(outer.at()).some(byte => byte !== 0)
+    trailing: quote.subarray(outer.at()).some((byte) => byte !== 0)
   }
 }
 
@@ -129,7 +129,7 @@ function readAuthentication (bytes: Bytes): Pick<TdxQuote, 'signature' | 'attest
   const outer = reader(bytes, 'the signature data')
   const signature = outer.bytes(64)
   const attestationKey = outer.bytes(64)
-  const inner = reader(certificationData(outer, QE_REPORT_TYPE), 'the quoting enclave\'s report')
+  const inner = reader(certificationData(outer, QE_REPORT_TYPE), "the quoting enclave's report")
   const report = inner.bytes(QE_REPORT_BYTES)
   const qeSignature = inner.bytes(64)
   const authenticationData = inner.bytes(inner.uint16())
@@ -157,7 +157,9 @@ function readAuthentication (bytes: Bytes): Pick<TdxQuote, 'signature' | 'attest
 /** Type, length and value, with nothing behind. */
 function certificationData (from: Reader, expected: number): Bytes {
   const type = from.uint16()
-  if (type !== expected) throw new RangeError(`certification data of type ${type} is not known, ${expected} is expected`)
+  if (type !== expected) {
+    throw new RangeError(`certification data of type ${type} is not known, ${expected} is expected`)
+  }
   const data = from.bytes(from.uint32())
   if (from.rest() !== 0) throw new RangeError('the lengths within the signature data do not fit together')
   return data
@@ -182,7 +184,7 @@ function reader (source: Bytes, name: string): Reader {
   return {
     uint16: () => view.getUint16(take(2), true),
     uint32: () => view.getUint32(take(4), true),
-    bytes: length => {
+    bytes: (length) => {
       const from = take(length)
       return source.subarray(from, from + length)
     },

@@ -2,17 +2,21 @@
 
 /** What a policy may accept; `Revoked` it may not. */
 export const TCB_STATUSES = [
-  'UpToDate', 'SWHardeningNeeded', 'ConfigurationNeeded', 'ConfigurationAndSWHardeningNeeded', 'OutOfDate',
+  'UpToDate',
+  'SWHardeningNeeded',
+  'ConfigurationNeeded',
+  'ConfigurationAndSWHardeningNeeded',
+  'OutOfDate',
   'OutOfDateConfigurationNeeded'
 ] as const
 
-export type TcbStatus = typeof TCB_STATUSES[number] | 'Revoked'
+export type TcbStatus = (typeof TCB_STATUSES)[number] | 'Revoked'
 
 /** From the best to the worst. */
 const ORDER: readonly TcbStatus[] = [...TCB_STATUSES, 'Revoked']
 
 export function isTcbStatus (value: unknown): value is TcbStatus {
-  return ORDER.some(status => status === value)
+  return ORDER.some((status) => status === value)
 }
 
 /**

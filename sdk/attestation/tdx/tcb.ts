@@ -32,27 +32,36 @@ function statusOf (info: TcbInfo, quote: TdxQuote, platform: PlatformCertificate
   const [moduleSvn = 0, moduleVersion = 0] = svn
   const module = moduleStatus(info, quote, moduleSvn, moduleVersion)
   const first = moduleVersion > 0 ? 2 : 0
-  const level = info.tcbLevels.find(candidate => reaches(candidate, platform, svn, first))
-  if (!level) throw new UnknownTcbError('Intel\'s TCB info has no level that the platform reaches')
+  const level = info.tcbLevels.find((candidate) => reaches(candidate, platform, svn, first))
+  if (!level) throw new UnknownTcbError("Intel's TCB info has no level that the platform reaches")
   return module === undefined ? level.tcbStatus : worse(level.tcbStatus, module)
 }
 
-function reaches ({ tcb }: TcbLevel, { components, pcesvn }: PlatformCertificate, svn: Uint8Array, first: number): boolean {
-  return components.every((component, i) => component >= (tcb.sgx[i] ?? Infinity)) &&
+function reaches (
+  { tcb }: TcbLevel,
+  { components, pcesvn }: PlatformCertificate,
+  svn: Uint8Array,
+  first: number
+): boolean {
+  return (
+    components.every((component, i) => component >= (tcb.sgx[i] ?? Infinity)) &&
     pcesvn >= tcb.pcesvn &&
     svn.every((component, i) => i < first || component >= (tcb.tdx[i] ?? Infinity))
+  )
 }
 
 /** @returns undefined for modules of TDX 1.0, whose version is among the components */
 function moduleStatus (info: TcbInfo, { report }: TdxQuote, svn: number, version: number): TcbStatus | undefined {
   const id = `TDX_${toHex(Uint8Array.of(version)).toUpperCase()}`
-  const identities = info.tdxModuleIdentities.filter(identity => identity.id === id)
+  const identities = info.tdxModuleIdentities.filter((identity) => identity.id === id)
   const [identity] = version > 0 ? identities : [info.tdxModule]
-  if (!identity || identities.length > 1) throw new UnknownTcbError(`Intel's TCB info does not know TDX modules of version ${id}`)
+  if (!identity || identities.length > 1) {
+    throw new UnknownTcbError(`Intel's TCB info does not know TDX modules of version ${id}`)
+  }
   const seamAttributes = fromHex(report.seamAttributes) ?? new Uint8Array()
   const masked = seamAttributes.map((byte, i) => byte & (identity.attributesMask[i] ?? 0xff))
   if (report.mrsignerseam !== toHex(identity.mrsigner) || toHex(masked) !== toHex(identity.attributes)) {
-    throw new UnknownTcbError('The TDX module has another signer or other attributes than Intel\'s TCB info says')
+    throw new UnknownTcbError("The TDX module has another signer or other attributes than Intel's TCB info says")
   }
   if (version === 0) return undefined
   const level = identity.tcbLevels.find(({ isvsvn }) => svn >= isvsvn)

@@ -1,7 +1,8 @@
 /**
- * Appraises a TDX quote in the order of Intel's specification ("TDX DCAP Quoting Library API"; "SGX and TDX Provisioning
- * Certification Service"): the platform's certificate up to Intel's root, the signatures of quoting enclave and quote,
- * then, with collateral, revocation, the quoting enclave's identity and the TCB level, and then what the quote says.
+ * Appraises a TDX quote in the order of Intel's specification ("TDX DCAP Quoting Library API"; "SGX and TDX
+ * Provisioning Certification Service"): the platform's certificate up to Intel's root, the signatures of quoting
+ * enclave and quote, then, with collateral, revocation, the quoting enclave's identity and the TCB level, and then
+ * what the quote says.
  */
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../../lib/protocols/base64url.ts'
@@ -29,14 +30,17 @@ async function verifyTdx (context: VerifierContext, policy: TdxPolicy): Promise<
     quote = parseTdxQuote(bytes)
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'malformed'
-    return { checks: [check('evidence', false, `The evidence is not one TDX quote of version 4 or 5: ${reason}`)], presented: {} }
+    return {
+      checks: [check('evidence', false, `The evidence is not one TDX quote of version 4 or 5: ${reason}`)],
+      presented: {}
+    }
   }
   const { checks: certification, certified } = await certificationChecks(context, quote)
   return {
     checks: [
       trailingCheck(quote, policy),
       ...certification,
-      ...await collateralChecks(context, policy, quote, bytes, certified),
+      ...(await collateralChecks(context, policy, quote, bytes, certified)),
       hardwareBound(context, quote.reportData),
       hardwareFreshness(context),
       ...contentChecks(policy, quote)
@@ -57,6 +61,8 @@ function soleQuote ({ evidence }: VerifierContext): Bytes {
 function trailingCheck ({ trailing, version }: TdxQuote, policy: TdxPolicy): Check {
   const name = 'evidence'
   if (!trailing) return check(name, true, `A TDX quote of version ${version}`)
-  if (policy.allowTrailingBytes) return skipped(name, 'Something that nobody signed follows the quote, as the policy accepts')
+  if (policy.allowTrailingBytes) {
+    return skipped(name, 'Something that nobody signed follows the quote, as the policy accepts')
+  }
   return check(name, false, 'Something that nobody signed follows the quote')
 }

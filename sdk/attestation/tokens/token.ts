@@ -13,7 +13,10 @@ import { AttestationFetchError, fetchJson } from '../http.ts'
 const ALGORITHM = 'RS256'
 
 /** The one evidence of that media type, if it is a JWT at all. Nothing is verified. */
-export function readToken (context: VerifierContext, mediaType: string): { token: string, claims: JWTPayload } | undefined {
+export function readToken (
+  context: VerifierContext,
+  mediaType: string
+): { token: string; claims: JWTPayload } | undefined {
   const tokens = context.evidence.filter(([type]) => type === mediaType)
   const token = tokens[0]?.[1]
   if (token === undefined || tokens.length > 1) return undefined
@@ -31,14 +34,19 @@ export function readToken (context: VerifierContext, mediaType: string): { token
  * @param keySetUrl asked for where the options bring no key set of this issuer
  * @throws {AttestationFetchError} the issuer cannot be asked, which says nothing about the token
  */
-export async function signatureCheck (context: VerifierContext, token: string, issuer: string, keySetUrl: () => Promise<string>): Promise<Check> {
+export async function signatureCheck (
+  context: VerifierContext,
+  token: string,
+  issuer: string,
+  keySetUrl: () => Promise<string>
+): Promise<Check> {
   const name = 'signature'
   try {
     const { kid, alg } = decodeProtectedHeader(token)
     if (alg !== ALGORITHM) return check(name, false, `The token is signed with ${show(alg)}, not ${ALGORITHM}`)
     const { keySets = {} } = context.options
     const keySet = Object.hasOwn(keySets, issuer) ? keySets[issuer] : await fetchJson(context.fetch, await keySetUrl())
-    const key = await importKey(keysOf(keySet).filter(key => key['kid'] === kid))
+    const key = await importKey(keysOf(keySet).filter((key) => key['kid'] === kid))
     await compactVerify(token, key, { algorithms: [ALGORITHM] })
     return check(name, true, `Signed by ${issuer}, key ${show(kid)}`)
   } catch (error) {
@@ -49,21 +57,21 @@ export async function signatureCheck (context: VerifierContext, token: string, i
 
 function keysOf (keySet: unknown): Array<Record<string, unknown>> {
   const keys = typeof keySet === 'object' && keySet !== null && 'keys' in keySet ? keySet.keys : undefined
-  if (!Array.isArray(keys)) throw new Error('the issuer\'s key set is malformed')
-  return keys.filter(key => typeof key === 'object' && key !== null)
+  if (!Array.isArray(keys)) throw new Error("the issuer's key set is malformed")
+  return keys.filter((key) => typeof key === 'object' && key !== null)
 }
 
 /** Azure's sets hold certificates without `n` and `e`. */
 async function importKey (candidates: Array<Record<string, unknown>>) {
   const [key] = candidates
   if (!key) throw new Error('the issuer has no such key')
-  if (candidates.length > 1) throw new Error('the issuer\'s key set holds that key identifier twice')
-  if (key['kty'] !== 'RSA') throw new Error('the issuer\'s key is not an RSA key')
+  if (candidates.length > 1) throw new Error("the issuer's key set holds that key identifier twice")
+  if (key['kty'] !== 'RSA') throw new Error("the issuer's key is not an RSA key")
   if (typeof key['n'] === 'string' && typeof key['e'] === 'string') {
     return importJWK({ kty: 'RSA', n: key['n'], e: key['e'] }, ALGORITHM)
   }
   const [certificate] = Array.isArray(key['x5c']) ? key['x5c'] : []
-  if (typeof certificate !== 'string') throw new Error('the issuer\'s key is malformed')
+  if (typeof certificate !== 'string') throw new Error("the issuer's key is malformed")
   return importX509(`-----BEGIN CERTIFICATE-----\n${certificate}\n-----END CERTIFICATE-----`, ALGORITHM)
 }
 
@@ -72,16 +80,28 @@ export function timeChecks (context: VerifierContext, claims: JWTPayload): Check
   const now = context.now.getTime() / 1000
   const { clockToleranceSeconds: tolerance, maximumAgeSeconds: maximum } = context
   const { iat, nbf, exp } = claims as Record<string, unknown>
-  const wellFormed = typeof exp === 'number' && typeof iat === 'number' && (nbf === undefined || typeof nbf === 'number')
+  const wellFormed =
+    typeof exp === 'number' && typeof iat === 'number' && (nbf === undefined || typeof nbf === 'number')
   if (!wellFormed) {
-    return [check('validity', false, 'The token has no usable times'), skipped('freshness', 'Not looked at without times')]
+    return [
+      check('validity', false, 'The token has no usable times'),
+      skipped('freshness', 'Not looked at without times')
+    ]
   }
   const begins = nbf ?? iat
   const age = Math.round(now - iat)
+  const answers = context.challenge === 'answered' ? "; it answers this client's nonce" : ''
   return [
-    check('validity', exp > now - tolerance && begins <= now + tolerance, `The token is for use from ${time(begins)} to ${time(exp)}`),
-    check('freshness', age <= maximum + tolerance && age >= -tolerance,
-      `The token is ${age} s old, at most ${maximum} s are accepted${context.challenge === 'answered' ? '; it answers this client\'s nonce' : ''}`)
+    check(
+      'validity',
+      exp > now - tolerance && begins <= now + tolerance,
+      `The token is for use from ${time(begins)} to ${time(exp)}`
+    ),
+    check(
+      'freshness',
+      age <= maximum + tolerance && age >= -tolerance,
+      `The token is ${age} s old, at most ${maximum} s are accepted${answers}`
+    )
   ]
 }
 
@@ -92,7 +112,9 @@ export function timeChecks (context: VerifierContext, claims: JWTPayload): Check
  */
 export function bindingCheck ({ binding }: VerifierContext, presented: unknown, subject: string): Check {
   const name = 'bound'
-  if (binding === undefined) return skipped(name, `Not checked: no binding was expected. ${subject} is ${show(presented)}`)
+  if (binding === undefined) {
+    return skipped(name, `Not checked: no binding was expected. ${subject} is ${show(presented)}`)
+  }
   const bound = presented === encodeBase64url(binding)
   return check(name, bound, `${subject} is ${bound ? '' : 'not '}the binding of nonce and keys`)
 }
@@ -109,11 +131,16 @@ function time (seconds: number): string {
 
 /** A member of a nested claim, or undefined where anything on the way is missing or no object. */
 export function claim (claims: unknown, ...path: string[]): unknown {
-  return path.reduce<unknown>((value, name) =>
-    typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined, claims)
+  return path.reduce<unknown>(
+    (value, name) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+        ? (value as Record<string, unknown>)[name]
+        : undefined,
+    claims
+  )
 }
 
 /** Strings of a claim that may be one string or a list of them. */
 export function strings (value: unknown): string[] {
-  return (Array.isArray(value) ? value : [value]).filter(item => typeof item === 'string')
+  return (Array.isArray(value) ? value : [value]).filter((item) => typeof item === 'string')
 }

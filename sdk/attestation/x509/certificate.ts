@@ -46,8 +46,9 @@ export function parseCertificate (der: Uint8Array): ParsedCertificate {
   const { tbsCertificate: tbs } = AsnConvert.parse(bytes, Certificate)
   const algorithmInside = new Uint8Array(AsnConvert.serialize(tbs.signature))
   if (!sameBytes(algorithm, algorithmInside)) throw new Error('A certificate names two signature algorithms')
-  const extensions = new Map((tbs.extensions ?? []).map(({ extnID, extnValue }) =>
-    [extnID, new Uint8Array(extnValue.buffer)]))
+  const extensions = new Map(
+    (tbs.extensions ?? []).map(({ extnID, extnValue }) => [extnID, new Uint8Array(extnValue.buffer)])
+  )
   if (extensions.size !== (tbs.extensions ?? []).length) throw new Error('An extension occurs twice')
   return {
     der: bytes,
@@ -57,14 +58,23 @@ export function parseCertificate (der: Uint8Array): ParsedCertificate {
     serialNumber: toHex(new Uint8Array(tbs.serialNumber)),
     subject: new Uint8Array(AsnConvert.serialize(tbs.subject)),
     issuer: new Uint8Array(AsnConvert.serialize(tbs.issuer)),
-    commonName: tbs.subject.flat().find(({ type }) => type === COMMON_NAME)?.value.toString(),
-    notBefore: tbs.validity.notBefore.getTime(),
-    notAfter: tbs.validity.notAfter.getTime(),
+    commonName: tbs.subject
+      .flat()
+      .find(({ type }) => type === COMMON_NAME)
+      ?.value.toString(),
+    notBefore: realDate(tbs.validity.notBefore.getTime()),
+    notAfter: realDate(tbs.validity.notAfter.getTime()),
     spki: new Uint8Array(AsnConvert.serialize(tbs.subjectPublicKeyInfo)),
     extensions,
     authority: isAuthority(extensions) && mayUse(extensions, KeyUsageFlags.keyCertSign),
     signsRevocationLists: mayUse(extensions, KeyUsageFlags.cRLSign)
   }
+}
+
+/** A time that is none would compare as neither past nor future. @throws {RangeError} */
+export function realDate (date: Date): Date {
+  if (Number.isNaN(date.getTime())) throw new RangeError('Not a time')
+  return date
 }
 
 function isAuthority (extensions: ReadonlyMap<string, Bytes>): boolean {
@@ -87,9 +97,14 @@ export async function isIssuedBy (subject: ParsedCertificate, issuer: ParsedCert
 export async function isChain (certificates: readonly ParsedCertificate[]): Promise<boolean> {
   if (certificates.length === 0) return false
   const links = certificates.map((certificate, i) => isIssuedBy(certificate, certificates[i + 1] ?? certificate))
-  return (await Promise.all(links)).every(issued => issued)
+  return (await Promise.all(links)).every((issued) => issued)
 }
 
 export function isValidAt (certificate: ParsedCertificate, time: Date): boolean {
   return certificate.notBefore <= time && time <= certificate.notAfter
+}
+
+/** For people: the last day of each. */
+export function lastDays (certificates: readonly ParsedCertificate[]): string {
+  return certificates.map(({ notAfter }) => notAfter.toISOString().slice(0, 10)).join(', ')
 }

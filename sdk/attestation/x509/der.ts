@@ -1,7 +1,7 @@
 /**
- * The outermost layer of signed ASN.1 objects (RFC 5280, sections 4.1 and 5.1), read so strictly that no byte can change
- * unnoticed: lengths in their shortest form, nothing in between, nothing behind. What is inside was signed, and is left
- * to @peculiar/asn1-x509.
+ * The outermost layer of signed ASN.1 objects (RFC 5280, sections 4.1 and 5.1), read so strictly that no byte can
+ * change unnoticed: lengths in their shortest form, nothing in between, nothing behind. What is inside was signed, and
+ * is left to @peculiar/asn1-x509.
  */
 import type { Bytes } from '../bytes.ts'
 

@@ -30,12 +30,18 @@ export function certificatesOfPem (text: string): ParsedCertificate[] {
 function decodeLines (body: string): Bytes {
   const lines = body.split('\n')
   const last = lines.length - 2
-  const wellFormed = lines.pop() === '' && last >= 0 && lines.every((line, i) =>
-    /^[A-Za-z\d+/]*={0,2}$/.test(line) && (i < last ? line.length === 64 && !line.includes('=') : line !== '' && line.length <= 64))
+  const wellFormed =
+    lines.pop() === '' &&
+    last >= 0 &&
+    lines.every(
+      (line, i) =>
+        /^[A-Za-z\d+/]*={0,2}$/.test(line) &&
+        (i < last ? line.length === 64 && !line.includes('=') : line !== '' && line.length <= 64)
+    )
   if (!wellFormed) throw new RangeError('Not a certificate in PEM')
   const base64 = lines.join('')
   const binary = atob(base64)
   // Bits that do not count could hold anything.
   if (btoa(binary) !== base64) throw new RangeError('Not a certificate in PEM')
-  return Uint8Array.from(binary, character => character.charCodeAt(0))
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0))
 }

@@ -3,6 +3,7 @@ import { AsnConvert } from '@peculiar/asn1-schema'
 import { CertificateList } from '@peculiar/asn1-x509'
 import { sameBytes, toHex } from '../bytes.ts'
 import type { Bytes } from '../bytes.ts'
+import { realDate } from './certificate.ts'
 import type { ParsedCertificate } from './certificate.ts'
 import { readSignedObject } from './der.ts'
 import { verifySignature } from './signature.ts'
@@ -30,15 +31,17 @@ export function parseRevocationList (der: Uint8Array): RevocationList {
   if (tbs.nextUpdate === undefined) throw new Error('A revocation list does not say when the next one is due')
   const entries = tbs.revokedCertificates ?? []
   // Critical are those that make a list partial or one of other issuers' certificates.
-  const extensions = [tbs.crlExtensions ?? [], ...entries.map(entry => entry.crlEntryExtensions ?? [])].flat()
-  if (extensions.some(({ critical }) => critical)) throw new Error('A revocation list has an unknown critical extension')
+  const extensions = [tbs.crlExtensions ?? [], ...entries.map((entry) => entry.crlEntryExtensions ?? [])].flat()
+  if (extensions.some(({ critical }) => critical)) {
+    throw new Error('A revocation list has an unknown critical extension')
+  }
   return {
     tbs: signed,
     algorithm,
     signature,
     issuer: new Uint8Array(AsnConvert.serialize(tbs.issuer)),
-    thisUpdate: tbs.thisUpdate.getTime(),
-    nextUpdate: tbs.nextUpdate.getTime(),
+    thisUpdate: realDate(tbs.thisUpdate.getTime()),
+    nextUpdate: realDate(tbs.nextUpdate.getTime()),
     revoked: new Set(entries.map(({ userCertificate }) => toHex(new Uint8Array(userCertificate))))
   }
 }
@@ -49,10 +52,13 @@ export function parseRevocationList (der: Uint8Array): RevocationList {
  * @returns undefined if it is to be believed at that time
  */
 export async function faultOfList (
-  list: RevocationList, issuer: ParsedCertificate, now: Date, toleranceSeconds = 0
+  list: RevocationList,
+  issuer: ParsedCertificate,
+  now: Date,
+  toleranceSeconds = 0
 ): Promise<string | undefined> {
   if (!sameBytes(list.issuer, issuer.subject)) return 'is of another issuer'
-  if (!issuer.signsRevocationLists || !await verifySignature(list, issuer.spki)) return 'is not signed by its issuer'
+  if (!issuer.signsRevocationLists || !(await verifySignature(list, issuer.spki))) return 'is not signed by its issuer'
   if (list.thisUpdate.getTime() > now.getTime() + toleranceSeconds * 1000) return 'is from the future'
   if (list.nextUpdate < now) return `is stale since ${list.nextUpdate.toISOString()}`
   return undefined

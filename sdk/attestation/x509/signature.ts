@@ -16,7 +16,9 @@ const ECDSA: Readonly<Record<string, Ecdsa>> = {
   '300a06082a8648ce3d040303': { curve: 'P-384', hash: 'SHA-384', size: 48 }
 }
 /** RSASSA-PSS with SHA-384, MGF1 with SHA-384, salt of 48 bytes, as AMD signs; the trailer field may be said or not. */
-const PSS_SHA384 = /^304[16]06092a864886f70d01010a303[49]a00f300d06096086480165030402020500a11c301a06092a864886f70d010108300d06096086480165030402020500a203020130(?:a303020101)?$/
+const SHA384 = '300d06096086480165030402020500'
+const PSS_SHA384 = new RegExp('^304[16]06092a864886f70d01010a303[49]' +
+  `a00f${SHA384}a11c301a06092a864886f70d010108${SHA384}a203020130(?:a303020101)?$`)
 
 /** @returns false as well for algorithms that are not known, and for keys that are not of the algorithm */
 export async function verifySignature ({ algorithm, signature, tbs }: SignedObject, spki: Bytes): Promise<boolean> {
@@ -25,7 +27,7 @@ export async function verifySignature ({ algorithm, signature, tbs }: SignedObje
   try {
     if (ecdsa) {
       const raw = ecdsaSignature(signature, ecdsa.size)
-      return raw !== undefined && await verifyEcdsa(spki, ecdsa, raw, tbs)
+      return raw !== undefined && (await verifyEcdsa(spki, ecdsa, raw, tbs))
     }
     if (!PSS_SHA384.test(identifier)) return false
     const key = await crypto.subtle.importKey('spki', spki, { name: 'RSA-PSS', hash: 'SHA-384' }, false, ['verify'])

@@ -178,6 +178,7 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['TCB info from the future', 'collateral', { collateral: { tcbInfo: tcbInfo({ issueDate: '2026-06-11T00:00:00Z' }) } }],
   ['a stale identity', 'collateral', { collateral: { qeIdentity: qeIdentity({ nextUpdate: '2026-06-10T00:00:00Z' }) } }],
   ['an identity from the future', 'collateral', { collateral: { qeIdentity: qeIdentity({ issueDate: '2026-06-11T00:00:00Z' }) } }],
+  ['TCB info that is due at no time', 'collateral', { collateral: { tcbInfo: tcbInfo({ nextUpdate: '2027-00-00T29:00:00Z' }) } }],
   ['TCB info of SGX', 'collateral', { collateral: { tcbInfo: tcbInfo({ id: 'SGX' }) } }],
   ['the identity of another enclave', 'collateral', { collateral: { qeIdentity: qeIdentity({ id: 'QE' }) } }],
   ['a status that nobody knows', 'collateral', { collateral: { tcbInfo: tcbInfo({ tcbLevels: [level('Fine')] }) } }],

@@ -47,11 +47,16 @@ export async function fetchTdxCollateral (fetcher: typeof fetch, { fmspc, ca }: 
  *
  * @throws {CollateralError}
  */
-export function signedMember (name: 'tcbInfo' | 'enclaveIdentity', answer: Uint8Array | string): { text: string, signature: string } {
+export function signedMember (
+  name: 'tcbInfo' | 'enclaveIdentity',
+  answer: Uint8Array | string
+): { text: string; signature: string } {
   const json = typeof answer === 'string' ? answer : new TextDecoder().decode(answer)
   const [begin, end] = [`{"${name}":`, /,"signature":"([\da-f]{128})"\}\s*$/.exec(json)]
   const signature = end?.[1]
-  if (!json.startsWith(begin) || !end || signature === undefined) throw new CollateralError(`Intel's answer holds no signed ${name}`)
+  if (!json.startsWith(begin) || !end || signature === undefined) {
+    throw new CollateralError(`Intel's answer holds no signed ${name}`)
+  }
   return { text: json.slice(begin.length, end.index), signature }
 }
 

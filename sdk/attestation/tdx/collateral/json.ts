@@ -23,7 +23,7 @@ export interface TcbInfo {
 
 /** What a platform needs for a status. */
 export interface TcbLevel {
-  readonly tcb: { readonly sgx: readonly number[], readonly pcesvn: number, readonly tdx: readonly number[] }
+  readonly tcb: { readonly sgx: readonly number[]; readonly pcesvn: number; readonly tdx: readonly number[] }
   readonly tcbStatus: TcbStatus
 }
 
@@ -57,17 +57,23 @@ export interface QeIdentity {
 /** @throws {RangeError} the message names the member */
 export function readTcbInfo (json: string): TcbInfo {
   const info = object(JSON.parse(json), 'TCB info')
-  if (info['id'] !== 'TDX' || info['version'] !== 3 || info['tcbType'] !== 0) throw new RangeError('it is not TCB info for TDX of version 3')
+  if (info['id'] !== 'TDX' || info['version'] !== 3 || info['tcbType'] !== 0) {
+    throw new RangeError('it is not TCB info for TDX of version 3')
+  }
   return {
     ...readDates(info),
     fmspc: text(info['fmspc'], 'fmspc', /^[\dA-Fa-f]{12}$/).toLowerCase(),
     pceId: text(info['pceId'], 'pceId', /^[\dA-Fa-f]{4}$/).toLowerCase(),
     tdxModule: info['tdxModule'] === undefined ? undefined : readModule(object(info['tdxModule'], 'tdxModule'), '', []),
-    tdxModuleIdentities: list(info['tdxModuleIdentities'] ?? [], 'tdxModuleIdentities').map(item => {
+    tdxModuleIdentities: list(info['tdxModuleIdentities'] ?? [], 'tdxModuleIdentities').map((item) => {
       const identity = object(item, 'tdxModuleIdentities')
-      return readModule(identity, text(identity['id'], 'tdxModuleIdentities.id', /^TDX_[\dA-F]{2}$/), readIdentityLevels(identity))
+      return readModule(
+        identity,
+        text(identity['id'], 'tdxModuleIdentities.id', /^TDX_[\dA-F]{2}$/),
+        readIdentityLevels(identity)
+      )
     }),
-    tcbLevels: list(info['tcbLevels'], 'tcbLevels').map(item => {
+    tcbLevels: list(info['tcbLevels'], 'tcbLevels').map((item) => {
       const level = object(item, 'tcbLevels')
       const tcb = object(level['tcb'], 'tcbLevels.tcb')
       return {
@@ -85,7 +91,9 @@ export function readTcbInfo (json: string): TcbInfo {
 /** @throws {RangeError} the message names the member */
 export function readQeIdentity (json: string): QeIdentity {
   const identity = object(JSON.parse(json), 'identity')
-  if (identity['id'] !== 'TD_QE' || identity['version'] !== 2) throw new RangeError('it is not an identity of a TD quoting enclave of version 2')
+  if (identity['id'] !== 'TD_QE' || identity['version'] !== 2) {
+    throw new RangeError('it is not an identity of a TD quoting enclave of version 2')
+  }
   return {
     ...readDates(identity),
     miscselect: bytes(identity['miscselect'], 'miscselect', 4),
@@ -119,7 +127,7 @@ function readModule (members: Members, id: string, tcbLevels: readonly IdentityL
 }
 
 function readIdentityLevels (members: Members): IdentityLevel[] {
-  return list(members['tcbLevels'], 'tcbLevels').map(item => {
+  return list(members['tcbLevels'], 'tcbLevels').map((item) => {
     const level = object(item, 'tcbLevels')
     const { isvsvn } = object(level['tcb'], 'tcbLevels.tcb')
     return { isvsvn: count(isvsvn, 'isvsvn', 0xffff), tcbStatus: status(level['tcbStatus']) }
@@ -127,7 +135,9 @@ function readIdentityLevels (members: Members): IdentityLevel[] {
 }
 
 function object (value: unknown, member: string): Members {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RangeError(`${member} is not an object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new RangeError(`${member} is not an object`)
+  }
   return Object.assign(Object.create(null) as Members, value)
 }
 
@@ -148,12 +158,14 @@ function bytes (value: unknown, member: string, length: number): Bytes {
 }
 
 function count (value: unknown, member: string, most: number): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) throw new RangeError(`${member} is malformed`)
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) {
+    throw new RangeError(`${member} is malformed`)
+  }
   return value
 }
 
 function components (value: unknown, member: string): number[] {
-  const read = list(value, member).map(item => count(object(item, member)['svn'], member, 0xff))
+  const read = list(value, member).map((item) => count(object(item, member)['svn'], member, 0xff))
   if (read.length !== 16) throw new RangeError(`${member} are not 16`)
   return read
 }
@@ -164,5 +176,7 @@ function status (value: unknown): TcbStatus {
 }
 
 function date (value: unknown, member: string): Date {
-  return new Date(text(value, member, /^\d{4}-(?:0\d|1[0-2])-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$/))
+  const read = new Date(text(value, member, /^\d{4}-(?:0\d|1[0-2])-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$/))
+  if (Number.isNaN(read.getTime())) throw new RangeError(`${member} is malformed`)
+  return read
 }

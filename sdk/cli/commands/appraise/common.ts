@@ -32,7 +32,9 @@ export async function read (file: string): Promise<Buffer> {
     return bytes
   } catch (error) {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }
 
@@ -50,7 +52,9 @@ export async function readJson (file: string): Promise<unknown> {
 export function timeOf ({ at }: CommonOptions): Date {
   if (at === undefined) return new Date()
   const time = new Date(RFC3339.test(at) ? at.replace(' ', 'T').toUpperCase() : NaN)
-  if (Number.isNaN(time.getTime())) throw new UsageError(`not a time as in RFC 3339, such as 2026-06-10T00:00:00Z: ${at}`)
+  if (Number.isNaN(time.getTime())) {
+    throw new UsageError(`not a time as in RFC 3339, such as 2026-06-10T00:00:00Z: ${at}`)
+  }
   return time
 }
 
@@ -58,7 +62,10 @@ export function timeOf ({ at }: CommonOptions): Date {
  * @param open the policy that accepts any software, where none was given
  * @throws {UsageError | AttestationPolicyError}
  */
-export async function policyOf ({ policy }: CommonOptions, open: AttestationPolicy['platforms']): Promise<AttestationPolicy> {
+export async function policyOf (
+  { policy }: CommonOptions,
+  open: AttestationPolicy['platforms']
+): Promise<AttestationPolicy> {
   if (policy === undefined) return { version: 1, insecure: true, platforms: open }
   return parseAttestationPolicy((await read(policy)).toString('utf8'))
 }
@@ -68,8 +75,9 @@ export async function readCertificates (file: string): Promise<X509Certificate[]
   const bytes = await read(file)
   try {
     if (bytes[0] === 0x30) return [new X509Certificate(bytes)]
-    const blocks = bytes.toString('latin1').match(/-----BEGIN CERTIFICATE-----[A-Za-z\d+/=\s]+-----END CERTIFICATE-----/g) ?? []
-    if (blocks.length > 0) return blocks.map(block => new X509Certificate(block))
+    const blocks =
+      bytes.toString('latin1').match(/-----BEGIN CERTIFICATE-----[A-Za-z\d+/=\s]+-----END CERTIFICATE-----/g) ?? []
+    if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block))
   } catch (cause) {
     throw new UsageError(`${file} holds something that is not a certificate`, { cause })
   }
@@ -78,20 +86,24 @@ export async function readCertificates (file: string): Promise<X509Certificate[]
 
 /** How verifiers pin a root: SHA-256 of its SubjectPublicKeyInfo. */
 export function rootHash (root: X509Certificate): string {
-  return createHash('sha256').update(root.publicKey.export({ format: 'der', type: 'spki' })).digest('hex')
+  return createHash('sha256')
+    .update(root.publicKey.export({ format: 'der', type: 'spki' }))
+    .digest('hex')
 }
 
 /** Hexadecimal of exactly that many bytes. @throws {UsageError} */
 export function hexOption (name: string, value: string, bytes: number): Buffer {
-  if (!new RegExp(`^[\\dA-Fa-f]{${2 * bytes}}$`).test(value)) throw new UsageError(`${name} takes ${2 * bytes} hexadecimal digits`)
+  if (!new RegExp(`^[\\dA-Fa-f]{${2 * bytes}}$`).test(value)) {
+    throw new UsageError(`${name} takes ${2 * bytes} hexadecimal digits`)
+  }
   return Buffer.from(value, 'hex')
 }
 
 export function report (verdict: Verdict, options: CommonOptions): void {
   const { verified, tee, checks, keys } = verdict
-  process.stdout.write(options.json
-    ? json({ verified, tee, checks, keys: plainKeys(keys) })
-    : renderVerdict(verdict, process.stdout))
+  process.stdout.write(
+    options.json ? json({ verified, tee, checks, keys: plainKeys(keys) }) : renderVerdict(verdict, process.stdout)
+  )
   if (options.policy === undefined) process.stderr.write(NO_POLICY)
   process.exitCode = verified ? VERIFIED : REFUSED
 }

@@ -24,16 +24,19 @@ export function documentCommand (): Command {
     .description('A saved attestation document of a proxy, with any kind of evidence.')
     .argument('<file>', 'the document, JSON')
     .option('--nonce <base64url>', 'the nonce that it has to answer; without it, freshness is not checked')
-    .option('--keys <file>', 'the keys of the token\'s issuer, a JWK set; without it, the issuer is asked')
-    .option('--collateral <file>', 'Intel\'s collateral, JSON; without it, Intel is asked')
+    .option('--keys <file>', "the keys of the token's issuer, a JWK set; without it, the issuer is asked")
+    .option('--collateral <file>', "Intel's collateral, JSON; without it, Intel is asked")
     .addOption(new Option('--crl <file...>', 'revocation lists of AMD, DER').default([], 'none'))
-    .option('--root <file>', 'trust this root in place of Intel\'s')
+    .option('--root <file>', "trust this root in place of Intel's")
     .option('--development', 'without a policy: accept simulated evidence')
   return withCommonOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ polaris appraise document attestation.json --policy policy.json --at 2026-06-10T00:00:00Z
-`)
+`
+    )
     .action(run)
 }
 
@@ -42,15 +45,18 @@ async function run (file: string, options: DocumentOptions): Promise<void> {
   const { development = false } = options
   const policy = options.policy === undefined ? openPolicy(document, development) : await policyOf(options, {})
   const { evidence } = parseAttestationDocument(document)
-  const collateral = options.collateral === undefined ? undefined : await readJson(options.collateral) as TdxCollateral
+  const collateral =
+    options.collateral === undefined ? undefined : ((await readJson(options.collateral)) as TdxCollateral)
   const verdict = await appraiseDocument(document, policy, {
     now: timeOf(options),
-    ...options.nonce !== undefined && { nonce: nonceOf(options.nonce) },
-    ...options.keys !== undefined && { keySets: { [issuerOf(evidence[0]?.[1] ?? '')]: await readJson(options.keys) } },
+    ...(options.nonce !== undefined && { nonce: nonceOf(options.nonce) }),
+    ...(options.keys !== undefined && {
+      keySets: { [issuerOf(evidence[0]?.[1] ?? '')]: await readJson(options.keys) }
+    }),
     platforms: {
       tdx: {
-        ...collateral !== undefined && { collateral },
-        ...options.root !== undefined && { roots: (await readCertificates(options.root)).map(rootHash) }
+        ...(collateral !== undefined && { collateral }),
+        ...(options.root !== undefined && { roots: (await readCertificates(options.root)).map(rootHash) })
       },
       'sev-snp': { revocationLists: await Promise.all(options.crl.map(read)) }
     }

@@ -12,7 +12,9 @@ const kinds: ReadonlyArray<() => Command> = [sevSnpCommand, tdxCommand, tokenCom
 export function appraiseCommand (): Command {
   const command = new Command('appraise')
     .description('Appraises evidence in files, whoever made it, and prints the verdict check by check.')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Exit status:
   ${VERIFIED}  verified
   ${REFUSED}  refused: at least one check failed
@@ -22,7 +24,8 @@ Examples:
   $ polaris appraise sev-snp --report report.bin --certificates chain.pem --at 2026-06-10T00:00:00Z
   $ polaris appraise tdx --quote quote.bin --collateral collateral.json --at 2026-06-10T02:00:00Z
   $ polaris appraise document attestation.json --policy policy.json
-`)
+`
+    )
   for (const kind of kinds) command.addCommand(kind())
   return command
 }

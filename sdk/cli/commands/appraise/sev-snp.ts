@@ -24,37 +24,47 @@ export function sevSnpCommand (): Command {
   const command = new Command('sev-snp')
     .description('An SEV-SNP report, with the certificates of the key that signed it.')
     .requiredOption('--report <file>', 'the report, 1184 bytes')
-    .requiredOption('--certificates <file...>', 'VCEK or VLEK, AMD\'s signing key, AMD\'s root: PEM or DER, in any order')
+    .requiredOption('--certificates <file...>', "VCEK or VLEK, AMD's signing key, AMD's root: PEM or DER, in any order")
     .addOption(new Option('--crl <file...>', 'revocation lists of AMD, DER').default([], 'none'))
-    .option('--root <file>', 'trust this root in place of AMD\'s')
+    .option('--root <file>', "trust this root in place of AMD's")
     .addOption(new Option('--product <name>', 'whose root it is, unless its name says so').choices(PRODUCTS))
     .option('--report-data <hex>', 'what the report has to carry, 64 bytes')
   return withCommonOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ polaris appraise sev-snp --report report.bin --certificates vcek.der ask-ark.pem --policy policy.json
-`)
+`
+    )
     .action(run)
 }
 
 async function run (options: SevSnpOptions): Promise<void> {
   const root = options.root === undefined ? undefined : await soleCertificate(options.root)
   const certificates = (await Promise.all(options.certificates.map(readCertificates))).flat()
-  const all = root && !certificates.some(certificate => certificate.raw.equals(root.raw)) ? [...certificates, root] : certificates
-  const verdict = await appraise({
-    tee: 'sev-snp',
-    evidence: [[MEDIA_TYPES.snpReport, (await read(options.report)).toString('base64url')]],
-    endorsements: [...all.map(({ raw }): TypedValue => [MEDIA_TYPES.certificate, raw.toString('base64url')])]
-  }, await policyOf(options, { 'sev-snp': {} }), {
-    now: timeOf(options),
-    platforms: {
-      'sev-snp': {
-        revocationLists: await Promise.all(options.crl.map(read)),
-        ...root && { roots: { [rootHash(root)]: options.product ?? productOf(root) } }
-      }
+  const all =
+    root && !certificates.some((certificate) => certificate.raw.equals(root.raw))
+      ? [...certificates, root]
+      : certificates
+  const verdict = await appraise(
+    {
+      tee: 'sev-snp',
+      evidence: [[MEDIA_TYPES.snpReport, (await read(options.report)).toString('base64url')]],
+      endorsements: [...all.map(({ raw }): TypedValue => [MEDIA_TYPES.certificate, raw.toString('base64url')])]
     },
-    ...options.reportData !== undefined && { reportData: hexOption('--report-data', options.reportData, 64) }
-  })
+    await policyOf(options, { 'sev-snp': {} }),
+    {
+      now: timeOf(options),
+      platforms: {
+        'sev-snp': {
+          revocationLists: await Promise.all(options.crl.map(read)),
+          ...(root && { roots: { [rootHash(root)]: options.product ?? productOf(root) } })
+        }
+      },
+      ...(options.reportData !== undefined && { reportData: hexOption('--report-data', options.reportData, 64) })
+    }
+  )
   report(verdict, options)
 }
 
@@ -66,7 +76,7 @@ async function soleCertificate (file: string): Promise<X509Certificate> {
 
 /** AMD's roots are named after the product. The layout of a TCB version depends on it. */
 function productOf ({ subject }: X509Certificate): SnpProduct {
-  const product = PRODUCTS.find(name => subject.split('\n').includes(`CN=ARK-${name}`))
+  const product = PRODUCTS.find((name) => subject.split('\n').includes(`CN=ARK-${name}`))
   if (!product) throw new UsageError('the name of the root says no product: give --product')
   return product
 }

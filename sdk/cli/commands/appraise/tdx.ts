@@ -15,31 +15,44 @@ interface TdxOptions extends CommonOptions {
 
 export function tdxCommand (): Command {
   const command = new Command('tdx')
-    .description('A TDX quote, with Intel\'s collateral about its platform.')
+    .description("A TDX quote, with Intel's collateral about its platform.")
     .requiredOption('--quote <file>', 'the quote, of version 4 or 5')
     .option('--collateral <file>', 'TCB info, identity and revocation lists, JSON; without it, Intel is asked')
-    .option('--root <file>', 'trust this root in place of Intel\'s')
+    .option('--root <file>', "trust this root in place of Intel's")
     .option('--report-data <hex>', 'what the quote has to carry, 64 bytes')
   return withCommonOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ polaris appraise tdx --quote quote.bin
   $ polaris appraise tdx --quote quote.bin --collateral collateral.json --at 2026-06-10T02:00:00Z --policy policy.json
-`)
+`
+    )
     .action(run)
 }
 
 async function run (options: TdxOptions): Promise<void> {
   const roots = options.root === undefined ? undefined : (await readCertificates(options.root)).map(rootHash)
-  const collateral = options.collateral === undefined ? undefined : parse((await read(options.collateral)).toString('utf8'))
-  const verdict = await appraise({
-    tee: 'tdx',
-    evidence: [[MEDIA_TYPES.tdxQuote, (await read(options.quote)).toString('base64url')]]
-  }, await policyOf(options, { tdx: {} }), {
-    now: timeOf(options),
-    platforms: { tdx: { ...roots && { roots }, ...collateral !== undefined && { collateral: async () => collateral as TdxCollateral } } },
-    ...options.reportData !== undefined && { reportData: hexOption('--report-data', options.reportData, 64) }
-  })
+  const collateral =
+    options.collateral === undefined ? undefined : parse((await read(options.collateral)).toString('utf8'))
+  const verdict = await appraise(
+    {
+      tee: 'tdx',
+      evidence: [[MEDIA_TYPES.tdxQuote, (await read(options.quote)).toString('base64url')]]
+    },
+    await policyOf(options, { tdx: {} }),
+    {
+      now: timeOf(options),
+      platforms: {
+        tdx: {
+          ...(roots && { roots }),
+          ...(collateral !== undefined && { collateral: async () => collateral as TdxCollateral })
+        }
+      },
+      ...(options.reportData !== undefined && { reportData: hexOption('--report-data', options.reportData, 64) })
+    }
+  )
   report(verdict, options)
 }
 

@@ -17,12 +17,15 @@ export function tokenCommand (): Command {
   const command = new Command('token')
     .description('A token of Google Confidential Space or of Microsoft Azure Attestation.')
     .requiredOption('--token <file>', 'the token, a JWT')
-    .option('--keys <file>', 'the issuer\'s keys, a JWK set; without it, the issuer is asked')
+    .option('--keys <file>', "the issuer's keys, a JWK set; without it, the issuer is asked")
   return withCommonOptions(command)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ polaris appraise token --token token.jwt --keys jwks.json --at 2026-06-10T00:00:00Z --policy policy.json
-`)
+`
+    )
     .action(run)
 }
 
@@ -32,16 +35,23 @@ async function run (options: TokenOptions): Promise<void> {
   const issuer = typeof iss === 'string' ? iss : ''
   const google = issuer === GOOGLE_ISSUER
   const audience = typeof aud === 'string' && aud !== '' ? aud : 'none'
-  const policy = await policyOf(options, google
-    ? { 'google-confidential-space': { audience } }
-    : { 'azure-maa': { issuers: MAA_ISSUER.test(issuer) ? [issuer] : [] } })
-  const verdict = await appraise({
-    tee: google ? 'google-confidential-space' : 'azure-maa',
-    evidence: [[google ? MEDIA_TYPES.eatJwt : MEDIA_TYPES.jwt, token]]
-  }, policy, {
-    now: timeOf(options),
-    ...options.keys !== undefined && { keySets: { [issuer]: await readJson(options.keys) } }
-  })
+  const policy = await policyOf(
+    options,
+    google
+      ? { 'google-confidential-space': { audience } }
+      : { 'azure-maa': { issuers: MAA_ISSUER.test(issuer) ? [issuer] : [] } }
+  )
+  const verdict = await appraise(
+    {
+      tee: google ? 'google-confidential-space' : 'azure-maa',
+      evidence: [[google ? MEDIA_TYPES.eatJwt : MEDIA_TYPES.jwt, token]]
+    },
+    policy,
+    {
+      now: timeOf(options),
+      ...(options.keys !== undefined && { keySets: { [issuer]: await readJson(options.keys) } })
+    }
+  )
   report(verdict, options)
 }
 
