@@ -5,6 +5,8 @@
  */
 import { azureMaaSection } from './azure/policy.ts'
 import type { AzureMaaPolicy } from './azure/policy.ts'
+import type { NvidiaPolicy } from './nvidia/policy.ts'
+import { nvidiaForm } from './nvidia/form.ts'
 import { googleSection } from './google/policy.ts'
 import type { GooglePolicy } from './google/policy.ts'
 import { AttestationPolicyError, count, exactly, flag, object, required } from './policy-rules.ts'
@@ -29,6 +31,8 @@ export interface AttestationPolicy {
   readonly version: 1
   /** Platforms that are not named are refused. */
   readonly platforms: PlatformPolicies
+  /** Devices beside the CPU that have to prove themselves, too. */
+  readonly devices?: { readonly nvidia?: NvidiaPolicy }
   /** Of tokens, from `iat` on. 300 where left out, at most a day. */
   readonly maximumAgeSeconds?: number
   /** How far clocks may differ. 60 where left out, at most an hour. */
@@ -73,6 +77,7 @@ export function parseAttestationPolicy (
   const whole: Rule = object({
     version: required(exactly(1)),
     platforms: required(object(Object.fromEntries(sections.map(({ tee, form }) => [tee, form])))),
+    devices: object({ nvidia: nvidiaForm }),
     maximumAgeSeconds: count(DAY_SECONDS),
     clockToleranceSeconds: count(HOUR_SECONDS),
     allowCached: flag,

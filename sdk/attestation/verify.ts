@@ -10,6 +10,7 @@ import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
 import { sameBytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
 import type { Check, Findings, Verdict } from './checks.ts'
+import { deviceChecks } from './devices.ts'
 import type { Challenge, VerifierContext, VerifyOptions } from './context.ts'
 import { parseAttestationPolicy, sectionFor } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
@@ -71,7 +72,8 @@ export async function verifyDocument (
       sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
       'The binding in the document is the one of its nonce and keys'
     ),
-    ...found
+    ...found,
+    ...await deviceChecks(parsed, accepted, context)
   ]
   const covered = keys.map(({ kind, value }) => ({ kind, value }))
   const verified = found.length > 0 && isVerified(checks)

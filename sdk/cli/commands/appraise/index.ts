@@ -2,12 +2,16 @@
 import { Command } from 'commander'
 import { COULD_NOT_ASK, REFUSED, VERIFIED } from '../../status.ts'
 import { documentCommand } from './document.ts'
+import { nvidiaCommand } from './nvidia.ts'
 import { sevSnpCommand } from './sev-snp.ts'
+import { sigstoreCommand } from './sigstore.ts'
 import { tdxCommand } from './tdx.ts'
 import { tokenCommand } from './token.ts'
 
 /** What can be appraised. Another kind of evidence is one line here. */
-const kinds: ReadonlyArray<() => Command> = [sevSnpCommand, tdxCommand, tokenCommand, documentCommand]
+const kinds: ReadonlyArray<() => Command> = [
+  nvidiaCommand, sigstoreCommand, sevSnpCommand, tdxCommand, tokenCommand, documentCommand
+]
 
 export function appraiseCommand (): Command {
   const command = new Command('appraise')
