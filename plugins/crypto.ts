@@ -6,8 +6,8 @@ import type { Exchange } from '../lib/exchanges/exchange.ts'
 import type { ProtocolDefinition, ProtocolName } from '../lib/exchanges/protocol.ts'
 import { createRegistry } from '../lib/exchanges/registry.ts'
 import type { Registry } from '../lib/exchanges/registry.ts'
-import { clientAddress, forwarding } from '../lib/http/headers.ts'
-import type { Caller } from '../lib/http/headers.ts'
+import { clientAddress, forwarding, plainAddress } from '../lib/http/caller.ts'
+import type { Caller } from '../lib/http/caller.ts'
 import type { IncomingRequest } from '../lib/http/incoming.ts'
 import { provide } from '../lib/polaris.ts'
 import { createByteBudget } from '../lib/streams/budget.ts'
@@ -61,7 +61,7 @@ function incomingRequest (request: FastifyRequest, isTrusted: (address: string |
   const { remoteAddress } = raw.socket
   const caller: Caller = {
     trusted: isTrusted(remoteAddress),
-    address: remoteAddress,
+    address: remoteAddress === undefined ? undefined : plainAddress(remoteAddress),
     encrypted: 'encrypted' in raw.socket,
     host: raw.headers.host
   }
@@ -73,6 +73,6 @@ function incomingRequest (request: FastifyRequest, isTrusted: (address: string |
     caller,
     clientAddress: () => clientAddress(raw.rawHeaders, remoteAddress ?? '', isTrusted),
     payload: raw,
-    forwarding: () => caller.trusted ? forwarding(raw.rawHeaders, caller) : []
+    forwarding: () => forwarding(raw.rawHeaders, caller)
   }
 }

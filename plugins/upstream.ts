@@ -70,6 +70,8 @@ export default fp(async function workload (app) {
       method: exchange.method as Dispatcher.HttpMethod,
       headers: framed(exchange),
       body: exchange.body ?? null,
+      // A workload that takes no notice of such a body must not take it for the next request.
+      ...exchange.body !== undefined && (exchange.method === 'GET' || exchange.method === 'HEAD') && { reset: true },
       highWaterMark: HIGH_WATER_MARK,
       signal
     }, (error, response) => {

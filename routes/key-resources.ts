@@ -1,7 +1,7 @@
 /** Hands out the keys that clients encrypt to: what the protocols publish, at the paths that they name. */
 import type { FastifyInstance } from 'fastify'
 import type { KeyResource } from '../lib/exchanges/protocol.ts'
-import { isSystemTarget } from '../lib/http/incoming.ts'
+import { isSystemTarget } from '../lib/http/target.ts'
 import { Problem } from '../lib/http/problems.ts'
 
 /** All but those among the proxy's own endpoints, which routes/system serves: below the context root, and at the root. */

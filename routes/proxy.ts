@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
-import { isSystemTarget } from '../lib/http/incoming.ts'
+import { climbsOut, isSystemTarget } from '../lib/http/target.ts'
 import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/http/problems.ts'
@@ -20,7 +20,8 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config: { contextRoot }, exchanges } = app.polaris
+  const { attestation, config: { contextRoot, workloadBaseUrl }, exchanges } = app.polaris
+  const hasBasePath = new URL(workloadBaseUrl).pathname !== '/'
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
 
@@ -61,6 +62,7 @@ export default async function proxy (app: FastifyInstance) {
     else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
     // Seen after opening, so it holds for targets that only the proxy could read, too.
     if (isSystemTarget(exchange.target)) throw new Problem('not-found')
+    if (hasBasePath && climbsOut(exchange.target)) throw new Problem('bad-request')
     // Fastify refuses media types it cannot parse, and QUERY without one. That is the workload's business: the exchange
     // has the header as it came.
     request.raw.headers['content-type'] = 'application/octet-stream'

@@ -15,7 +15,6 @@ interface ProblemType {
 
 const table = {
   'bad-request': { status: 400, title: 'Bad request', detail: 'The request is not valid HTTP for this proxy.' },
-  'body-not-allowed': { status: 400, title: 'Body not allowed', detail: 'GET and HEAD requests with a body are not forwarded.' },
   'encryption-required': { status: 400, title: 'Encryption required', detail: 'This proxy accepts encrypted requests only. Use the SDK, or see /polaris-container/health and the documentation.' },
   'response-key-required': { status: 400, title: 'Response key required', detail: 'This proxy seals every response. Send your public key in the response key header.' },
   'cannot-open': { status: 400, title: 'Cannot open', detail: 'The request cannot be opened. Fetch the public key again and encrypt anew; where that does not help, client and proxy disagree about the protocol.' },

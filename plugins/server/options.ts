@@ -7,6 +7,7 @@ import { LogController } from 'fastify'
 import type { FastifyHttpOptions } from 'fastify'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../../lib/http/problems.ts'
 import type { ProblemCode } from '../../lib/http/problems.ts'
+import { withoutAuthority } from '../../lib/http/target.ts'
 
 /** v1 puts a message per header part into headers: room for those, and for large tokens within them. */
 const MAX_HEADER_BYTES = 64 * 1024
@@ -24,7 +25,10 @@ export const serverOptions = {
   // A request without Host is refused by plugins/server/http-semantics.ts: Node's own refusal says nothing.
   http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: 60_000, requireHostHeader: false },
   // The router would refuse targets that do not decode, such as /%zz. They are for the workload to judge.
-  rewriteUrl: ({ url = '/' }) => isRoutable(url) ? url : '/',
+  rewriteUrl ({ url = '/' }) {
+    const target = withoutAuthority(url)
+    return isRoutable(target) ? target : '/'
+  },
   // What the parser refuses never becomes a request, and is answered with the same problems. Its error holds what was
   // sent, and is not logged.
   clientErrorHandler ({ code }, socket) {

@@ -5,7 +5,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import { trustedProxies } from '../../lib/config/config.ts'
-import { clientAddress, clientOf } from '../../lib/http/headers.ts'
+import { clientAddress, clientOf } from '../../lib/http/caller.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/http/problems.ts'
 import { MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'

@@ -1,7 +1,7 @@
 /** The proxy's own endpoints, below /polaris-container. Nothing below it is ever forwarded. */
 import helmet from '@fastify/helmet'
 import type { FastifyInstance } from 'fastify'
-import { SYSTEM_PREFIX, isSystemTarget } from '../../lib/http/incoming.ts'
+import { SYSTEM_PREFIX, isSystemTarget } from '../../lib/http/target.ts'
 import { Problem } from '../../lib/http/problems.ts'
 import { forwardedMethods } from '../../plugins/server/http-semantics.ts'
 import { serveKeyResource } from '../key-resources.ts'

@@ -99,10 +99,9 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
 
   function refuse (inner: InnerRequest | undefined): Problem | undefined {
     if (inner === undefined) return new Problem('bad-request')
-    const { head, body } = inner
+    const { head } = inner
     if (!head.path.startsWith('/') || !METHODS.includes(head.method) || head.method === 'CONNECT') return new Problem('bad-request')
     if (allowedAuthorities.size > 0 && !allowedAuthorities.has(authorityOf(head))) return new Problem('misdirected')
-    if (body !== undefined && (head.method === 'GET' || head.method === 'HEAD')) return new Problem('body-not-allowed')
     return undefined
   }
 

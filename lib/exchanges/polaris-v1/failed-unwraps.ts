@@ -1,5 +1,5 @@
 /** Counts requests that could not be opened, by client: where keys are remote, each of them cost money. */
-import { clientOf } from '../../http/headers.ts'
+import { clientOf } from '../../http/caller.ts'
 
 export interface FailedUnwraps {
   /** Seconds until the client may try again; undefined where it may now. */

@@ -1,5 +1,6 @@
 /** Which headers cross the proxy, in clear, in both directions. */
 import t from 'tap'
+import { startModes } from '../../fixtures/modes.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawExchange, startRawWorkload, statusOf } from '../../fixtures/raw.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -56,9 +57,13 @@ t.test('hop-by-hop headers of the workload do not reach the client; everything e
 })
 
 const forwardingHeaders = ['x-forwarded-for: 203.0.113.1', 'x-forwarded-proto: https', 'x-forwarded-host: public.example', 'x-forwarded-port: 444', 'forwarded: for=203.0.113.1']
-const nothing = { 'x-forwarded-for': undefined, 'x-forwarded-proto': undefined, 'x-forwarded-host': undefined, forwarded: undefined }
+const nothing = { 'x-forwarded-for': undefined, 'x-forwarded-proto': undefined, 'x-forwarded-host': undefined, 'x-forwarded-port': undefined, forwarded: undefined }
 const extended = {
-  'x-forwarded-for': '203.0.113.1, 127.0.0.1', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'public.example', forwarded: 'for=203.0.113.1, for=127.0.0.1'
+  'x-forwarded-for': '203.0.113.1, 127.0.0.1',
+  'x-forwarded-proto': 'https',
+  'x-forwarded-host': 'public.example',
+  'x-forwarded-port': '444',
+  forwarded: 'for=203.0.113.1, for=127.0.0.1'
 }
 const trust: Array<[string, Record<string, string | undefined>]> = [
   ['false', nothing], ['true', extended], ['127.0.0.0/8, ::1', extended], ['10.0.0.0/8', nothing]
@@ -69,14 +74,49 @@ for (const [trustProxy, expected] of trust) {
     const { port } = await startProxy(t, { workloadBaseUrl: workload.url, trustProxy })
     await rawExchange(t, port, request(forwardingHeaders))
     for (const [name, value] of Object.entries(expected)) t.equal(workload.received[0]?.headers[name], value, name)
-    t.notOk(workload.received[0]?.headers['x-forwarded-port'])
   })
 }
+
+/** Headers by which a workload would take the client for somebody else, as they are spelled in the field. */
+const family = [
+  'Forwarded', 'X-Forwarded', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Forwarded-Port', 'X-Forwarded-Prefix', 'X-Forwarded-User',
+  'X-Forwarded-Email', 'X-Forwarded-Client-Cert', 'X-Forwarded-Server', 'X-Forwarded-Anything', 'X-Real-IP', 'X-Client-IP', 'X-Cluster-Client-IP',
+  'True-Client-IP', 'CF-Connecting-IP', 'Fastly-Client-IP', 'X-Envoy-External-Address', 'X-Original-Forwarded-For', 'X-Original-URL', 'X-Rewrite-URL'
+]
+const spelled = [...new Set(family.flatMap(name => [name, name.replaceAll('-', '_'), name.replace('-', '_')]))].map(name => [name, '203.0.113.1'] as const)
+
+t.test('none of the headers that say who is calling reaches the workload from a caller that is not trusted, nor out of decryption', async t => {
+  const workload = await startWorkload(t)
+  for (const mode of (await startModes(t, workload.url)).slice(1)) {
+    workload.received.length = 0
+    t.equal((await mode.send({ headers: [...spelled, ['x-kept', '1']] })).status, 200, mode.name)
+    t.notMatch(workload.received[0]?.rawHeaders.join('\n'), '203.0.113.1', mode.name)
+    t.equal(workload.received[0]?.headers['x-kept'], '1')
+  }
+})
+
+t.test('of a trusted caller they pass, but for those with underscores, which its own proxy does not write', async t => {
+  const workload = await startWorkload(t)
+  const [, unencrypted] = await startModes(t, workload.url, { trustProxy: 'true' })
+  await unencrypted?.send({ headers: spelled })
+  const names = workload.received[0]?.rawHeaders.filter((_, i) => i % 2 === 0).map(name => name.toLowerCase()) ?? []
+  for (const name of family) t.ok(names.includes(name.toLowerCase()), name)
+  t.same(names.filter(name => name.includes('_')), [])
+})
+
+t.test('behind a path prefix, the workload learns of it', async t => {
+  const workload = await startWorkload(t)
+  for (const [trustProxy, given, expected] of [['false', 'x-forwarded-prefix: /evil', '/proxy'], ['true', 'x-forwarded-prefix: /outer/', '/outer/proxy'], ['true', 'x-a: 1', '/proxy']] as const) {
+    const { port } = await startProxy(t, { workloadBaseUrl: workload.url, trustProxy, contextRoot: '/proxy' })
+    await rawExchange(t, port, request([given]).replace('GET /', 'GET /proxy/x'))
+    t.match(workload.received.pop(), { url: '/x', headers: { 'x-forwarded-prefix': expected } })
+  }
+})
 
 t.test('a trusted caller that says nothing is named itself', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url, trustProxy: 'true' })
   await rawExchange(t, port, request([]))
   t.match(workload.received[0]?.headers, { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http', 'x-forwarded-host': 'outer.example' })
-  t.notOk(workload.received[0]?.headers['forwarded'])
+  for (const name of ['forwarded', 'x-forwarded-prefix', 'x-forwarded-port']) t.notOk(workload.received[0]?.headers[name])
 })

@@ -1,5 +1,6 @@
 /** All methods and all bodies are forwarded, and every message is framed exactly once. */
 import { METHODS } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { rawClient, rawExchange, startRawWorkload, statusOf } from '../../fixtures/raw.ts'
@@ -127,14 +128,32 @@ t.test('any content-type is the workload\'s to judge, and none is as good', asyn
   }
 })
 
-t.test('GET and HEAD with a body are refused', async t => {
+t.test('GET and HEAD with a body arrive with it, and no other request follows on their connection', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
   for (const method of ['GET', 'HEAD']) {
-    const response = await rawExchange(t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx`)
-    t.equal(statusOf(response), 400)
+    for (const framed of ['content-length: 5\r\n\r\nhello', 'transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n']) {
+      const response = await rawExchange(t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${framed}`)
+      t.equal(statusOf(response), 200)
+      // A workload that takes no notice of the body must not take it for a request.
+      t.match(workload.received.pop(), { method, headers: { connection: 'close' }, body: Buffer.from('hello') })
+    }
   }
-  t.same(workload.received, [])
+})
+
+t.test('a GET with an empty body is a GET without a body, also if that is known late', async t => {
+  const workload = await startRawWorkload(t, socket => socket.write(OK))
+  const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
+  for (const method of ['GET', 'HEAD', 'DELETE', 'OPTIONS']) {
+    for (const [framing, late] of [['content-length: 0', ''], ['transfer-encoding: chunked', '0\r\n\r\n']] as const) {
+      const client = await rawClient(t, port)
+      client.send(`${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${framing}\r\n\r\n`)
+      await setTimeout(20)
+      client.send(late)
+      t.equal(statusOf(await client.end), 200, `${method}, ${framing}`)
+    }
+  }
+  t.notMatch(workload.received.join(''), /content-length: [^0]|transfer-encoding/)
 })
 
 t.test('Expect: 100-continue is answered by the proxy and not forwarded', async t => {

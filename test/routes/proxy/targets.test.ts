@@ -48,6 +48,25 @@ t.test('a path in the workload\'s URL is put in front', async t => {
   }
 })
 
+t.test('dot segments do not lead out of a path in the workload\'s URL, however they are spelled', async t => {
+  const workload = await startWorkload(t)
+  const base = await startProxy(t, { workloadBaseUrl: `${workload.url}/api` })
+  const none = await startProxy(t, { workloadBaseUrl: workload.url })
+  const get = async (port: number, target: string) => statusOf(await rawExchange(t, port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`))
+  const out = [
+    '/..', '/../', '/../x', '/a/../../x', '/a/./../../x', '/%2e%2e/x', '/.%2E/x', '/a%2f..%2f..%2fx', '/..%2fx', '/..\\x', '/a\\..\\..\\x', '/%2e%2e%5cx',
+    '/..;/x', '/a/..;b/..;c/x', '/%252e%252e/x', '//../x', '/a/../../api/x', 'http://x/../y'
+  ]
+  for (const target of out) {
+    t.equal(await get(base.port, target), 400, target)
+    t.equal(await get(none.port, target), 200, `${target}, without such a path`)
+  }
+  workload.received.length = 0
+  const within = ['/a/../x', '/a/b/../../x', '/...', '/..a/b', '/a..', '/a/%2e%2e/x', '/.', '/a?/../../x', '/a//../x']
+  for (const target of within) t.equal(await get(base.port, target), 200, target)
+  t.same(workload.received.map(({ url }) => url), within.map(target => `/api${target}`))
+})
+
 t.test('the context root is removed, and outside of it there is nothing', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url, contextRoot: '/proxy' })

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { createFailedUnwraps } from '../../../../lib/exchanges/polaris-v1/failed-unwraps.ts'
 import { trustedProxies } from '../../../../lib/config/config.ts'
-import { clientAddress } from '../../../../lib/http/headers.ts'
+import { clientAddress } from '../../../../lib/http/caller.ts'
 
 t.test('a client may fail so often in a minute, and again in the next', async t => {
   let time = 60_000 * 7 + 10_500
