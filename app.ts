@@ -22,7 +22,7 @@ import clientTimeouts from './plugins/server/client-timeouts.ts'
 import gracefulStop from './plugins/server/graceful-stop.ts'
 import httpSemantics from './plugins/server/http-semantics.ts'
 import lingeringClose from './plugins/server/lingering-close.ts'
-import workload from './plugins/upstream.ts'
+import workload from './plugins/workload.ts'
 import keyResources from './routes/key-resources.ts'
 import proxy from './routes/proxy.ts'
 import system from './routes/system/index.ts'
@@ -38,9 +38,9 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(gracefulStop)
   await app.register(lingeringClose)
   await app.register(errors)
+  await app.register(cors)
   await app.register(httpSemantics)
   await app.register(clientTimeouts)
-  await app.register(cors)
 
   // Capabilities, each a member of app.polaris
   await app.register(keys, options)

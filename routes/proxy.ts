@@ -2,14 +2,17 @@
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { trustedProxies } from '../lib/config/config.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
+import { createAddressRewriter } from '../lib/http/addresses.ts'
+import { clientAddress, clientOf } from '../lib/http/caller.ts'
 import { climbsOut, isSystemTarget } from '../lib/http/target.ts'
 import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/http/problems.ts'
 import { describeError } from '../lib/http/describe-error.ts'
 import { forwardedMethods } from '../plugins/server/http-semantics.ts'
-import { forwardHeaders } from '../plugins/upstream.ts'
+import { forwardHeaders } from '../plugins/workload.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,8 +23,11 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config: { contextRoot, workloadBaseUrl }, exchanges } = app.polaris
-  const hasBasePath = new URL(workloadBaseUrl).pathname !== '/'
+  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges } = app.polaris
+  const base = new URL(workloadBaseUrl)
+  const hasBasePath = base.pathname !== '/'
+  const rewriteAddresses = createAddressRewriter(base)
+  const isTrusted = trustedProxies(trustProxy)
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
 
@@ -67,62 +73,77 @@ export default async function proxy (app: FastifyInstance) {
     // has the header as it came.
     request.raw.headers['content-type'] = 'application/octet-stream'
   }
-}
 
-function forward (request: FastifyRequest, reply: FastifyReply) {
-  // The client may have gone while its request was opened.
-  if (reply.raw.destroyed) return reply.hijack()
-  const exchange = request.exchange as Exchange
-  if (exchange.refusal !== undefined) throw exchange.refusal
-  const signal = new EventEmitter()
-  reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
-  return reply.from('/', {
-    method: exchange.method as 'POST',
-    rewriteRequestHeaders: () => forwardHeaders(exchange, signal),
-    rewriteHeaders (headers) {
-      const kept = responseHeaders(headers, true)
-      // What CORS makes of the origin stays in force beside what the workload's answer depends on.
-      const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
-      if (vary.length > 0) kept['vary'] = vary.join(', ')
-      request.workloadHeaders = kept
-      // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the connection.
-      if (!request.raw.complete && !request.raw.destroyed) request.server.polaris.linger(request.raw, true)
-      return exchange.seal === undefined ? kept as Record<string, string> : {}
-    },
-    onError (reply, { error }) {
-      if (reply.raw.destroyed) reply.hijack()
-      else reply.send(error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error }))
-    }
-  })
-}
-
-async function seal (request: FastifyRequest, reply: FastifyReply, payload: unknown) {
-  const { exchange, workloadHeaders } = request
-  if (exchange?.seal === undefined) {
-    if (payload instanceof Readable) sendHeaders(reply)
-    return payload
-  }
-  // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
-  request.workloadHeaders = null
-  const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
-  if (bodiless && payload instanceof Readable) payload.resume()
-  try {
-    const sealed = await exchange.seal({
-      status: reply.statusCode,
-      headers: workloadHeaders ?? { 'content-type': PROBLEM_MEDIA_TYPE },
-      body: bodiless ? undefined : payload as Readable | string,
-      fromWorkload: workloadHeaders !== null
+  function forward (request: FastifyRequest, reply: FastifyReply) {
+    // The client may have gone while its request was opened.
+    if (reply.raw.destroyed) return reply.hijack()
+    const exchange = request.exchange as Exchange
+    if (exchange.refusal !== undefined) throw exchange.refusal
+    const signal = new EventEmitter()
+    reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
+    const client = clientOf(clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted))
+    return reply.from('/', {
+      method: exchange.method as 'POST',
+      rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client }),
+      rewriteHeaders (headers) {
+        const kept = responseHeaders(headers, true)
+        rewriteAddresses(kept, exchange.prefix ?? '')
+        // What CORS makes of the origin stays in force beside what the workload's answer depends on.
+        const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
+        if (vary.length > 0) kept['vary'] = vary.join(', ')
+        request.workloadHeaders = kept
+        // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the connection.
+        if (!request.raw.complete && !request.raw.destroyed) request.server.polaris.linger(request.raw, true)
+        return exchange.seal === undefined ? outside(kept, request) as Record<string, string> : {}
+      },
+      onError (reply, { error }) {
+        if (reply.raw.destroyed) reply.hijack()
+        else reply.send(error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error }))
+      }
     })
-    // As in responseHeaders, the length comes last.
-    const { 'content-length': length, ...headers } = sealed.headers
-    reply.code(sealed.status).removeHeader('content-length').headers(headers)
-    if (length !== undefined) reply.header('content-length', length)
-    // Of a string, Node would make one with the header lines, and write all of it as UTF-8.
-    return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body
-  } catch (error) {
-    // What is not sealed is not read any further, and must not keep its connection.
-    if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
-    throw error
+  }
+
+  /** Response headers as they leave where everyone can read them. */
+  function outside (headers: ResponseHeaders, { headers: { origin } }: FastifyRequest): ResponseHeaders {
+    const kept: ResponseHeaders = {}
+    for (const name in headers) if (cors.allows(name, origin)) kept[name] = headers[name]
+    // nginx holds responses back until a buffer is full, unless it is told not to.
+    if (/^text\/event-stream\b/i.test(String(kept['content-type'] ?? ''))) kept['x-accel-buffering'] ??= 'no'
+    return kept
+  }
+
+  async function seal (request: FastifyRequest, reply: FastifyReply, payload: unknown) {
+    const { exchange, workloadHeaders } = request
+    if (exchange?.seal === undefined) {
+      if (payload instanceof Readable) {
+        sendHeaders(reply)
+        resetIfCut(reply, payload)
+      }
+      return payload
+    }
+    // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
+    request.workloadHeaders = null
+    const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
+    if (bodiless && payload instanceof Readable) payload.resume()
+    try {
+      const sealed = await exchange.seal({
+        status: reply.statusCode,
+        headers: workloadHeaders ?? { 'content-type': PROBLEM_MEDIA_TYPE },
+        body: bodiless ? undefined : payload as Readable | string,
+        fromWorkload: workloadHeaders !== null
+      })
+      // As in responseHeaders, the length comes last.
+      const { 'content-length': length, ...headers } = outside(sealed.headers, request)
+      reply.code(sealed.status).removeHeader('content-length').headers(headers)
+      if (length !== undefined) reply.header('content-length', length)
+      if (sealed.body instanceof Readable) resetIfCut(reply, sealed.body)
+      // Of a string, Node would make one with the header lines, and write all of it as UTF-8.
+      return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body
+    } catch (error) {
+      // What is not sealed is not read any further, and must not keep its connection.
+      if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
+      throw error
+    }
   }
 }
 
@@ -134,6 +155,15 @@ const NOTHING = Buffer.alloc(0)
  */
 function sendHeaders ({ raw }: FastifyReply) {
   setImmediate(() => { if (!raw.headersSent && !raw.destroyed) raw.write(NOTHING) })
+}
+
+/**
+ * HTTP/1.0 knows no chunks: there the end of the connection ends a body without a length. A response that was cut off
+ * looks complete to such a client, unless the connection breaks.
+ */
+function resetIfCut ({ raw, request }: FastifyReply, body: Readable) {
+  if (request.raw.httpVersion !== '1.0') return
+  body.once('error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) request.raw.socket.resetAndDestroy() })
 }
 
 /** A workload that broke off before anything was sent leaves no headers to the answer that says so. */

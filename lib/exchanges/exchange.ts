@@ -29,6 +29,8 @@ export interface Exchange {
   readonly method: string
   /** Origin-form request target, byte for byte; starts with '/'. */
   readonly target: string
+  /** What was removed from the front of the target that the client sent: empty, or '/path'. */
+  readonly prefix?: string
   /** Flat list; end-to-end headers only, validated. */
   readonly headers: readonly string[]
   /**

@@ -33,6 +33,7 @@ export function openPlain (request: IncomingRequest, { contextRoot, own }: Plain
     protocol: 'plain',
     method: request.method,
     target: belowRoot(originForm(withoutAuthority(request.target)), contextRoot),
+    prefix: contextRoot,
     headers: requestHeaders(request.rawHeaders, own, request.caller, contextRoot),
     body: body ? request.payload : undefined,
     bodyLength: body ? announcedLength(request) : undefined

@@ -29,6 +29,7 @@ const table = {
   'too-many-requests': { status: 429, title: 'Too many requests', detail: 'Try again later.', retryAfter: 1 },
   'headers-too-large': { status: 431, title: 'Headers too large', detail: 'The request target and headers are larger than this proxy accepts.' },
   internal: { status: 500, title: 'Internal error', detail: 'The proxy failed. The log has the request id.' },
+  'transfer-coding': { status: 501, title: 'Transfer coding not supported', detail: 'This proxy decodes no transfer coding but chunked. Use a content coding.' },
   'no-tunnels': { status: 501, title: 'No tunnels', detail: 'CONNECT is not supported.' },
   'upstream-unreachable': { status: 502, title: 'Workload unreachable', detail: 'The workload does not accept connections or broke off. The request may have been processed.' },
   'upstream-invalid': { status: 502, title: 'Invalid response', detail: 'The workload\'s response cannot be forwarded.' },

@@ -1,15 +1,14 @@
 /** One error handler: problem details, uniform, silent about causes. The log gets kinds and codes, never contents. */
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
-import { errors as undici } from 'undici'
 import { codeOf, describeError } from '../../lib/http/describe-error.ts'
 import { KeysBusyError, UnwrapError } from '../../lib/keys/provider.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../../lib/http/problems.ts'
-import { upstreamProblem } from '../../lib/http/workload-problem.ts'
+import { isConnectionError, workloadProblem } from '../../lib/http/workload-problem.ts'
 
 export default fp(async function errors (app) {
   app.setErrorHandler<Error>((error, request, reply) => {
-    const problem = asProblem(error)
+    const problem = asProblem(error, isForwarded(request))
     const protocol = request.exchangeProtocol ?? undefined
     if (reply.raw.destroyed) request.log.info({ protocol, cause: codeOf(error) }, 'client gone')
     else if (problem.code === 'internal') request.log.error({ protocol, err: describeError(error) }, 'internal error')
@@ -32,12 +31,17 @@ export default fp(async function errors (app) {
   })
 }, { name: 'polaris-errors', dependencies: ['polaris-lingering-close'] })
 
-function asProblem (error: Error): Problem {
+/** Whether a connection error can only be the workload's: nothing else is connected to for a request that was opened. */
+function isForwarded ({ exchange }: { exchange?: unknown }): boolean {
+  return exchange !== undefined && exchange !== null
+}
+
+function asProblem (error: Error, isForwarded: boolean): Problem {
   if (error instanceof Problem) return error
   if (error instanceof KeysBusyError) return new Problem('overloaded', { cause: error, retryAfter: error.retryAfter })
   if (error instanceof UnwrapError) return new Problem('cannot-open', { cause: error })
   // From a response body, before anything of it was sent.
-  if (error instanceof undici.UndiciError) return upstreamProblem(error)
+  if (isForwarded && isConnectionError(error)) return workloadProblem(error)
   const { statusCode = 500, validation } = error as Partial<FastifyError>
   if (statusCode === 413) return new Problem('body-too-large', { cause: error })
   if (statusCode === 415) return new Problem('unsupported-media-type', { cause: error })

@@ -23,6 +23,12 @@ export default fp(async function gracefulStop (app) {
     for (const socket of unused) socket.destroy()
   })
 
+  // A client that sends its next request on the same connection would lose it.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (readiness.stopping) reply.header('connection', 'close')
+    done()
+  })
+
   // Node closes connections that are idle now, but not those that become so: kept alive, they would hold up the stop.
   app.addHook('onResponse', async ({ raw }) => {
     if (closing) raw.socket.destroySoon()

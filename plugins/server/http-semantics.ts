@@ -3,33 +3,95 @@
  * What Node's server would answer by itself is answered like everything else, with problems.
  */
 import { METHODS } from 'node:http'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import fp from 'fastify-plugin'
 import { Problem } from '../../lib/http/problems.ts'
-import { answerWithout } from './options.ts'
+import { addToParserErrors, answerWithout } from './parser-errors.ts'
 
 export const forwardedMethods: readonly string[] = METHODS.filter(method => method !== 'CONNECT')
 
 export default fp(async function httpSemantics (app) {
+  const { server } = app
   const known = new Set(app.supportedMethods)
+  addToParserErrors(server, origin => app.polaris.cors.headers(origin))
   // Node would just close the connection.
-  if (app.server.listenerCount('connect') === 0) {
-    app.server.on('connect', (_request, socket) => answerWithout(socket, new Problem('no-tunnels')))
+  if (server.listenerCount('connect') === 0) {
+    server.on('connect', ({ headers: { origin } }, socket) => answerWithout(socket, new Problem('no-tunnels'), app.polaris.cors.headers(origin)))
   }
   // Node would say 417. What we do not know how to expect we may leave out of account (RFC 9110, section 10.1.1).
-  if (app.server.listenerCount('checkExpectation') === 0) {
-    app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  if (server.listenerCount('checkExpectation') === 0) {
+    server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   }
+  // Node would ask for the body before anyone has looked at the head.
+  if (server.listenerCount('checkContinue') === 0) {
+    server.on('checkContinue', (request, response) => {
+      continueOnRead(request, response)
+      server.emit('request', request, response)
+    })
+  }
+  if (server.listenerCount('upgrade') === 0) serveUpgrades(server)
   app.addHook('onRequest', (request, _reply, done) => {
-    if (hasOneHost(request.raw)) done()
-    else done(new Problem('bad-request'))
+    const { raw } = request
+    if (!hasOneHost(raw)) done(new Problem('bad-request'))
+    else if (isCoded(raw)) done(new Problem('transfer-coding'))
+    else done()
   })
   for (const method of forwardedMethods) if (!known.has(method)) app.addHttpMethod(method, { hasBody: true })
-}, { name: 'polaris-http-semantics' })
+}, { name: 'polaris-http-semantics', dependencies: ['polaris-cors'] })
 
 /** RFC 9112, section 3.2: exactly one, but for HTTP/1.0, which does not know it. */
 function hasOneHost ({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.length === 4 && rawHeaders[i]?.toLowerCase() === 'host') hosts++
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0')
+}
+
+/** Node undoes chunks, and no other transfer coding: without its name, what is left would be taken for content. */
+function isCoded ({ headers }: IncomingMessage): boolean {
+  const codings = headers['transfer-encoding']
+  return codings !== undefined && codings.trim().toLowerCase() !== 'chunked'
+}
+
+/** Says 100 Continue when the body is first asked for: a request that is refused by its head is not asked to send it. */
+function continueOnRead (request: IncomingMessage, response: ServerResponse): void {
+  const read = request._read
+  request._read = function (size) {
+    request._read = read
+    if (!response.headersSent && !response.destroyed) response.writeContinue()
+    return read.call(this, size)
+  }
+}
+
+/**
+ * Requests to upgrade are served as plain ones: nobody has to switch protocols. Left to itself, Node's parser loses what
+ * came behind such a request in the same packet. So its bytes are given back to the connection, without the header.
+ */
+function serveUpgrades (server: Server): void {
+  const unanswered = new WeakMap<Duplex, Set<ServerResponse>>()
+  server.on('request', ({ socket }, response) => {
+    const responses = unanswered.get(socket) ?? new Set()
+    unanswered.set(socket, responses.add(response))
+    response.once('close', () => responses.delete(response))
+  })
+
+  server.on('upgrade', (request, socket, head) => {
+    // The server's own listeners are gone until it has the connection again.
+    socket.once('error', () => socket.destroy())
+    const before = [...unanswered.get(socket) ?? []].at(-1)
+    if (before === undefined) serve()
+    else before.once('close', () => setImmediate(serve))
+
+    function serve (): void {
+      if (socket.destroyed || !socket.writable) return
+      socket.unshift(Buffer.concat([withoutUpgrade(request), head]))
+      server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
+    }
+  })
+}
+
+function withoutUpgrade ({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }

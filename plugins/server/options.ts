@@ -1,13 +1,10 @@
 /** What the Fastify server needs to be told before any plugin runs. `fastify start --options` takes them from app.ts. */
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
 import type { Server } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { LogController } from 'fastify'
 import type { FastifyHttpOptions } from 'fastify'
-import { PROBLEM_MEDIA_TYPE, Problem } from '../../lib/http/problems.ts'
-import type { ProblemCode } from '../../lib/http/problems.ts'
 import { withoutAuthority } from '../../lib/http/target.ts'
+import { answerParserError } from './parser-errors.ts'
 
 /** v1 puts a message per header part into headers: room for those, and for large tokens within them. */
 const MAX_HEADER_BYTES = 64 * 1024
@@ -29,37 +26,8 @@ export const serverOptions = {
     const target = withoutAuthority(url)
     return isRoutable(target) ? target : '/'
   },
-  // What the parser refuses never becomes a request, and is answered with the same problems. Its error holds what was
-  // sent, and is not logged.
-  clientErrorHandler ({ code }, socket) {
-    if (code === 'ECONNRESET' || socket.destroyed) return
-    answerWithout(socket, new Problem(parserProblems.get(code) ?? 'bad-request'))
-  }
+  clientErrorHandler: answerParserError
 } satisfies FastifyHttpOptions<Server>
-
-const parserProblems = new Map<string, ProblemCode>([
-  ['HPE_HEADER_OVERFLOW', 'headers-too-large'], ['ERR_HTTP_REQUEST_TIMEOUT', 'client-timeout']
-])
-
-/**
- * Ends a connection with a problem, where there is no response object to send it with. Where something was sent
- * already it just ends: a client must not take this for the rest of another answer.
- */
-export function answerWithout (socket: Duplex & { readonly bytesWritten?: number }, problem: Problem): void {
-  if (!socket.writable || socket.bytesWritten !== 0) {
-    socket.destroy()
-    return
-  }
-  const body = problem.body(randomUUID())
-  socket.end([
-    `HTTP/1.1 ${problem.statusCode} ${STATUS_CODES[problem.statusCode]}`,
-    `content-type: ${PROBLEM_MEDIA_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'cache-control: no-store',
-    'connection: close',
-    '', body
-  ].join('\r\n'), () => socket.destroy())
-}
 
 function isRoutable (url: string): boolean {
   if (!url.startsWith('/')) return false

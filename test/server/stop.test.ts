@@ -120,3 +120,42 @@ t.test('SIGHUP does not end it', async t => {
   server.child.kill('SIGTERM')
   t.equal(await server.exit, 0)
 })
+
+for (const [name, request] of [
+  ['GET', 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n'],
+  ['POST', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody'],
+  ['POST in chunks', 'POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n'],
+  ['POST whose body the workload leaves unread', `POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n${'x'.repeat(100_000)}`]
+] as const) {
+  t.test(`a ${name} in flight is answered with Connection: close, and nothing holds up the exit then`, async t => {
+    const setup = await setUp(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '60s' })
+    const { server, events } = setup
+    const client = await rawClient(t, server.port)
+    const reached = once(events, 'request') as Promise<[ServerResponse]>
+    client.send(request)
+    const [response] = await reached
+    if (!name.includes('unread')) response.req.resume()
+    server.child.kill('SIGTERM')
+    await server.line(/"stopping"/)
+    response.end('finished')
+    const answer = await client.until('finished')
+    t.match(answer, /\r\nconnection: close\r\n/i)
+    // The client does not close: it may keep its side open for as long as it likes.
+    t.equal(await server.exit, 0)
+    t.notMatch(server.lines.join(''), /cutting off/)
+  })
+}
+
+t.test('answers while load balancers notice are the last on their connections, too', async t => {
+  const setup = await setUp(t, { POLARIS_CONTAINER_STOP_DELAY: '1s' })
+  const { server, events } = setup
+  events.on('request', (response: ServerResponse) => response.end('served'))
+  const client = await rawClient(t, server.port)
+  client.send('GET /x HTTP/1.1\r\nhost: x\r\n\r\n')
+  t.match(await client.until('served'), /\r\nconnection: keep-alive\r\n/i)
+  server.child.kill('SIGTERM')
+  await server.line(/"stopping"/)
+  client.send('GET /y HTTP/1.1\r\nhost: x\r\n\r\n')
+  t.match((await client.end).split('served')[1], /\r\nconnection: close\r\n/i)
+  t.equal(await server.exit, 0)
+})

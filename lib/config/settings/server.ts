@@ -24,8 +24,8 @@ export const server = {
     type: 'string',
     format: 'path-prefix',
     default: '',
-    description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before a request in clear is ' +
-      'forwarded. The system endpoints answer both below it and at the root.'
+    description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before an unencrypted request is ' +
+      'forwarded, and put in front of the `Location` of the response. The system endpoints answer both below it and at the root.'
   },
 
   trustProxy: {
@@ -33,8 +33,8 @@ export const server = {
     type: 'string',
     format: 'trust-proxy',
     default: 'false',
-    description: 'Whose `x-forwarded-*` and `forwarded` headers are believed, and extended towards the workload. ' +
-      'From all others they are dropped.'
+    description: 'Whose `x-forwarded-*`, `forwarded` and similar headers are believed, and extended towards the ' +
+      'workload. From all others they are dropped (docs/decisions/0008-forwarded-headers.md).'
   },
 
   enableCors: {
@@ -49,7 +49,8 @@ export const server = {
     type: 'string',
     format: 'cors-origin',
     default: '*',
-    description: 'Origins that browsers may call from.'
+    description: 'Origins that browsers may call from. Any other value than `*` takes the place of the CORS origins ' +
+      'that the workload sends.'
   },
 
   workers: {
@@ -68,6 +69,17 @@ export const server = {
     default: '60s',
     description: 'How long a client may be silent within a request body, then 408; or take nothing of its response, ' +
       'then the connection is closed. `0` waits for ever.'
+  },
+
+  clientMinRate: {
+    env: `${PREFIX}CLIENT_MIN_RATE`,
+    type: 'integer',
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 100,
+    description: 'Least bytes per second of a request body while it is sent, on average over ' +
+      '`POLARIS_CONTAINER_CLIENT_IDLE_TIMEOUT`. A slower client gets 408, unless the workload is what is slow. `0` sets ' +
+      'no least rate, for clients that stream events as they happen.'
   },
 
   stopDelay: {

@@ -9,7 +9,7 @@ export const workload = {
     format: 'http-url',
     required: true,
     description: 'Where the workload listens, e.g. `http://localhost:3001`. A path is put in front of every request ' +
-      'target.'
+      'target, and a target whose dot segments lead out of it is refused.'
   },
 
   workloadConnections: {
@@ -19,7 +19,8 @@ export const workload = {
     minimum: 1,
     maximum: 65535,
     default: 1024,
-    description: 'Most connections to the workload at once; further requests wait for one.'
+    description: 'Most connections to the workload at once. Further requests wait for one, as long as a connection ' +
+      'may take to come about; then 503. The unfinished uploads of one client hold at most half of them.'
   },
 
   workloadConnectTimeout: {

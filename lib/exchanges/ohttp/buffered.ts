@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { announcedLength } from '../../http/incoming.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
 import { Problem } from '../../http/problems.ts'
-import { upstreamProblem } from '../../http/workload-problem.ts'
+import { workloadProblem } from '../../http/workload-problem.ts'
 import { encodeResponseStart, encodeResponse, paddingLength } from '../../protocols/bhttp/writer.ts'
 import { RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
 import { arrived } from '../../streams/arrived.ts'
@@ -120,7 +120,7 @@ async function collect (body: Readable, account: BudgetAccount, maxBytes: number
     }
   } catch (error) {
     // Nothing was sent yet, so a workload that broke off gets an answer of its own.
-    throw error instanceof Problem || !(error instanceof Error) ? error : upstreamProblem(error)
+    throw error instanceof Problem || !(error instanceof Error) ? error : workloadProblem(error)
   }
   if (announced !== undefined && collector.length !== announced) throw new Problem('upstream-invalid')
   return collector.blocks()

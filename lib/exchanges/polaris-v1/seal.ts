@@ -14,7 +14,7 @@ import { Problem } from '../../http/problems.ts'
 import { decodeBase64 } from '../../protocols/base64.ts'
 import { decodeLatin1 } from '../../protocols/bytes.ts'
 import { KEY_BYTES, MessageError, TAG_BYTES, encodeMessageHead } from '../../protocols/polaris-v1.ts'
-import { upstreamProblem } from '../../http/workload-problem.ts'
+import { workloadProblem } from '../../http/workload-problem.ts'
 import { decode, decodersFor } from './codings.ts'
 
 const SPKI_PEM = /^-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----$/
@@ -101,7 +101,7 @@ async function * content (body: Readable | Uint8Array | string, decoders: NonNul
     yield * decoders.length === 0 ? source : decode(source, decoders)
   } catch (cause) {
     // Nothing was sent yet, so a workload that broke off gets an answer of its own.
-    throw broken === undefined ? new Problem('upstream-invalid', { cause }) : upstreamProblem(broken)
+    throw broken === undefined ? new Problem('upstream-invalid', { cause }) : workloadProblem(broken)
   } finally {
     source.destroy()
   }

@@ -1,6 +1,8 @@
 /** CORS: preflights are answered, everything else is the workload's. */
 import t from 'tap'
+import { startModes } from '../../fixtures/modes.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
+import { valuesOf } from '../../fixtures/raw-response.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
@@ -50,14 +52,29 @@ t.test('an OPTIONS request that is no preflight is the workload\'s', async t => 
   t.equal(workload.received.length, 3)
 })
 
-t.test('the workload\'s own CORS headers win, and what it varies by is kept', async t => {
-  const workload = await startWorkload(t, (_request, response) => {
-    response.writeHead(200, { 'access-control-allow-origin': 'https://its.own', vary: 'accept-language' }).end('ok')
-  })
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, corsOrigin: origin })
-  const { headers } = await fetch(url, { headers: { origin } })
-  t.equal(headers.get('access-control-allow-origin'), 'https://its.own')
-  t.equal(headers.get('vary'), 'accept-language, Origin')
+const itsOwn = { 'access-control-allow-origin': '*', 'access-control-allow-credentials': 'true', 'timing-allow-origin': '*', 'access-control-expose-headers': 'x-a', vary: 'accept-language' }
+
+t.test('by default the workload\'s own CORS headers win', async t => {
+  const workload = await startWorkload(t, (_request, response) => { response.writeHead(200, { ...itsOwn, 'access-control-allow-origin': 'https://its.own' }).end('ok') })
+  for (const mode of (await startModes(t, workload.url)).slice(1, 4)) {
+    const { outer } = await mode.send({}, [['origin', origin]])
+    t.same(valuesOf(outer.fields, 'access-control-allow-origin'), ['https://its.own'], mode.name)
+    t.same(valuesOf(outer.fields, 'vary'), ['accept-language'])
+  }
+})
+
+t.test('origins that the operator names take the place of the workload\'s, in every mode', async t => {
+  const workload = await startWorkload(t, (_request, response) => { response.writeHead(200, itsOwn).end('ok') })
+  for (const mode of (await startModes(t, workload.url, { corsOrigin: origin })).slice(1)) {
+    for (const [from, allowed] of [[origin, true], ['https://evil.example', false], [undefined, false]] as const) {
+      const { outer, fields } = await mode.send({}, from === undefined ? [] : [['origin', from]])
+      t.same(valuesOf(outer.fields, 'access-control-allow-origin'), allowed ? [origin] : [], `${mode.name}, ${from}`)
+      t.same(valuesOf(outer.fields, 'timing-allow-origin'), allowed ? [origin] : [])
+      if (!allowed) t.notOk(outer.fields.some(([name]) => name.startsWith('access-control-')))
+      if (mode.name.includes('OHTTP')) t.same(valuesOf(fields, 'access-control-allow-origin'), ['*'], 'inside, nobody goes by it')
+      else t.match(valuesOf(outer.fields, 'vary').join(), /accept-language, Origin/)
+    }
+  }
 })
 
 t.test('errors and sealed responses can be read by browsers, too', async t => {
