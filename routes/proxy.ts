@@ -115,10 +115,14 @@ export default async function proxy (app: FastifyInstance) {
   async function seal (request: FastifyRequest, reply: FastifyReply, payload: unknown) {
     const { exchange, workloadHeaders } = request
     if (exchange?.seal === undefined) {
-      if (payload instanceof Readable) {
-        sendHeaders(reply)
-        resetIfCut(reply, payload)
+      if (!(payload instanceof Readable)) return payload
+      // Of a 204 with a stream, even an empty one, Fastify would remove the content-type.
+      if (reply.statusCode === 204) {
+        payload.resume()
+        return null
       }
+      sendHeaders(reply)
+      resetIfCut(reply, payload)
       return payload
     }
     // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
@@ -138,7 +142,7 @@ export default async function proxy (app: FastifyInstance) {
       if (length !== undefined) reply.header('content-length', length)
       if (sealed.body instanceof Readable) resetIfCut(reply, sealed.body)
       // Of a string, Node would make one with the header lines, and write all of it as UTF-8.
-      return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body
+      return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body ?? null
     } catch (error) {
       // What is not sealed is not read any further, and must not keep its connection.
       if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
