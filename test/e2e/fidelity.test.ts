@@ -3,12 +3,10 @@
  * headers and bytes are compared. What differs by design is in a table with its reasons, which docs/fidelity.md has too.
  */
 import { readFileSync } from 'node:fs'
-import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import t from 'tap'
+import { compare, sorted } from '../fixtures/compare.ts'
 import { brokenCodings, differences, responseCases } from '../fixtures/fidelity-cases.ts'
-import type { Seen } from '../fixtures/fidelity-cases.ts'
 import { startModes } from '../fixtures/modes.ts'
-import type { Answer } from '../fixtures/modes.ts'
 import { startRawWorkload } from '../fixtures/raw.ts'
 import type { Field } from '../fixtures/raw-response.ts'
 
@@ -21,33 +19,6 @@ function isWhole (received: Buffer): boolean {
   return /^transfer-encoding:/im.test(head) ? received.subarray(-5).equals(Buffer.from('0\r\n\r\n')) : received.length >= end + 4 + length
 }
 
-/** The connection's own headers, and those that the proxy's settings add outside, are left out. */
-const ADDED = /^(?:connection|keep-alive|transfer-encoding|access-control-.*|timing-allow-origin)$/
-
-const comparable = ({ status, fields, body }: Seen) => ({
-  status,
-  fields: sorted(fields.filter(([name]) => !ADDED.test(name))),
-  body: body.length > 1000 ? `${body.length} bytes, ${Buffer.from(body).toString('base64').slice(0, 40)}` : body.toString('latin1')
-})
-
-/** In the order of names; those of one name keep theirs. */
-function sorted (fields: readonly Field[]): string[] {
-  const names = [...new Set(fields.map(([name]) => name))].sort()
-  return names.flatMap(name => fields.filter(([other]) => other === name).map(([, value]) => `${name}: ${value}`))
-}
-
-const decoders = new Map<string, (bytes: Buffer) => Buffer>([
-  ['gzip', gunzipSync], ['x-gzip', gunzipSync], ['br', brotliDecompressSync], ['zstd', zstdDecompressSync], ['identity', bytes => bytes],
-  ['deflate', bytes => (bytes[0] ?? 0) % 16 === 8 && bytes.readUInt16BE(0) % 31 === 0 ? inflateSync(bytes) : inflateRawSync(bytes)]
-])
-
-/** Content, without the codings that are named: what an application gets. */
-function content ({ fields, body }: Pick<Answer, 'fields' | 'body'>): Buffer {
-  const codings = fields.filter(([name]) => name === 'content-encoding').flatMap(([, value]) => value.split(',').map(coding => coding.trim().toLowerCase()))
-  if (body.length === 0 || codings.some(coding => !decoders.has(coding))) return body
-  return codings.reduceRight((bytes, coding) => decoders.get(coding)?.(bytes) ?? bytes, body)
-}
-
 t.test('responses arrive as they were sent, but for what the table of differences says', async t => {
   let response: Buffer = Buffer.alloc(0)
   const workload = await startRawWorkload(t, (socket, received) => { if (isWhole(received)) socket.end(response) })
@@ -57,11 +28,7 @@ t.test('responses arrive as they were sent, but for what the table of difference
     response = one.response
     const sent = await direct.send(one.request)
     for (const mode of others) {
-      const seen = await mode.send(one.request)
-      const changed = differences.filter(({ applies }) => applies(mode.name)).reduce<Seen>((fields, { change }) => change(fields, seen), sent)
-      // What the application gets is compared, since some modes undo codings.
-      t.same(comparable({ ...seen, body: content(seen) }), comparable({ ...changed, body: content(sent) }), `${one.name}: ${mode.name}`)
-      t.ok(content(seen).equals(content(sent)), `${one.name}: ${mode.name}, bytes`)
+      compare(t, one.name, mode, sent, await mode.send(one.request))
     }
   }
 })

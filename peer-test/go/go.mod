@@ -1,0 +1,3 @@
+module polaris.invalid/peer
+
+go 1.19
