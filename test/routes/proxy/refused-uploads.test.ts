@@ -87,7 +87,7 @@ t.test('what follows the body of a refused request is no request', async t => {
   const second = 'GET /second HTTP/1.1\r\nhost: x\r\n\r\n'
 
   t.test('behind a large body', async t => {
-    const { port, workload } = await setUp(t, { enableOhttp: true, maxBodyBytes: 10_000 })
+    const { port, workload } = await setUp(t, { enableOhttp: true, ohttpMaxBodyBytes: 10_000 })
     const head = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-type: message/ohttp-req\r\n'
     for (const pieces of [[head + known, UPLOAD, second], [`${head}content-length: 10001\r\n\r\n`, second.repeat(1000)]]) {
       isProblem(t, await sendAll(await rawClient(t, port), ...pieces), 413, 'body-too-large')
@@ -108,7 +108,7 @@ t.test('what follows the body of a refused request is no request', async t => {
       targets.push(url)
       events.emit('request', response)
     })
-    const { port, log } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 10_000 })
+    const { port, log } = await startProxy(t, { workloadBaseUrl: workload.url, ohttpMaxBodyBytes: 10_000 })
     const reached = once(events, 'request') as Promise<[ServerResponse]>
     const client = await rawClient(t, port)
     client.send('GET /first HTTP/1.1\r\nhost: x\r\n\r\n')
