@@ -23,7 +23,8 @@ export function createAddressRewriter (base: URL): AddressRewriter {
   }
 
   function rewrite (address: string, root: string): string {
-    const [, scheme, authority, rest = ''] = /^(?:(https?:))?\/\/([^/?#\\"']*)(.*)$/is.exec(address) ?? []
+    const [front = '', scheme, authority] = /^(?:(https?:))?\/\/([^/?#\\"']*)/i.exec(address) ?? []
+    const rest = address.slice(front.length)
     if (authority === undefined) {
       if (!address.startsWith('/')) return address
       if (basePath !== '') return isBelow(address, basePath) ? below(address.slice(basePath.length), root) : address
