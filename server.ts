@@ -7,10 +7,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
 import polaris from './app.ts'
 import type { PolarisOptions } from './app.ts'
-import { ConfigError, loadConfig, unknownVariables } from './lib/config/config.ts'
+import { ConfigError, loadConfig } from './lib/config/config.ts'
 import type { Config } from './lib/config/config.ts'
-import { describeError } from './lib/http/describe-error.ts'
 import { quietEnvironment } from './lib/config/quiet-environment.ts'
+import { anyAddress, evidenceProblems, keyProblems, listenError } from './lib/config/start.ts'
+import { unknownVariables } from './lib/config/unknown.ts'
+import { describeError } from './lib/http/describe-error.ts'
 import { serverOptions } from './plugins/server/options.ts'
 
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
@@ -38,11 +40,14 @@ const { close } = closeWithGrace({ delay: false, logger: false, skip: ignored },
 })
 
 if (cluster.isPrimary) for (const warning of unknownVariables(process.env)) log.warn(warning)
-if (workers > 1 && cluster.isPrimary) {
-  const { startPrimary } = await import('./lib/workers/primary.ts')
-  stop = (await startPrimary(config, workers, log)).stop
-} else {
-  await serve()
+try {
+  const problems = cluster.isPrimary ? [...await keyProblems(config), ...await evidenceProblems(config)] : []
+  if (problems.length > 0) throw new ConfigError(problems)
+  if (workers > 1 && cluster.isPrimary) await supervise()
+  else await serve()
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error
+  await refuse(error)
 }
 
 function readConfig (): Config {
@@ -53,6 +58,18 @@ function readConfig (): Config {
     process.stderr.write(`${error.message}\n`)
     process.exit(1)
   }
+}
+
+/** Ends the process before it serves, with the list of what is wrong: said once, by the primary where there is one. */
+async function refuse (error: ConfigError): Promise<never> {
+  if (cluster.isWorker) await (await import('./lib/workers/member.ts')).reportProblems(error.problems)
+  else process.stderr.write(`${error.message}\n`)
+  process.exit(1)
+}
+
+async function supervise (): Promise<void> {
+  const { startPrimary } = await import('./lib/workers/primary.ts')
+  stop = (await startPrimary(config, workers, log, problems => refuse(new ConfigError(problems)))).stop
 }
 
 async function serve (): Promise<void> {
@@ -67,7 +84,12 @@ async function serve (): Promise<void> {
     clearTimeout(deadline)
   }
   await app.register(polaris, { config, ...cluster.isWorker && await memberOptions() })
-  await app.listen({ host: config.host, port: config.port })
+  await app.ready()
+  try {
+    await app.listen({ host: config.host ?? await anyAddress(), port: config.port })
+  } catch (error) {
+    throw listenError(error, config)
+  }
 }
 
 /**

@@ -1,14 +1,17 @@
 /** polaris.attestation: evidence about the keys and the platform, and the gate that it keeps open. */
-import { readFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
-import { AttesterError } from '../lib/attestation/attester.ts'
 import type { Attester } from '../lib/attestation/attester.ts'
-import { createAttester } from '../lib/platforms/attesters.ts'
+import { ConfigError } from '../lib/config/config.ts'
+import { settings } from '../lib/config/settings.ts'
+import { evidenceProblems } from '../lib/config/start.ts'
+import { readText } from '../lib/config/text-file.ts'
+import { attesterFrom } from '../lib/platforms/choose.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { provide } from '../lib/polaris.ts'
+import { RemoteError } from '../lib/remote/error.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
 
 declare module '../lib/polaris.ts' {
@@ -32,24 +35,11 @@ export interface AttestationPluginOptions {
 }
 
 export default fp<AttestationPluginOptions>(async function attestation (app, options) {
-  const { config, exchanges, readiness } = app.polaris
-  const attester = options.attester ?? await createAttester({
-    type: config.attestationType,
-    audience: config.attestationAudience,
-    azureSidecar: config.attestationAzureSidecar,
-    maaEndpoint: config.attestationMaaEndpoint,
-    certificatesFile: config.attestationCertificatesFile,
-    azureSecurityContext: process.env['UVM_SECURITY_CONTEXT_DIR']
-  })
-  if (attester.type === 'simulated') {
-    if (process.env['NODE_ENV'] === 'production' && !config.attestationAllowSimulated) {
-      throw new Error('Simulated attestation is not for production. To insist, set POLARIS_CONTAINER_ATTESTATION_ALLOW_SIMULATED=true')
-    }
-    app.log.warn('Attestation is simulated: it proves nothing')
-  }
-  if (attester.type === 'none' && config.attestationRequired) {
-    throw new Error('POLARIS_CONTAINER_ATTESTATION_REQUIRED is set, and this machine has nothing to attest with')
-  }
+  const { config, exchanges, platforms, readiness } = app.polaris
+  const problems = options.attester === undefined ? await evidenceProblems(config, platforms) : []
+  if (problems.length > 0) throw new ConfigError(problems)
+  const attester = options.attester ?? await attesterFrom(config, platforms)
+  if (attester.type === 'simulated') app.log.warn('Attestation is simulated: it proves nothing')
 
   const appraise = config.attestationPolicyFile === undefined ? undefined : await ownPolicy(config.attestationPolicyFile)
   const service = createAttestationService({
@@ -97,12 +87,26 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {
   // Verifying takes parsers that nothing else here needs, and loading them takes longer than all the rest of a start.
   const { AttestationFetchError, parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
-  const policy = parseAttestationPolicy(await readFile(file, 'utf8'))
+  const policy = await policyOf(file, parseAttestationPolicy)
   return async (document, nonce) => {
     const { checks } = await verifyAttestation(JSON.stringify(document), policy, { nonce }).catch((cause: unknown) => {
       // That an issuer is out of reach is no verdict: what was obtained before stays good for its time.
-      throw cause instanceof AttestationFetchError ? new AttesterError(`The evidence cannot be appraised: ${cause.message}`, { cause, transient: true }) : cause
+      if (!(cause instanceof AttestationFetchError)) throw cause
+      throw new RemoteError('transient', `The evidence cannot be appraised: ${cause.message}`, {
+        cause, providerCode: 'ISSUER', advice: 'Check the network on the way to the issuers of evidence'
+      })
     })
     return checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
+  }
+}
+
+/** @throws {ConfigError} it cannot be read, or is no policy */
+async function policyOf<T> (file: string, parse: (json: string) => T): Promise<T> {
+  try {
+    return parse(await readText(file))
+  } catch (cause) {
+    const { message, code, syscall } = cause as NodeJS.ErrnoException
+    const why = syscall === undefined ? message : `it cannot be read (${code})`
+    throw new ConfigError([`${settings.attestationPolicyFile.env}: ${file}: ${why}`], { cause })
   }
 }

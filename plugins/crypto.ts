@@ -1,7 +1,7 @@
 /** polaris.exchanges: finds the protocol of a request by its outer head, and opens it into an exchange. */
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { trustedProxies } from '../lib/config/config.ts'
+import { trustedProxies } from '../lib/http/trusted-proxies.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import type { ProtocolDefinition, ProtocolName } from '../lib/exchanges/protocol.ts'
 import { createRegistry } from '../lib/exchanges/registry.ts'

@@ -34,7 +34,6 @@ export default fp<HpkePluginOptions>(async function hpke (app, options) {
   const tell = () => {
     const present = hpke.keys()
     app.log.info({ keys: present.map(({ keyId, kemId, state }) => ({ keyId, kemId, state })) }, 'HPKE keys')
-    if (config.hpkeRotation > 0 && present.some(({ notAfter }) => notAfter === Infinity)) app.log.warn('HPKE key ids have run out: these keys stay')
   }
   hpke.onRotation(tell)
   readiness.add('hpke', () => hpke.isReady ? undefined : problem)

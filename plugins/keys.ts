@@ -1,6 +1,8 @@
 /** polaris.keys: the provider of the RSA keys. */
 import fp from 'fastify-plugin'
-import { keyProviderFrom } from '../lib/platforms/keys-from-config.ts'
+import { ConfigError } from '../lib/config/config.ts'
+import { keyProblems } from '../lib/config/start.ts'
+import { keyProviderFrom } from '../lib/platforms/choose.ts'
 import type { KeyProvider } from '../lib/keys/provider.ts'
 import { provide } from '../lib/polaris.ts'
 import { describeError } from '../lib/http/describe-error.ts'
@@ -17,8 +19,10 @@ export interface KeysPluginOptions {
 }
 
 export default fp<KeysPluginOptions>(async function keys (app, options) {
-  const { config, readiness } = app.polaris
-  const keys = options.keyProvider ?? await keyProviderFrom(config, app.log)
+  const { config, platforms, readiness } = app.polaris
+  const problems = options.keyProvider === undefined ? await keyProblems(config, platforms) : []
+  if (problems.length > 0) throw new ConfigError(problems)
+  const keys = options.keyProvider ?? await keyProviderFrom(config, app.log, platforms)
   provide(app.polaris, 'keys', keys)
 
   keys.ready.then(

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { attestationDocument, bindingPreimage, deviceNonce, sha256 } from '../protocols/attestation.ts'
 import type { AttestationDocument, AttestedKey, Claim, TypedValue } from '../protocols/attestation.ts'
-import { AttesterError } from './attester.ts'
+import { RemoteError } from '../remote/error.ts'
 import type { Attester } from './attester.ts'
 import { createGate } from './gate.ts'
 import type { GateStatus } from './gate.ts'
@@ -221,9 +221,9 @@ function identity (keys: readonly AttestedKey[]): string {
 }
 
 /** What the platform said, if it was asked. */
-function causeOf (error: unknown): AttesterError | undefined {
+function causeOf (error: unknown): RemoteError | undefined {
   const cause = error instanceof AttestationUnavailableError ? error.cause : error
-  return cause instanceof AttesterError ? cause : undefined
+  return cause instanceof RemoteError ? cause : undefined
 }
 
 function reasonOf (error: unknown): string {

@@ -1,22 +1,28 @@
 /** Reads what the proxy has to know of a token that it passes on. It does not verify: clients do. */
 import { decodeJwt } from 'jose/jwt/decode'
 import type { JWTPayload } from 'jose'
-import { AttesterError } from './attester.ts'
+import { RemoteError } from '../remote/error.ts'
 
 /**
+ * Reads a token's claims and expiry.
+ *
  * @param source for messages: 'The launcher'
- * @throws {AttesterError} transient: this is no token, or it expires within a minute
+ * @throws {RemoteError} transient: this is no token, or it expires within a minute
  */
 export function readToken (token: string, source: string): { claims: JWTPayload, expiresAt: Date } {
   let claims: JWTPayload
   try {
     claims = decodeJwt(token)
   } catch (cause) {
-    throw new AttesterError(`${source} answered with something else than a token`, { cause, transient: true })
+    throw new RemoteError('transient', `${source} answered with something else than a token`, {
+      cause, providerCode: 'NO_TOKEN', advice: 'Check the configured endpoint, and what stands between here and there'
+    })
   }
   const { exp } = claims
   if (typeof exp !== 'number' || exp * 1000 < Date.now() + 60_000) {
-    throw new AttesterError(`${source} answered with a token that has expired or is about to`, { transient: true })
+    throw new RemoteError('transient', `${source} answered with a token that has expired or is about to`, {
+      providerCode: 'TOKEN_EXPIRED', advice: 'Check the clock of this machine'
+    })
   }
   return { claims, expiresAt: new Date(exp * 1000) }
 }

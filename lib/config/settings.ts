@@ -1,12 +1,10 @@
 /**
  * Every setting of the proxy, in one table: its environment variable, what it accepts, its default, what it does.
  * Types, validation (lib/config/config.ts) and docs/configuration.md are made from it. The settings are in
- * lib/config/settings/, but those of one platform, which are in its folder.
+ * lib/config/settings/, except those of one platform, which are in its folder.
  */
-import { azureSettings } from '../platforms/azure/settings.ts'
-import { googleSettings } from '../platforms/google/settings.ts'
-import { linuxSettings } from '../platforms/linux/settings.ts'
-import { localSettings } from '../platforms/local/settings.ts'
+import { platforms } from '../platforms/registry.ts'
+import type { Registry } from '../platforms/registry.ts'
 import { attestation } from './settings/attestation.ts'
 import { encryption } from './settings/encryption.ts'
 import { keys } from './settings/keys.ts'
@@ -20,20 +18,27 @@ export { formats, parseDuration } from './settings/formats.ts'
 export { accepts } from './settings/setting.ts'
 export type { Setting, SettingsTable } from './settings/setting.ts'
 
-/** By their headings in docs/configuration.md. */
-export const groups = {
+/** The settings that are no platform's, by their headings in docs/configuration.md. */
+const common = {
   Workload: workload,
   Encryption: encryption,
   OHTTP: ohttp,
   'Polaris v1': polarisV1,
   Keys: keys,
-  'Keys and evidence: local': localSettings,
-  'Keys and evidence: Google Cloud': googleSettings,
-  'Keys and evidence: Azure': azureSettings,
-  'Evidence: Linux': linuxSettings,
   Attestation: attestation,
   Server: server
 } as const satisfies Record<string, SettingsTable>
+
+/** All settings, by their headings in docs/configuration.md. */
+export const groups: Readonly<Record<string, SettingsTable>> = {
+  ...common,
+  ...Object.fromEntries(platforms.map(({ title, settings }) => [title, settings]))
+}
+
+type SettingsOf<P extends readonly { readonly settings: SettingsTable }[]> =
+  P extends readonly [infer First extends { settings: SettingsTable }, ...infer Rest extends { settings: SettingsTable }[]]
+    ? First['settings'] & SettingsOf<Rest>
+    : unknown
 
 export const settings = {
   ...workload,
@@ -41,12 +46,19 @@ export const settings = {
   ...ohttp,
   ...polarisV1,
   ...keys,
-  ...localSettings,
-  ...googleSettings,
-  ...azureSettings,
-  ...linuxSettings,
   ...attestation,
-  ...server
+  ...server,
+  ...Object.assign({}, ...platforms.map(platform => platform.settings)) as SettingsOf<typeof platforms>
+}
+
+/** The settings with those of other platforms, and their types of keys and evidence among the accepted ones. */
+export function tableOf ({ platforms, keyTypes, attesterTypes }: Registry): SettingsTable {
+  const table: SettingsTable = Object.assign({}, settings, ...platforms.map(platform => platform.settings))
+  return {
+    ...table,
+    keyType: { ...settings.keyType, enum: keyTypes.map(({ name }) => name) },
+    attestationType: { ...settings.attestationType, enum: ['auto', ...attesterTypes.map(({ name }) => name)] }
+  }
 }
 
 export type Settings = typeof settings

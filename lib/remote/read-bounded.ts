@@ -1,13 +1,29 @@
-/** Reads an open file from its beginning: all of it, or as much as it may have. One read may give less than there is. */
-import type { FileHandle } from 'node:fs/promises'
+/** Reads a file or an answer as a whole, up to a limit. */
 
-export async function readBounded (file: FileHandle, maxOctets: number): Promise<Buffer> {
-  const content = Buffer.alloc(maxOctets)
+/** There is more than was to be read. */
+export class TooLongError extends Error {
+  override readonly name = 'TooLongError'
+  readonly code = 'ERR_TOO_LONG'
+}
+
+/**
+ * Joins pieces of at most `maxBytes` together. Takes ownership of the pieces: they are overwritten, so that a secret
+ * is in the result alone.
+ *
+ * @throws {TooLongError}
+ * @throws what the source fails with
+ */
+export async function readBounded (source: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
   let length = 0
-  while (length < maxOctets) {
-    const { bytesRead } = await file.read(content, length, maxOctets - length, length)
-    if (bytesRead === 0) break
-    length += bytesRead
+  try {
+    for await (const piece of source) {
+      pieces.push(piece)
+      length += piece.length
+      if (length > maxBytes) throw new TooLongError(`There are more than ${maxBytes} bytes`)
+    }
+    return Buffer.concat(pieces)
+  } finally {
+    for (const piece of pieces) piece.fill(0)
   }
-  return content.subarray(0, length)
 }

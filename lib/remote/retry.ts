@@ -1,43 +1,47 @@
 /** Repeats what may succeed later: exponential backoff with jitter, each attempt and the whole with a time limit. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KeyFetchError, safeCode } from './fetch-error.ts'
+import { RemoteError, safeCode } from './error.ts'
 
 /** Times are in milliseconds. */
 export interface RetryPolicy {
   /** About what to wait before the second attempt; doubles from there. Default: 1000. */
-  firstDelay?: number
+  readonly firstDelay?: number
   /** Default: 30 000. */
-  maxDelay?: number
+  readonly maxDelay?: number
   /** No attempt begins later than this after the first. Default: 300 000. */
-  deadline?: number
+  readonly deadline?: number
   /** What one attempt may take. Default: 30 000. */
-  attemptTimeout?: number
+  readonly attemptTimeout?: number
+  /** Whether what was refused is tried again, as what is transient. Default: true. */
+  readonly retryRefused?: boolean
   /** Instead of backoff and deadline: so many retries, so far apart. */
-  fixed?: { readonly retries: number, readonly interval: number }
+  readonly fixed?: { readonly retries: number, readonly interval: number }
 }
 
 /** Hears of every failed attempt: what went wrong, and after how many milliseconds the next begins, if one does. */
-export type OnFailure = (error: KeyFetchError, attempt: number, retryIn: number | undefined) => void
+export type OnFailure = (error: RemoteError, attempt: number, retryIn: number | undefined) => void
 
 /**
  * Runs `attempt` until it succeeds.
  *
- * @throws {KeyFetchError} that of the last attempt: of kind `configuration`, or the deadline passed
+ * @throws {RemoteError} that of the last attempt: of a kind that is not tried again, or the deadline passed
  * @throws the reason of `signal`, once it is aborted
  */
-export async function retry<T> (attempt: (signal: AbortSignal) => Promise<T>, policy: RetryPolicy, signal: AbortSignal, onFailure: OnFailure): Promise<T> {
-  const { firstDelay = 1000, maxDelay = 30_000, deadline = 300_000, attemptTimeout = 30_000, fixed } = policy
+export async function retry<T> (
+  attempt: (signal: AbortSignal) => Promise<T>, policy: RetryPolicy, signal: AbortSignal, onFailure: OnFailure
+): Promise<T> {
+  const { firstDelay = 1000, maxDelay = 30_000, deadline = 300_000, attemptTimeout = 30_000, retryRefused = true, fixed } = policy
   const start = performance.now()
   for (let count = 1; ; count++) {
     try {
       return await withTimeout(attempt, attemptTimeout, signal)
     } catch (cause) {
       signal.throwIfAborted()
-      const error = asFetchError(cause)
+      const error = asRemoteError(cause)
       const backoff = Math.min(maxDelay, firstDelay * 2 ** (count - 1))
       const wait = Math.max(fixed?.interval ?? backoff / 2 + Math.random() * backoff / 2, (error.retryAfter ?? 0) * 1000)
       const over = fixed === undefined ? performance.now() - start + wait > deadline : count > fixed.retries
-      if (error.kind === 'configuration' || over) {
+      if (error.kind === 'configuration' || (error.kind === 'refused' && !retryRefused) || over) {
         onFailure(error, count, undefined)
         throw error
       }
@@ -76,15 +80,15 @@ export async function withTimeout<T> (operation: (signal: AbortSignal) => Promis
   }
 }
 
-function asFetchError (cause: unknown): KeyFetchError {
-  if (cause instanceof KeyFetchError) return cause
+function asRemoteError (cause: unknown): RemoteError {
+  if (cause instanceof RemoteError) return cause
   if (cause instanceof TimeoutError) {
-    return new KeyFetchError('transient', 'No answer in time', {
+    return new RemoteError('transient', 'No answer in time', {
       providerCode: 'TIMEOUT', cause, advice: 'Check that the key service can be reached from here'
     })
   }
   const { code, name } = cause instanceof Error ? cause as NodeJS.ErrnoException : {}
-  return new KeyFetchError('transient', 'The keys could not be fetched', {
+  return new RemoteError('transient', 'The keys could not be fetched', {
     providerCode: safeCode(code) ?? safeCode(name) ?? 'UNKNOWN', cause, advice: 'If it lasts, report it with this code'
   })
 }

@@ -116,6 +116,15 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   }
 }
 
+/** Tells the primary why this worker cannot serve. Resolves once that is sent. */
+export function reportProblems (problems: readonly string[]): Promise<void> {
+  return new Promise(resolve => {
+    const message: ToPrimary = { type: 'refused', problems }
+    if (process.send === undefined) resolve()
+    else process.send(message, undefined, undefined, () => resolve())
+  })
+}
+
 function ask (message: ToPrimary): void {
   process.send?.(message)
 }

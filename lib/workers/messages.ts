@@ -25,6 +25,8 @@ export type ToWorker =
 
 export type ToPrimary =
   | { readonly type: 'hello' }
+  /** The worker ends: it cannot serve as things are configured. */
+  | { readonly type: 'refused', readonly problems: readonly string[] }
   | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }
   | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
   | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array, readonly dates: readonly (number | undefined)[] }

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts'
 import { describeError } from '../http/describe-error.ts'
 import { rememberFor } from '../exchanges/ohttp/freshness.ts'
 import type { Ratchet } from '../keys/hpke/epoch-secrets.ts'
-import { keyProviderFrom } from '../platforms/keys-from-config.ts'
+import { keyProviderFrom } from '../platforms/choose.ts'
 import { instanceRatchet } from '../keys/hpke/from-config.ts'
 import { epochAt } from '../keys/hpke/ring.ts'
 import type { KeyLog } from '../keys/rsa/key-versions.ts'
@@ -29,13 +29,17 @@ export interface Primary {
   stop (): Promise<void>
 }
 
-export async function startPrimary (config: Config, count: number, log: KeyLog): Promise<Primary> {
+/** @param onRefused told once, instead of a start, if the first workers cannot serve as things are configured */
+export async function startPrimary (
+  config: Config, count: number, log: KeyLog, onRefused: (problems: readonly string[]) => void
+): Promise<Primary> {
   const keys = await keyProviderFrom(config, log)
   const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
   const replays = createMemoryReplayStore({ remember: rememberFor(config), capacity: config.replayCapacity })
   const messages = messageMemoryFrom(config, keys, undefined, log)
   let stopping = false
   let served = false
+  let refused: readonly string[] | undefined
 
   cluster.setupPrimary({ serialization: 'advanced' })
   // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback, the
@@ -54,7 +58,10 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
       // What keeps the first ones from serving, such as an address that is taken, will keep all that follow.
       if (!served && signal === null) {
         stopping = true
-        throw new Error('No worker could begin to serve')
+        for (const other of workers()) other.kill('SIGKILL')
+        if (refused === undefined) throw new Error('No worker could begin to serve')
+        onRefused(refused)
+        return
       }
       log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
       setTimeout(() => { if (!stopping) start() }, RESTART_MS)
@@ -66,6 +73,9 @@ export async function startPrimary (config: Config, count: number, log: KeyLog):
       case 'hello':
         tell(worker, { type: 'start', ratchet: ratchet && stateFor(ratchet, config), remote: keys.remote, derives: keys.deriveSecret !== undefined })
         return tell(worker, state())
+      case 'refused':
+        refused = message.problems
+        return
       case 'unwrap':
         return tell(worker, { type: 'unwrapped', id: message.id, result: await unwrap(keys, message.keyId, message.wrapped) })
       case 'derive':

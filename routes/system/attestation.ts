@@ -4,7 +4,7 @@
  */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
-import { trustedProxies } from '../../lib/config/config.ts'
+import { trustedProxies } from '../../lib/http/trusted-proxies.ts'
 import { clientAddress, clientOf } from '../../lib/http/caller.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/http/problems.ts'

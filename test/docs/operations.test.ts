@@ -2,7 +2,8 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { configFrom, weaknesses } from '../../lib/config/config.ts'
+import { configFrom } from '../../lib/config/config.ts'
+import { weaknesses } from '../../lib/config/weaknesses.ts'
 import { read } from '../fixtures/documents.ts'
 import { root } from '../fixtures/script.ts'
 
@@ -28,7 +29,7 @@ t.test('every weakness that is warned of', async t => {
     { v1AllowUnboundResponseKey: true },
     { workloadTlsVerify: false },
     { enableInputEncryption: true, v1ReplayProtection: false },
-    { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
+    { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed', replayStore: 'redis://localhost' }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
   t.ok(weak.length >= 5)
   for (const weakness of weak) t.ok(explained.includes(weakness.replace(/ \(.*/, '')), weakness)

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { AttesterError } from '../../lib/attestation/attester.ts'
+import { RemoteError } from '../../lib/remote/error.ts'
 import type { Attester } from '../../lib/attestation/attester.ts'
-import { simulated } from '../../lib/platforms/local/simulated-evidence.ts'
+import { simulated } from '../../lib/platforms/local/simulated.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
@@ -17,7 +17,7 @@ function platform (lifetime = 3_600_000) {
   const attester: Attester = {
     type: 'simulated',
     async evidence (request) {
-      if (state.away) throw new AttesterError('The launcher is away', { transient: true })
+      if (state.away) throw new RemoteError('transient', 'The launcher is away', { providerCode: 'AWAY', advice: 'Wait' })
       return { ...await genuine.evidence(request), expiresAt: new Date(Date.now() + lifetime) }
     }
   }

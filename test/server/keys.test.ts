@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import { startServer, untilReady } from '../fixtures/process.ts'
+import { noRedis, startRedis } from '../fixtures/redis.ts'
 import type { Server } from '../fixtures/process.ts'
 import { rsaKey } from '../fixtures/rsa.ts'
 import { v1Client } from '../fixtures/v1-client.ts'
@@ -75,14 +76,16 @@ t.test('a refresh that fails leaves the keys in use, and says so', async t => {
   await untilKey(server, second.publicPem)
 })
 
-t.test('keys that come after the start had failed are taken up, and HPKE keys derived from them', async t => {
+t.test('keys that come after the start had failed are taken up, and HPKE keys derived from them', { skip: noRedis }, async t => {
+  const redis = await startRedis(t)
   const path = join(t.testdir(), 'key.pem')
   place(path, 'no key')
   const server = await startServer(t, {
     POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9',
     POLARIS_CONTAINER_KEY_TYPE: 'file',
     POLARIS_CONTAINER_KEY_FILE: path,
-    POLARIS_CONTAINER_HPKE_SEED: 'derived'
+    POLARIS_CONTAINER_HPKE_SEED: 'derived',
+    POLARIS_CONTAINER_REPLAY_STORE: redis.url
   })
   await server.line(/"keys failed"/)
   t.equal((await fetch(`${server.url}/polaris-container/readyz`)).status, 503)

@@ -14,6 +14,7 @@ import { encapsulate, fetchKey, requestHead, send } from '../fixtures/ohttp-clie
 import { untilReady } from '../fixtures/process.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { rsaKey } from '../fixtures/rsa.ts'
+import { noRedis, startRedis } from '../fixtures/redis.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
 const key = rsaKey()
@@ -30,10 +31,11 @@ const shared: Record<string, (keyFile: string) => ConfigInput> = {
 }
 
 for (const [name, settings] of Object.entries(shared)) {
-  t.test(`${name}: no exchange fails while keys are rotated and each replica is restarted in turn`, async t => {
+  t.test(`${name}: no exchange fails while keys are rotated and each replica is restarted in turn`, { skip: noRedis }, async t => {
     const workload = await startWorkload(t)
+    const { url: replayStore } = await startRedis(t)
     const config: ConfigInput = {
-      workloadBaseUrl: workload.url, enableInputEncryption: true, keyType: 'file', hpkeRotation: '1500ms', hpkeRetirement: '6s', stopDelay: '500ms', ...settings(keyFile(t))
+      workloadBaseUrl: workload.url, enableInputEncryption: true, replayStore, keyType: 'file', hpkeRotation: '1500ms', hpkeRetirement: '6s', stopDelay: '500ms', ...settings(keyFile(t))
     }
     const start = async () => {
       const replica = await startProxy(t, config)
@@ -99,7 +101,14 @@ t.test('a seed file that cannot be used keeps the replica from being ready, and 
   const cases: Array<[string, RegExp]> = [['{}', /^hpke: The seed file is not one: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]]
   for (const [content, reason] of cases) {
     writeFileSync(`${path}.seed`, content)
-    const replica = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', keyType: 'file', keyFile: path, hpkeSeed: 'sealed', hpkeSeedFile: `${path}.seed` })
+    const replica = await startProxy(t, {
+      workloadBaseUrl: 'http://127.0.0.1:9',
+      replayStore: 'redis://127.0.0.1:9',
+      keyType: 'file',
+      keyFile: path,
+      hpkeSeed: 'sealed',
+      hpkeSeedFile: `${path}.seed`
+    })
     let reasons: string[] = []
     while (!reasons.some(given => reason.test(given))) {
       const response = await fetch(`${replica.url}/polaris-container/readyz`)

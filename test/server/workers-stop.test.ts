@@ -72,7 +72,10 @@ t.test('an address that is taken ends it', async t => {
   const first = await startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9' })
   const second = run(t, ['server.ts'], { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '2', PORT: String(first.port) })
   t.equal(await second.exit, 1)
-  t.match(second.lines.join('\n'), /EADDRINUSE/)
+  t.same(second.stderr().trimEnd().split('\n'), [
+    'The configuration cannot be used:', `  - PORT: port ${first.port} is in use (EADDRINUSE)`
+  ])
+  t.notMatch(second.lines.join('\n'), /unexpected/)
   // A worker that was still starting ends when it finds its primary gone: a moment later, but by itself.
   await until(() => ![...pids(second, /./)].some(isAlive))
 })

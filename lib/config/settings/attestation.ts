@@ -1,4 +1,5 @@
 /** Evidence, wherever it comes from, and the gate that it keeps open. */
+import { builtIn } from '../../platforms/registry.ts'
 import { PREFIX } from './setting.ts'
 import type { SettingsTable } from './setting.ts'
 
@@ -6,7 +7,7 @@ export const attestation = {
   attestationType: {
     env: `${PREFIX}ATTESTATION_TYPE`,
     type: 'string',
-    enum: ['auto', 'none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-snp', 'configfs-tsm'],
+    enum: ['auto', ...builtIn.attesterTypes.map(({ name }) => name)],
     default: 'auto',
     description: 'Where evidence comes from that proves the keys to clients. `auto` takes what it finds on the ' +
       'machine, else `none`. `simulated` proves nothing and is for development.'

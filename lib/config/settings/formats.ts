@@ -23,9 +23,26 @@ export const formats = {
     }
   },
   duration: {
-    accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; without one, milliseconds',
-    // setTimeout fires at once beyond 2^31 - 1 ms.
-    test: (text: string) => parseDuration(text) < 2 ** 31
+    accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; `0`; without a unit, milliseconds from `1000`',
+    test: (text: string) => isTimer(text) && !isBare(text),
+    why: (text: string) => isBare(text) ? 'without a unit these are milliseconds, which is hardly what is meant' : undefined
+  },
+  milliseconds: {
+    accepts: 'a number with a unit, `500ms`, `30s`, `5m`; without one, milliseconds',
+    test: isTimer
+  },
+  'replay-window': {
+    accepts: 'a number with a unit, from `1s` to `24h`',
+    test: (text: string) => parseDuration(text) >= 1000 && parseDuration(text) <= 86_400_000,
+    why: (text: string) => parseDuration(text) < 1000 ? 'no client\'s clock is that close to this one' : undefined
+  },
+  address: {
+    accepts: 'an IP address or a host name of this machine, such as `127.0.0.1`, `::1`, `localhost`',
+    test: (text: string) => isIP(text.replace(/^\[(.*)\]$/, '$1')) !== 0 || /^(?=.*[a-zA-Z])[\w.-]{1,253}$/.test(text)
+  },
+  audience: {
+    accepts: 'text, and none of Google\'s own audiences (googleapis.com)',
+    test: (text: string) => !/googleapis\.com/i.test(text)
   },
   'header-name': {
     accepts: 'a header name',
@@ -68,7 +85,8 @@ export const formats = {
   },
   'cors-origin': {
     accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',
-    test: (text: string) => text === '*' || text.split(',').map(part => part.trim()).every(isOrigin)
+    test: (text: string) => text === '*' || text.split(',').map(part => part.trim()).every(isOrigin),
+    why: (text: string) => text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
   }
 } as const
 
@@ -80,8 +98,18 @@ function isRange (text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }
 
+/** setTimeout fires at once beyond 2^31 - 1 ms. */
+function isTimer (text: string): boolean {
+  return parseDuration(text) < 2 ** 31
+}
+
+/** So few milliseconds, and without a unit, that seconds are meant. */
+function isBare (text: string): boolean {
+  return /^\d+$/.test(text) && Number(text) > 0 && Number(text) < 1000
+}
+
 function isOrigin (text: string): boolean {
-  return URL.parse(text)?.origin === text
+  return !text.includes('*') && URL.parse(text)?.origin === text
 }
 
 function isSegment (text: string): boolean {

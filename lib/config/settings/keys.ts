@@ -1,4 +1,5 @@
 /** The RSA keys and the HPKE keys, wherever they come from. */
+import { builtIn } from '../../platforms/registry.ts'
 import { PREFIX } from './setting.ts'
 import type { SettingsTable } from './setting.ts'
 
@@ -6,7 +7,7 @@ export const keys = {
   keyType: {
     env: `${PREFIX}KEY_TYPE`,
     type: 'string',
-    enum: ['ephemeral', 'file', 'azure-skr', 'azure-key-vault', 'google-federated'],
+    enum: builtIn.keyTypes.map(({ name }) => name),
     default: 'ephemeral',
     description: 'Where the RSA private key lives (docs/keys.md).'
   },

@@ -51,7 +51,7 @@ export const ohttp = {
   replayWindow: {
     env: `${PREFIX}REPLAY_WINDOW`,
     type: 'string',
-    format: 'duration',
+    format: 'replay-window',
     default: '60s',
     description: 'OHTTP: how far the `Date` inside a request may be from the clock, either way. Requests are ' +
       'remembered for twice as long, so that none is forwarded twice.'

@@ -6,8 +6,9 @@ export const server = {
   host: {
     env: 'HOST',
     type: 'string',
-    default: '0.0.0.0',
-    description: 'Address to listen on.'
+    format: 'address',
+    description: 'Address to listen on. If it is not set: all addresses, IPv6 and IPv4 (`::`), or those of IPv4 ' +
+      '(`0.0.0.0`) on a system without IPv6.'
   },
 
   port: {

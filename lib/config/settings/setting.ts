@@ -20,14 +20,19 @@ export interface Setting {
   readonly description: string
 }
 
+/** Formats whose values are durations. */
+export const DURATION_FORMATS = ['duration', 'milliseconds', 'replay-window'] as const
+type DurationFormat = typeof DURATION_FORMATS[number]
+
 /** Settings by their names in code. */
 export type SettingsTable = Readonly<Record<string, Setting>>
 
 type Scalar<S extends Setting> =
-  S extends { enum: readonly (infer E)[] } ? E
-    : S extends { type: 'boolean' } ? boolean
-      : S extends { type: 'integer' } | { format: 'duration' } ? number
-        : string
+  Setting extends S ? string | number | boolean
+    : S extends { enum: readonly (infer E)[] } ? E
+      : S extends { type: 'boolean' } ? boolean
+        : S extends { type: 'integer' } | { format: DurationFormat } ? number
+          : string
 
 /** The validated values of a table; durations in milliseconds. */
 export type Values<T extends SettingsTable> = {

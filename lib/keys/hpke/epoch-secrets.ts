@@ -48,7 +48,6 @@ export function createRatchet (start: Omit<RatchetState, 'earliest' | 'firstKeyI
   }
 
   return {
-    shared: false,
     earliest,
     get oldest () { return at },
     firstKeyId,
@@ -80,7 +79,6 @@ export function createInstanceRatchet (epoch: number): Ratchet {
 export function derivedSecrets (keys: KeyProvider, keyId: string): EpochSecrets {
   const [firstKeyId = 0] = Buffer.from(keyId, 'base64url')
   return {
-    shared: true,
     earliest: undefined,
     firstKeyId,
     async secret (epoch) {
@@ -94,7 +92,6 @@ export function derivedSecrets (keys: KeyProvider, keyId: string): EpochSecrets 
 export function seededSecrets (seed: () => Promise<Uint8Array>): EpochSecrets {
   let opened: Promise<Uint8Array> | undefined
   return {
-    shared: true,
     earliest: undefined,
     firstKeyId: 0,
     async secret (epoch) {

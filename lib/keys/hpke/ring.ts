@@ -21,10 +21,11 @@ export interface EpochSecrets {
   readonly earliest: number | undefined
   /** The first epoch whose secret is not gone, at present; undefined where none goes. */
   readonly oldest?: number | undefined
-  /** Added to key ids, 0 to 255; the same wherever the keys are the same. */
+  /**
+   * Added to key ids, 0 to 255; the same wherever the keys are the same. Ids follow the epochs and begin again after 255:
+   * the settings see to it that a key is forgotten long before another has its id.
+   */
   readonly firstKeyId: number
-  /** True where other instances follow the same epochs: then key ids follow them too, beyond 256. */
-  readonly shared: boolean
 }
 
 export type HpkeKeyState = 'pending' | 'active' | 'retiring'
@@ -95,8 +96,6 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   const wanted = Math.min(present, Math.max(secrets.earliest ?? 0, epochAt(now() - retirement, rotation)))
   /** A clock that is set back asks for what is gone. The keys of the epoch that it left serve until it is there again. */
   const first = Math.max(secrets.oldest ?? 0, wanted)
-  /** Key ids of an instance run out after this epoch: they are not reused, so its keys stay. */
-  const last = secrets.shared ? Infinity : (secrets.earliest ?? first) + Math.floor(KEY_IDS / kemIds.length) - 1
 
   let retiring: readonly Epoch[] = []
   let active: Epoch | undefined
@@ -108,7 +107,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   let closed = false
 
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
-  const endOfUse = (epoch: number) => epoch >= last ? Infinity : endOf(epoch) + retirement
+  const endOfUse = (epoch: number) => endOf(epoch) + retirement
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
@@ -119,7 +118,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   /** Moves to the epoch of the present: what was prepared becomes active at once, the next is prepared behind it. */
   async function advance (): Promise<void> {
-    const current = Math.min(epochAt(now(), rotation), last)
+    const current = epochAt(now(), rotation)
     // One by one, since secrets come in order: after a start or a long sleep there may be several to catch up with.
     while (active === undefined || active.number < current) {
       const number: number = active === undefined ? first : active.number + 1
@@ -135,14 +134,14 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
-    if (rotation === 0 || active.number >= last || pending !== undefined) return
+    if (rotation === 0 || pending !== undefined) return
     const next = await make(active.number + 1)
     if (!closed) pending = next
   }
 
   function schedule (): void {
     if (closed || active === undefined) return
-    const next = Math.min(active.number < last ? endOf(active.number) : Infinity, ...retiring.map(({ number }) => endOfUse(number)))
+    const next = Math.min(endOf(active.number), ...retiring.map(({ number }) => endOfUse(number)))
     if (next === Infinity) return
     timer = setTimeout(step, Math.min(MAX_TIMEOUT, Math.max(1, next - now())))
     timer.unref()

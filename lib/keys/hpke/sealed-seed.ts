@@ -9,7 +9,7 @@
 import { constants, createHash, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
 import { link, open, rm } from 'node:fs/promises'
 import { decodeBase64 } from '../../protocols/base64.ts'
-import { readBounded } from '../../remote/read-bounded.ts'
+import { readBounded, TooLongError } from '../../remote/read-bounded.ts'
 import { UnwrapError, newestKey } from '../provider.ts'
 import type { KeyProvider } from '../provider.ts'
 
@@ -37,13 +37,14 @@ export async function openSealedSeed (path: string, keys: KeyProvider, sha256?: 
   return unseal(present, keys)
 }
 
-/** Undefined where there is no file. One octet more than a file may have shows that there are too many. */
+/** Undefined if there is no file. */
 async function read (path: string): Promise<Buffer | undefined> {
   try {
     await using file = await open(path, 'r')
-    return await readBounded(file, MAX_FILE_BYTES + 1)
+    return await readBounded(file.createReadStream({ autoClose: false }), MAX_FILE_BYTES)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (error instanceof TooLongError) throw new SealedSeedError('The seed file is not one: remove it')
     throw error
   }
 }
@@ -91,12 +92,10 @@ async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> 
 
 function parse (content: Buffer): { keyId: string, seed: Uint8Array } {
   let value: { keyId?: unknown, seed?: unknown } | null = null
-  if (content.length <= MAX_FILE_BYTES) {
-    try {
-      value = JSON.parse(content.toString('utf8'))
-    } catch {
-      value = null
-    }
+  try {
+    value = JSON.parse(content.toString('utf8'))
+  } catch {
+    value = null
   }
   const seed = typeof value?.seed === 'string' ? decodeBase64(value.seed) : undefined
   if (typeof value?.keyId !== 'string' || seed === undefined) throw new SealedSeedError('The seed file is not one: remove it')

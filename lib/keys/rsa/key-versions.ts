@@ -2,7 +2,7 @@
  * A key provider made of key versions that are fetched: in the background at start, and anew on request. What differs
  * between providers is only how one set of versions is fetched; everything that must never differ is here.
  */
-import { KeyFetchError } from '../../remote/fetch-error.ts'
+import { RemoteError } from '../../remote/error.ts'
 import { KeysBusyError, UnwrapError } from '../provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../provider.ts'
 import { retry } from '../../remote/retry.ts'
@@ -46,7 +46,7 @@ export interface KeySource extends FetchOptions {
    * Fetches all versions, newest first: one attempt. A version that is known already is to be returned as it is rather
    * than made anew: it carries its queue and its circuit.
    *
-   * @throws {KeyFetchError} with the reason
+   * @throws {RemoteError} with the reason
    */
   load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]>
   /** Lets go of what loading needed. */
@@ -66,7 +66,7 @@ export async function loadVersions (
       const version = await load(name)
       versions.set(version.published.keyId, version)
     } catch (error) {
-      if (index === 0 || !(error instanceof KeyFetchError) || error.kind === 'transient') throw error
+      if (index === 0 || !(error instanceof RemoteError) || error.kind === 'transient') throw error
       const details = { source, version: name, code: error.code, kind: error.kind, providerCode: error.providerCode }
       log.warn(details, `An older key version is left out: ${error.message}. ${error.advice}.`)
     }
@@ -94,7 +94,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     adopt(await retry(async (signal) => {
       const versions = await source.load(find, signal)
       if (versions.length > 0) return versions
-      throw new KeyFetchError('configuration', 'No key is configured', { providerCode: 'NO_KEY', advice: 'Name at least one key' })
+      throw new RemoteError('configuration', 'No key is configured', { providerCode: 'NO_KEY', advice: 'Name at least one key' })
     }, source.retry ?? {}, closing.signal, report))
   }
 
@@ -123,7 +123,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     retired.set(keyId, { version, timer })
   }
 
-  function report (error: KeyFetchError, attempt: number, retryIn: number | undefined): void {
+  function report (error: RemoteError, attempt: number, retryIn: number | undefined): void {
     if (!status.ready) status = { ready: false, reason: error.message }
     const details = { source: source.name, code: error.code, kind: error.kind, providerCode: error.providerCode, attempt, retryIn }
     const inUse = keys.length > 0 ? ' The keys fetched before stay in use.' : ''
@@ -141,7 +141,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
 
   /** Without keys there is nothing to serve with: what may pass by itself is waited for, however long it takes. */
   function startAgain (error: unknown): never {
-    const isFinal = error instanceof KeyFetchError && error.kind === 'configuration'
+    const isFinal = error instanceof RemoteError && error.kind === 'configuration'
     if (keys.length === 0 && !isFinal && !closing.signal.aborted) {
       nextStart = setTimeout(() => { refresh().catch(() => undefined) }, source.startAgainAfter ?? START_AGAIN_AFTER).unref()
     }

@@ -1,7 +1,7 @@
 /** A key version whose private key is in this process: unwraps with the pool, and derives secrets. */
 import { constants, createPublicKey, publicEncrypt, randomBytes, timingSafeEqual, webcrypto } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { KeyFetchError } from '../../remote/fetch-error.ts'
+import { RemoteError } from '../../remote/error.ts'
 import type { KeyVersion, KnownVersions } from './key-versions.ts'
 import { createRsaPool } from './pool.ts'
 import type { RsaPool, RsaPoolOptions } from './pool.ts'
@@ -20,7 +20,7 @@ const SALT = new TextEncoder().encode('polaris-secure-proxy derived secrets v1')
  *
  * Both the RSA key and the IKM are kept as non-extractable CryptoKeys only; the encodings are overwritten.
  *
- * @throws {KeyFetchError} of kind `configuration`: no RSA key of 2048 to 8192 bits, or its parts do not fit together
+ * @throws {RemoteError} of kind `configuration`: no RSA key of 2048 to 8192 bits, or its parts do not fit together
  */
 export async function memoryKey (privateKey: KeyObject, known: KnownVersions, options: RsaPoolOptions): Promise<KeyVersion> {
   if (privateKey.asymmetricKeyType !== 'rsa') throw unusable('not an RSA key')
@@ -70,8 +70,8 @@ async function fits (publicKey: KeyObject, pool: RsaPool): Promise<boolean> {
   }
 }
 
-function unusable (why: string, cause?: unknown): KeyFetchError {
-  return new KeyFetchError('configuration', `The private key cannot be used: ${why}`, {
+function unusable (why: string, cause?: unknown): RemoteError {
+  return new RemoteError('configuration', `The private key cannot be used: ${why}`, {
     providerCode: 'KEY_UNUSABLE', cause, advice: 'Provide a whole RSA key, best of 4096 bits'
   })
 }

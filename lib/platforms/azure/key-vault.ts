@@ -7,11 +7,11 @@ import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CryptographyClient, KeyClient } from '@azure/keyvault-keys'
 import type { KeyClientOptions, KeyVaultKey } from '@azure/keyvault-keys'
-import type { AzureAttest } from './attest.ts'
+import type { MaaTokens } from './maa.ts'
 import { createAzureCredential } from './credential.ts'
 import type { AzureCredentialKind } from './credential.ts'
 import { openRelease } from './release.ts'
-import { connectionError, KeyFetchError, retryAfterOf, safeCode } from '../../remote/fetch-error.ts'
+import { connectionError, RemoteError, retryAfterOf, safeCode } from '../../remote/error.ts'
 import { createVersionedProvider, loadVersions } from '../../keys/rsa/key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from '../../keys/rsa/key-versions.ts'
 import { memoryKey } from '../../keys/rsa/memory-key.ts'
@@ -37,9 +37,9 @@ export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
   /**
    * Obtains an Azure Attestation token whose `x-ms-runtime` claim is `runtimeData` (JSON, octets). For `release`.
    *
-   * @throws {KeyFetchError} with the reason
+   * @throws {RemoteError} with the reason
    */
-  attest?: AzureAttest
+  attest?: MaaTokens
   limits?: RemoteLimitsOptions
   /** Certificates (PEM) that may have issued the one that signs releases. Default: what Node trusts for TLS. */
   trustAnchors?: readonly string[]
@@ -66,7 +66,7 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
 
   async function releasedVersion (version: string, known: KnownVersions, signal: AbortSignal): Promise<KeyVersion> {
     if (attest === undefined) {
-      throw new KeyFetchError('configuration', 'There is no attestation to release the key against', {
+      throw new RemoteError('configuration', 'There is no attestation to release the key against', {
         providerCode: 'NO_ATTESTATION', advice: 'Configure an attestation provider that obtains Azure Attestation tokens, or leave the key in the vault (mode remote)'
       })
     }
@@ -128,7 +128,7 @@ async function decrypt (client: CryptographyClient, ciphertext: Uint8Array, abor
 function publicKeyOf ({ key, keyOperations = [] }: KeyVaultKey): KeyObject {
   const { kty, n, e } = key ?? {}
   if (!/^RSA(-HSM)?$/.test(kty ?? '') || n === undefined || e === undefined || !keyOperations.includes('decrypt')) {
-    throw new KeyFetchError('configuration', 'The key in the vault cannot be used', {
+    throw new RemoteError('configuration', 'The key in the vault cannot be used', {
       providerCode: 'KEY_UNUSABLE', advice: 'Create an RSA or RSA-HSM key of 4096 bits with the operation decrypt'
     })
   }
@@ -159,17 +159,17 @@ function statusOf (error: unknown): number | undefined {
 }
 
 /** What the vault or the identity service said, as something an operator can act on. */
-function vaultError (cause: unknown): KeyFetchError {
-  if (cause instanceof KeyFetchError) return cause
+function vaultError (cause: unknown): RemoteError {
+  if (cause instanceof RemoteError) return cause
   const { name = '', code, details, response } = cause as AzureError
   const status = statusOf(cause)
   if (/^(CredentialUnavailable|Authentication|AggregateAuthentication|AuthenticationRequired)Error$/.test(name)) {
-    return new KeyFetchError('refused', 'Azure gives this container no token for the vault', {
+    return new RemoteError('refused', 'Azure gives this container no token for the vault', {
       providerCode: safeCode(name) ?? 'AUTHENTICATION', cause, advice: 'Assign the identity to the container group and check its client id; a new assignment can take minutes'
     })
   }
   if (cause instanceof Error && cause.message.startsWith('The challenge resource')) {
-    return new KeyFetchError('configuration', 'The vault asks for a token for another domain than its own', {
+    return new RemoteError('configuration', 'The vault asks for a token for another domain than its own', {
       providerCode: 'CHALLENGE_RESOURCE', cause, advice: 'Check the URL of the vault'
     })
   }
@@ -177,7 +177,7 @@ function vaultError (cause: unknown): KeyFetchError {
   const inner = details?.error?.innerError?.code ?? details?.error?.code ?? code
   const [message, advice] = ANSWERS.get(status) ?? ['Key Vault is not available', 'Check the health of the vault and the network on the way to it']
   const kind = status >= 500 || status === 408 || status === 429 ? 'transient' : 'refused'
-  return new KeyFetchError(kind, message, {
+  return new RemoteError(kind, message, {
     providerCode: safeCode(inner) ?? `HTTP_${status}`, cause, advice, retryAfter: retryAfterOf(response?.headers?.get('retry-after'))
   })
 }

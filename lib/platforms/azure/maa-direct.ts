@@ -18,12 +18,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'secure-json-parse'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { TypedValue } from '../../protocols/attestation.ts'
-import { AttesterError } from '../../attestation/attester.ts'
-import { hostOf } from './maa.ts'
 import type { MaaTokens } from './maa.ts'
+import { hostOf } from './sidecar.ts'
 import { certificatesOfCache } from '../../attestation/certificates.ts'
 import { configfsTsm } from '../linux/configfs-tsm.ts'
-import { retryAfterOf, safeCode } from '../../remote/fetch-error.ts'
+import { linuxSettings } from '../linux/settings.ts'
+import { RemoteError, retryAfterOf, safeCode } from '../../remote/error.ts'
 import { postJson } from '../../remote/post-json.ts'
 import type { JsonAnswer } from '../../remote/post-json.ts'
 import { readToken } from '../../attestation/token.ts'
@@ -49,11 +49,17 @@ export function maaDirect (options: MaaDirectOptions): MaaTokens {
   const url = URL.parse(`https://${hostOf(maaEndpoint)}/attest/SevSnpVm?api-version=2022-08-01`)
 
   return async (runtimeData, signal) => {
-    if (url === null) throw new AttesterError('The attestation endpoint is no name of a host', { transient: false, providerCode: 'ENDPOINT', advice: CHECK_ENDPOINT })
+    if (url === null) {
+      throw new RemoteError('configuration', 'The attestation endpoint is no name of a host', {
+        providerCode: 'ENDPOINT', advice: CHECK_ENDPOINT
+      })
+    }
     const binding = createHash('sha256').update(runtimeData).digest()
     const { tee, evidence: [report], endorsements } = await kernel.evidence({ preimage: runtimeData, binding, signal })
     if (tee !== 'sev-snp' || report === undefined) {
-      throw new AttesterError('This machine has no SEV-SNP reports, which Azure Attestation is asked with', { transient: false })
+      throw new RemoteError('refused', 'This machine has no SEV-SNP reports, which Azure Attestation is asked with', {
+        providerCode: 'NO_REPORT', advice: 'Run this on a machine with AMD SEV-SNP'
+      })
     }
     const cached = certificatesOfCache(decoded(await contextFile(azureSecurityContext, 'host-amd-cert-base64')).toString('utf8'))
     const uvm = decoded(await contextFile(azureSecurityContext, 'reference-info-base64'))
@@ -62,7 +68,7 @@ export function maaDirect (options: MaaDirectOptions): MaaTokens {
       VcekCertChain: encodeBase64url(Buffer.from(chainOf([...cached, ...endorsements]))),
       ...uvm.length > 0 && { Endorsements: encodeJson({ Uvm: [encodeBase64url(uvm)] }) }
     }
-    const answer = await postJson({ name: SOURCE, url, timeoutMs }, {
+    const answer = await postJson({ name: SOURCE, url, reach: 'public', timeoutMs }, {
       report: encodeJson(bundle),
       runtimeData: { data: encodeBase64url(runtimeData), dataType: 'JSON' }
     }, signal)
@@ -86,7 +92,9 @@ async function contextFile (directory: string | undefined, name: string): Promis
   } catch (cause) {
     const { code = 'unknown error' } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return ''
-    throw new AttesterError(`Cannot read ${name} in the security context: ${code}`, { cause, transient: false, providerCode: code })
+    throw new RemoteError('refused', `Cannot read ${name} in the security context: ${code}`, {
+      cause, providerCode: code, advice: 'Check that the user of this process may read the directory UVM_SECURITY_CONTEXT_DIR'
+    })
   }
 }
 
@@ -96,8 +104,9 @@ function chainOf (endorsements: readonly TypedValue[]): string {
   const isIssuer = ({ subject, raw }: X509Certificate) => certificates.some(other => other.issuer === subject && !other.raw.equals(raw))
   let next = certificates.find(certificate => !isIssuer(certificate))
   if (next === undefined) {
-    throw new AttesterError('The host gives no certificates with its reports', {
-      transient: false, providerCode: 'NO_CERTIFICATES', advice: 'Give AMD\'s certificates for this machine with POLARIS_CONTAINER_ATTESTATION_CERTIFICATES_FILE'
+    throw new RemoteError('refused', 'The host gives no certificates with its reports', {
+      providerCode: 'NO_CERTIFICATES',
+      advice: `Give AMD's certificates for this machine with ${linuxSettings.attestationCertificatesFile.env}`
     })
   }
   const chain: X509Certificate[] = []
@@ -113,23 +122,23 @@ function parseCertificate (der: string): X509Certificate {
   try {
     return new X509Certificate(Buffer.from(der, 'base64url'))
   } catch (cause) {
-    throw new AttesterError('A certificate of this machine cannot be read', {
-      cause, transient: false, providerCode: 'CERTIFICATE', advice: 'Check the file of AMD\'s certificates: PEM of VCEK or VLEK, ASK and ARK'
+    throw new RemoteError('refused', 'A certificate of this machine cannot be read', {
+      cause, providerCode: 'CERTIFICATE', advice: 'Check the file of AMD\'s certificates: PEM of VCEK or VLEK, ASK and ARK'
     })
   }
 }
 
 /** The token, if it is one for what was asked. What else the answer holds goes no further. */
-function tokenIn ({ status, headers, text }: JsonAnswer, runtimeData: Uint8Array): string {
-  const answer = parseObject(text)
+function tokenIn ({ status, headers, body }: JsonAnswer, runtimeData: Uint8Array): string {
+  const answer = parseObject(body.toString('utf8'))
   if (status !== 200) throw refusal(status, answer?.['error'], headers['retry-after'])
   const token = String(answer?.['token'])
   const { claims } = readToken(token, SOURCE)
   const asked: object = JSON.parse(Buffer.from(runtimeData).toString('utf8'))
   const bound = claims['x-ms-runtime'] as Record<string, unknown> | undefined
   if (!Object.entries(asked).every(([name, value]) => isDeepStrictEqual(bound?.[name], value))) {
-    throw new AttesterError(`${SOURCE} answered with a token about something else`, {
-      transient: true, providerCode: 'OTHER_TOKEN', advice: 'Check the attestation endpoint, and what stands between here and there'
+    throw new RemoteError('transient', `${SOURCE} answered with a token about something else`, {
+      providerCode: 'OTHER_TOKEN', advice: 'Check the attestation endpoint, and what stands between here and there'
     })
   }
   return token
@@ -146,19 +155,23 @@ function parseObject (text: string): Record<string, unknown> | undefined {
 }
 
 const ANSWERS = new Map<number, [message: string, advice: string]>([
-  [400, [`${SOURCE} does not vouch for this machine`, 'Check the policy of the attestation provider, and that AMD\'s certificates are those of this machine and its present firmware']],
+  [400, [
+    `${SOURCE} does not vouch for this machine`,
+    'Check the policy of the attestation provider, and that AMD\'s certificates are those of this machine and its ' +
+    'present firmware'
+  ]],
   [401, [`${SOURCE} wants a credential`, 'Check the attestation endpoint: providers attest without one']],
   [403, [`${SOURCE} refuses this address`, 'Check the network rules and private endpoints of the attestation provider']],
   [404, [`${SOURCE} has no such provider`, CHECK_ENDPOINT]],
   [429, [`${SOURCE} throttles`, 'Use a provider of your own, or start fewer replicas at once']]
 ])
 
-function refusal (status: number, error: unknown, retryAfter: string | undefined): AttesterError {
+function refusal (status: number, error: unknown, retryAfter: string | undefined): RemoteError {
   const transient = status >= 500 || status === 408 || status === 429
   const [message, advice] = ANSWERS.get(status) ??
     [`${SOURCE} answered ${status}`, transient ? 'Check the health of the attestation provider' : CHECK_ENDPOINT]
   const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown }
-  return new AttesterError(message, {
-    transient, advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: retryAfterOf(retryAfter)
+  return new RemoteError(transient ? 'transient' : 'refused', message, {
+    advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: retryAfterOf(retryAfter)
   })
 }

@@ -1,15 +1,14 @@
 /** Evidence from Microsoft Azure Attestation: a token whose runtime data holds the binding. */
 import { MEDIA_TYPES, maaRuntimeData } from '../../protocols/attestation.ts'
-import { withoutTrailingSlashes } from '../../protocols/trailing-slashes.ts'
 import type { Attester } from '../../attestation/attester.ts'
-import { askSidecar } from './sidecar-evidence.ts'
-import type { AzureSidecarOptions } from './sidecar-evidence.ts'
 import { readToken } from '../../attestation/token.ts'
+import { attestMaa } from './sidecar.ts'
+import type { SidecarOptions } from './sidecar.ts'
 
 /**
  * Obtains a token of Azure Attestation whose claim `x-ms-runtime` is `runtimeData`: JSON, as octets.
  *
- * @throws {AttesterError}
+ * @throws {RemoteError}
  */
 export type MaaTokens = (runtimeData: Uint8Array, signal?: AbortSignal) => Promise<string>
 
@@ -24,21 +23,12 @@ export function azureMaa (tokens: MaaTokens): Attester {
   }
 }
 
-export interface MaaSidecarOptions extends AzureSidecarOptions {
+export interface MaaSidecarOptions extends SidecarOptions {
   /** The attestation provider: a host such as sharedneu.neu.attest.azure.net, or its URL. */
   readonly maaEndpoint: string
 }
 
 /** Tokens that the secure key release sidecar obtains. */
 export function maaSidecar ({ maaEndpoint, ...sidecar }: MaaSidecarOptions): MaaTokens {
-  return async (runtimeData, signal) => {
-    const body = { maa_endpoint: hostOf(maaEndpoint), runtime_data: Buffer.from(runtimeData).toString('base64') }
-    const { token } = await askSidecar(sidecar, '/attest/maa', body, ['token'], signal)
-    return token
-  }
-}
-
-/** Without scheme and path: the sidecar adds https:// itself. */
-export function hostOf (endpoint: string): string {
-  return withoutTrailingSlashes(endpoint.replace(/^https?:\/\//i, ''))
+  return (runtimeData, signal) => attestMaa(sidecar, maaEndpoint, runtimeData, signal)
 }

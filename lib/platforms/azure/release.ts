@@ -6,7 +6,7 @@ import { constants, createDecipheriv, createPrivateKey, createPublicKey, private
 import type { KeyObject } from 'node:crypto'
 import { getCACertificates } from 'node:tls'
 import { compactVerify, decodeProtectedHeader } from 'jose'
-import { KeyFetchError } from '../../remote/fetch-error.ts'
+import { RemoteError } from '../../remote/error.ts'
 
 export interface ReleaseExpectations {
   /** Name of the vault's host, for which the signing certificate must be. */
@@ -37,7 +37,7 @@ const MAX_CHAIN = 10
 /**
  * Verifies the JWS and unwraps the private key in it.
  *
- * @throws {KeyFetchError} of kind `refused`; the provider code names the step
+ * @throws {RemoteError} of kind `refused`; the provider code names the step
  */
 export async function openRelease (jws: string, wrappingKey: KeyObject, expected: ReleaseExpectations): Promise<KeyObject> {
   const payload = await verify(jws, expected)
@@ -58,7 +58,7 @@ async function verify (jws: string, expected: ReleaseExpectations): Promise<Payl
     const { payload } = await compactVerify(jws, leaf.publicKey, { algorithms: ALGORITHMS })
     return (JSON.parse(Buffer.from(payload).toString('utf8')) ?? {}) as Payload
   } catch (cause) {
-    if (cause instanceof KeyFetchError) throw cause
+    if (cause instanceof RemoteError) throw cause
     throw invalid('SIGNATURE', 'is not signed as it says', cause)
   }
 }
@@ -135,8 +135,8 @@ function unwrap (ciphertext: Buffer, oaepHash: string, wrappingKey: KeyObject): 
   }
 }
 
-function invalid (providerCode: string, what: string, cause?: unknown): KeyFetchError {
-  return new KeyFetchError('refused', `What Key Vault released ${what}`, {
+function invalid (providerCode: string, what: string, cause?: unknown): RemoteError {
+  return new RemoteError('refused', `What Key Vault released ${what}`, {
     providerCode: `RELEASE_${providerCode}`, cause, advice: 'Check the URL of the vault and the clock of this machine; if both are right, somebody may be answering in place of the vault'
   })
 }

@@ -1,6 +1,7 @@
 /** Settings of Azure: the sidecar, Key Vault and Managed HSM, Azure Attestation. */
 import { PREFIX } from '../../config/settings/setting.ts'
 import type { SettingsTable } from '../../config/settings/setting.ts'
+import type { linuxSettings } from '../linux/settings.ts'
 
 export const azureSettings = {
   azureMaaEndpoint: {
@@ -56,7 +57,7 @@ export const azureSettings = {
   azureRetryInterval: {
     env: `${PREFIX}AZURE_SKR_RETRY_INTERVAL`,
     type: 'string',
-    format: 'duration',
+    format: 'milliseconds',
     description: '`azure-skr`: time between retries; 60 s where only their number is set.'
   },
 
@@ -120,3 +121,6 @@ export const azureSettings = {
       'expects the sidecar at `http://localhost:8080`.'
   }
 } as const satisfies SettingsTable
+
+/** Certificates of the kernel's reports are Linux's. */
+export type UsedSettings = typeof azureSettings & typeof linuxSettings

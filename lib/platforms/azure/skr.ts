@@ -1,8 +1,8 @@
 /** Keys released by the secure key release sidecar on Azure after it attested the container group. */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
-import { releaseKey, SIDECAR_ENDPOINT } from './sidecar-keys.ts'
-import { KeyFetchError } from '../../remote/fetch-error.ts'
+import { releaseKey } from './sidecar.ts'
+import { RemoteError } from '../../remote/error.ts'
 import { withoutTrailingSlashes } from '../../protocols/trailing-slashes.ts'
 import { createVersionedProvider, loadVersions } from '../../keys/rsa/key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from '../../keys/rsa/key-versions.ts'
@@ -32,7 +32,8 @@ export interface AzureSkrOptions extends FetchOptions, RsaPoolOptions {
 }
 
 export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): KeyProvider {
-  const { endpoint = SIDECAR_ENDPOINT, endpointForm = 'as-given', kids, accessToken } = options
+  const { endpoint, endpointForm = 'as-given', kids, accessToken } = options
+  const sidecar = endpoint === undefined ? {} : { endpoint }
   const vault = {
     maa_endpoint: write(options.maaEndpoint, endpointForm),
     akv_endpoint: write(options.akvEndpoint, endpointForm),
@@ -41,7 +42,7 @@ export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): 
 
   async function load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]> {
     return loadVersions(kids, async (kid) =>
-      memoryKey(privateKeyOf(await releaseKey(endpoint, { ...vault, kid }, signal)), known, options), 'azure-skr', log)
+      memoryKey(privateKeyOf(await releaseKey(sidecar, { ...vault, kid }, signal)), known, options), 'azure-skr', log)
   }
 
   return createVersionedProvider({ ...options, name: 'azure-skr', remote: false, load }, log)
@@ -80,8 +81,8 @@ function rsaPrivateJwk (key: unknown): JsonWebKey {
   return { kty: 'RSA', n, e, d, p, q, dp, dq, qi } as JsonWebKey
 }
 
-function unusable (what: string): KeyFetchError {
-  return new KeyFetchError('refused', `The Azure sidecar sent ${what}`, {
+function unusable (what: string): RemoteError {
+  return new RemoteError('refused', `The Azure sidecar sent ${what}`, {
     providerCode: 'KEY_UNUSABLE', advice: 'Check that the configured key is an exportable RSA-HSM key, and the version of the sidecar'
   })
 }

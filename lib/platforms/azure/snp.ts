@@ -5,29 +5,29 @@
 import { MEDIA_TYPES, reportData } from '../../protocols/attestation.ts'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { Attester } from '../../attestation/attester.ts'
-import { AttesterError } from '../../attestation/attester.ts'
-import { askSidecar } from './sidecar-evidence.ts'
-import type { AzureSidecarOptions } from './sidecar-evidence.ts'
+import { RemoteError } from '../../remote/error.ts'
+import { attestCombined } from './sidecar.ts'
+import type { SidecarOptions } from './sidecar.ts'
 import { certificatesOfCache } from '../../attestation/certificates.ts'
 import { snpReportData } from '../../attestation/reports.ts'
 
-export function azureSnp (sidecar: AzureSidecarOptions = {}): Attester {
+export function azureSnp (sidecar: SidecarOptions = {}): Attester {
   return {
     type: 'azure-snp',
     async evidence ({ preimage, binding, signal }) {
-      const body = { runtime_data: Buffer.from(preimage).toString('base64') }
-      const answer = await askSidecar(sidecar, '/attest/combined', body, ['evidence', 'endorsements', 'uvm_endorsements'], signal)
-      const report = Buffer.from(answer.evidence, 'base64')
+      const { evidence: report, endorsements, uvmEndorsements } = await attestCombined(sidecar, preimage, signal)
       // Without an SNP device the sidecar answers all the same, with a made-up report.
       if (!snpReportData(report)?.equals(reportData(binding))) {
-        throw new AttesterError('The Azure sidecar answered with a report about something else', { transient: true })
+        throw new RemoteError('transient', 'The Azure sidecar answered with a report about something else', {
+          providerCode: 'OTHER_REPORT', advice: 'Check that this runs on a confidential SKU: elsewhere the sidecar makes reports up'
+        })
       }
       return {
         tee: 'sev-snp',
         evidence: [[MEDIA_TYPES.snpReport, encodeBase64url(report)]],
         endorsements: [
-          ...certificatesOfCache(Buffer.from(answer.endorsements, 'base64').toString('utf8')),
-          [MEDIA_TYPES.cose, encodeBase64url(Buffer.from(answer.uvm_endorsements, 'base64'))]
+          ...certificatesOfCache(endorsements.toString('utf8')),
+          [MEDIA_TYPES.cose, encodeBase64url(uvmEndorsements)]
         ]
       }
     }

@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises'
 import { AuthClient, IdentityPoolClient } from 'google-auth-library'
 import type { gaxios } from 'google-auth-library'
 import { readBounded } from '../../remote/read-bounded.ts'
-import { connectionError, KeyFetchError, retryAfterOf, safeCode } from '../../remote/fetch-error.ts'
+import { connectionError, RemoteError, retryAfterOf, safeCode } from '../../remote/error.ts'
 import { TimeoutError, withTimeout } from '../../remote/retry.ts'
 
 export interface GoogleCredentialsOptions {
@@ -46,7 +46,7 @@ export class GoogleCredentials extends AuthClient {
     this.#client = federationClient(options)
   }
 
-  /** @throws {KeyFetchError} */
+  /** @throws {RemoteError} */
   override async getAccessToken (): Promise<{ token?: string | null }> {
     const client = this.#client
     try {
@@ -90,20 +90,20 @@ async function attestationToken (path: string, now: () => number): Promise<strin
   let token: string
   try {
     await using file = await open(path, 'r')
-    token = (await readBounded(file, MAX_TOKEN_OCTETS)).toString('latin1').trim()
+    token = (await readBounded(file.createReadStream({ autoClose: false }), MAX_TOKEN_OCTETS)).toString('latin1').trim()
   } catch (cause) {
-    throw new KeyFetchError('transient', 'The attestation token cannot be read', {
+    throw new RemoteError('transient', 'The attestation token cannot be read', {
       providerCode: safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE', cause, advice: `Check that this runs in Confidential Space, which provides ${path}`
     })
   }
   const expiry = expiryOf(token)
   if (expiry === undefined) {
-    throw new KeyFetchError('transient', 'The attestation token is empty or malformed', {
+    throw new RemoteError('transient', 'The attestation token is empty or malformed', {
       providerCode: 'TOKEN_MALFORMED', advice: `Check ${path}; the launcher writes it anew every hour`
     })
   }
   if (expiry < now() + MIN_LIFETIME) {
-    throw new KeyFetchError('transient', 'The attestation token has expired', {
+    throw new RemoteError('transient', 'The attestation token has expired', {
       providerCode: 'TOKEN_EXPIRED', advice: `Check the clock of this machine, and the log of the launcher, which replaces ${path} before it expires`
     })
   }
@@ -122,10 +122,10 @@ function expiryOf (jwt: string): number | undefined {
   }
 }
 
-function exchangeError (error: unknown, options: GoogleCredentialsOptions): KeyFetchError {
-  if (error instanceof KeyFetchError) return error
+function exchangeError (error: unknown, options: GoogleCredentialsOptions): RemoteError {
+  if (error instanceof RemoteError) return error
   if (error instanceof TimeoutError) {
-    return new KeyFetchError('transient', 'No answer from the Security Token Service in time', {
+    return new RemoteError('transient', 'No answer from the Security Token Service in time', {
       providerCode: 'TIMEOUT', cause: error, advice: 'Check that sts.googleapis.com and iamcredentials.googleapis.com can be reached from here'
     })
   }
@@ -138,10 +138,10 @@ function exchangeError (error: unknown, options: GoogleCredentialsOptions): KeyF
   }
   const kind = response.status >= 500 || response.status === 429 ? 'transient' : 'refused'
   return impersonating
-    ? new KeyFetchError(kind, 'The service account may not be used', {
+    ? new RemoteError(kind, 'The service account may not be used', {
       ...details, advice: 'Grant roles/iam.workloadIdentityUser on the service account to the principal set of the workload identity pool, and check its URL'
     })
-    : new KeyFetchError(kind, 'The attestation token is not accepted', {
+    : new RemoteError(kind, 'The attestation token is not accepted', {
       ...details, advice: 'Check the audience, and the attribute condition of the workload identity provider: it must allow this image digest, and a production (not debug) Confidential Space image'
     })
 }

@@ -2,8 +2,8 @@
 import { createPublicKey } from 'node:crypto'
 import { KeyManagementServiceClient } from '@google-cloud/kms'
 import { crc32c } from './crc32c.ts'
-import { connectionError, KeyFetchError } from '../../remote/fetch-error.ts'
-import type { FetchFailure } from '../../remote/fetch-error.ts'
+import { connectionError, RemoteError } from '../../remote/error.ts'
+import type { RemoteFailure } from '../../remote/error.ts'
 import { GoogleCredentials } from './credentials.ts'
 import type { GoogleCredentialsOptions } from './credentials.ts'
 import { createVersionedProvider, loadVersions } from '../../keys/rsa/key-versions.ts'
@@ -98,7 +98,7 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
       const { pem = '', pemCrc32c, algorithm, name: actualName } = key
       if (pem && actualName === name && Number(pemCrc32c?.value) === crc32c(Buffer.from(pem))) {
         if (!ALGORITHM.test(String(algorithm))) {
-          throw new KeyFetchError('configuration', 'The KMS key cannot be used: it is not for RSA-OAEP with SHA-256', {
+          throw new RemoteError('configuration', 'The KMS key cannot be used: it is not for RSA-OAEP with SHA-256', {
             providerCode: 'KEY_UNUSABLE', advice: 'Create an asymmetric decryption key with the algorithm RSA_DECRYPT_OAEP_4096_SHA256'
           })
         }
@@ -148,20 +148,20 @@ function grpcCode (error: unknown): number | undefined {
 }
 
 /** What the KMS said, as something an operator can act on. */
-function kmsError (cause: unknown): KeyFetchError {
-  if (cause instanceof KeyFetchError) return cause
+function kmsError (cause: unknown): RemoteError {
+  if (cause instanceof RemoteError) return cause
   const code = grpcCode(cause)
   if (code === UNAVAILABLE && /certificate|altnames/i.test((cause as { details?: string }).details ?? '')) {
     return connectionError('Google Cloud KMS', Object.assign(new Error('TLS', { cause }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }))
   }
-  const [kind, message, advice]: [FetchFailure, string, string] = ANSWERS.get(code) ??
+  const [kind, message, advice]: [RemoteFailure, string, string] = ANSWERS.get(code) ??
     ['transient', 'Google Cloud KMS is not available', 'Check that the KMS endpoint can be reached from here']
-  return new KeyFetchError(kind, message, {
+  return new RemoteError(kind, message, {
     providerCode: CODE_NAMES[code ?? -1] ?? 'NO_STATUS', cause, advice, retryAfter: code === RESOURCE_EXHAUSTED ? 10 : undefined
   })
 }
 
-const ANSWERS = new Map<number | undefined, [FetchFailure, string, string]>([
+const ANSWERS = new Map<number | undefined, [RemoteFailure, string, string]>([
   [INVALID_ARGUMENT, ['configuration', 'The name of the KMS key is not accepted', 'Check project, location, key ring, key and version']],
   [NOT_FOUND, ['refused', 'The KMS key version does not exist', 'Check project, location, key ring, key and version']],
   [PERMISSION_DENIED, ['refused', 'Google Cloud KMS denies the use of the key', 'Grant roles/cloudkms.cryptoKeyDecrypter and roles/cloudkms.publicKeyViewer on the key; KMS says the same where project, key or version do not exist']],
@@ -170,8 +170,8 @@ const ANSWERS = new Map<number | undefined, [FetchFailure, string, string]>([
   [UNAUTHENTICATED, ['transient', 'Google Cloud KMS does not accept the token', 'A new one is fetched; if it lasts, check the clock of this machine']]
 ])
 
-function corrupted (): KeyFetchError {
-  return new KeyFetchError('transient', 'Data was corrupted between here and Google Cloud KMS', {
+function corrupted (): RemoteError {
+  return new RemoteError('transient', 'Data was corrupted between here and Google Cloud KMS', {
     providerCode: 'CRC32C_MISMATCH', advice: 'If it lasts, something on the way changes what is sent: look for a proxy'
   })
 }

@@ -74,6 +74,7 @@ export const googleSettings = {
   attestationAudience: {
     env: `${PREFIX}ATTESTATION_AUDIENCE`,
     type: 'string',
+    format: 'audience',
     default: 'polaris-secure-proxy',
     description: 'google-confidential-space: `aud` of the tokens, which clients pin. Not one of Google\'s own, under ' +
       'which a token would be a credential.'

@@ -10,9 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MEDIA_TYPES, reportData } from '../../protocols/attestation.ts'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { Attester, Evidence } from '../../attestation/attester.ts'
-import { AttesterError } from '../../attestation/attester.ts'
 import { certificatesOfPem, certificatesOfTable } from '../../attestation/certificates.ts'
-import { TSM_REPORTS } from '../detect.ts'
+import { RemoteError } from '../../remote/error.ts'
+import type { RemoteFailure } from '../../remote/error.ts'
+import { retry } from '../../remote/retry.ts'
+import { TSM_REPORTS } from './evidence.ts'
 import { snpReportData, tdxReportData } from '../../attestation/reports.ts'
 
 export interface ConfigfsTsmOptions {
@@ -21,10 +23,13 @@ export interface ConfigfsTsmOptions {
   readonly certificatesFile?: string | undefined
 }
 
-const ATTEMPTS = 8
+/** Two seconds and a half in all. */
+const RETRY = { firstDelay: 10, maxDelay: 1000, deadline: 2500, retryRefused: false }
 const FIRST_PAUSE_MS = 10
 /** Of those between attempts to remove an entry, five seconds in all. */
 const LONGEST_PAUSE_MS = 2560
+const CHECK = 'Check that /sys/kernel/config/tsm/report is this machine\'s, and that this process may write there'
+const NEVER = new AbortController().signal
 
 /**
  * Worth another attempt. EBUSY, EINTR: somebody else is at the same entry or the same device. ENXIO: the driver is
@@ -39,7 +44,7 @@ export function configfsTsm ({ path = TSM_REPORTS, certificatesFile }: ConfigfsT
       const entry = join(path, `polaris-${process.pid}-${randomBytes(8).toString('hex')}`)
       await failing('make an entry', mkdir(entry))
       try {
-        return await retrying(() => report(entry, reportData(binding), certificatesFile), signal)
+        return await retry(() => report(entry, reportData(binding), certificatesFile), RETRY, signal ?? NEVER, () => undefined)
       } finally {
         await remove(entry)
       }
@@ -47,21 +52,21 @@ export function configfsTsm ({ path = TSM_REPORTS, certificatesFile }: ConfigfsT
   }
 }
 
-/** @throws {AttesterError} */
+/** @throws {RemoteError} */
 async function report (entry: string, inblob: Uint8Array, certificatesFile: string | undefined): Promise<Evidence> {
   const attribute = (name: string) => failing(`read ${name}`, readFile(join(entry, name)))
   await failing('write inblob', write(join(entry, 'inblob'), inblob))
   const provider = (await attribute('provider')).toString('utf8').trim()
-  if (provider !== 'sev_guest' && provider !== 'tdx_guest') throw new AttesterError('The kernel\'s provider of reports is not known', { transient: false })
+  if (provider !== 'sev_guest' && provider !== 'tdx_guest') throw odd('refused', 'PROVIDER', 'comes from an unknown provider')
   const before = (await attribute('generation')).toString('utf8').trim()
   const outblob = await attribute('outblob')
   const auxblob = provider === 'sev_guest' ? await optional(join(entry, 'auxblob')) : Buffer.alloc(0)
   const after = (await attribute('generation')).toString('utf8').trim()
-  if (before !== after) throw new AttesterError('The kernel\'s report changed while it was read', { transient: true })
+  if (before !== after) throw odd('transient', 'CHANGED', 'changed while it was read')
   // Another writer may have been faster before the first look at generation; the report itself tells.
   const about = provider === 'sev_guest' ? snpReportData(outblob) : tdxReportData(outblob)
-  if (!about) throw new AttesterError('The kernel\'s report has a form that is not known', { transient: false })
-  if (!about.equals(inblob)) throw new AttesterError('The kernel\'s report is about something else', { transient: true })
+  if (!about) throw odd('refused', 'FORM', 'has an unknown form')
+  if (!about.equals(inblob)) throw odd('transient', 'OTHER_REPORT', 'is about something else')
   if (provider === 'tdx_guest') return { tee: 'tdx', evidence: [[MEDIA_TYPES.tdxQuote, encodeBase64url(outblob)]], endorsements: [] }
   const pem = certificatesFile === undefined ? '' : await failing('read the certificates file', readFile(certificatesFile, 'utf8'))
   return {
@@ -87,18 +92,7 @@ async function optional (file: string): Promise<Buffer> {
     return await readFile(file)
   } catch (error) {
     if (['ENOENT', 'ENXIO', 'ENODATA'].includes(codeOf(error))) return Buffer.alloc(0)
-    throw asAttesterError('read auxblob', error)
-  }
-}
-
-async function retrying<T> (attempt: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  for (let failures = 0, pause = FIRST_PAUSE_MS; ; failures++, pause *= 2) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (!(error instanceof AttesterError && error.transient) || failures + 1 >= ATTEMPTS || signal?.aborted) throw error
-    }
-    await sleep(pause * (0.5 + Math.random()))
+    throw failure('read auxblob', error)
   }
 }
 
@@ -118,13 +112,19 @@ async function failing<T> (what: string, operation: Promise<T>): Promise<T> {
   try {
     return await operation
   } catch (error) {
-    throw asAttesterError(what, error)
+    throw failure(what, error)
   }
 }
 
-function asAttesterError (what: string, cause: unknown): AttesterError {
+function odd (kind: RemoteFailure, providerCode: string, what: string): RemoteError {
+  return new RemoteError(kind, `The kernel's report ${what}`, { providerCode, advice: CHECK })
+}
+
+function failure (what: string, cause: unknown): RemoteError {
   const code = codeOf(cause)
-  return new AttesterError(`Cannot ${what} in configfs-tsm: ${code}`, { cause, transient: RETRIED.has(code) })
+  return new RemoteError(RETRIED.has(code) ? 'transient' : 'refused', `Cannot ${what} in configfs-tsm: ${code}`, {
+    cause, providerCode: code, advice: CHECK
+  })
 }
 
 function codeOf (error: unknown): string {

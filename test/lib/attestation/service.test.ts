@@ -1,7 +1,7 @@
 // The attestation service on a clock that the test moves: obtaining, renewing, sharing, refusing.
 import { mock } from 'node:test'
 import t from 'tap'
-import { AttesterError } from '../../../lib/attestation/attester.ts'
+import { RemoteError } from '../../../lib/remote/error.ts'
 import type { Attester, Evidence, EvidenceRequest } from '../../../lib/attestation/attester.ts'
 import { createAttestationService } from '../../../lib/attestation/service.ts'
 import type { AttestationService, AttestationServiceOptions } from '../../../lib/attestation/service.ts'
@@ -44,7 +44,7 @@ interface Scene extends Partial<AttestationServiceOptions> {
 
 function scene (t: { teardown (close: () => void): void }, { lifetime, ...options }: Scene = {}) {
   const requests: EvidenceRequest[] = []
-  const platform: { fail: AttesterError | undefined, held: Promise<void> | undefined } = { fail: undefined, held: undefined }
+  const platform: { fail: RemoteError | undefined, held: Promise<void> | undefined } = { fail: undefined, held: undefined }
   const keys: AttestedKey[] = [{ kind: 'polaris-v1-spki', value: Uint8Array.of(1) }]
   const log = createLog()
   const attester: Attester = {
@@ -63,7 +63,7 @@ function scene (t: { teardown (close: () => void): void }, { lifetime, ...option
   return { service, platform, requests, keys, log }
 }
 
-const away = new AttesterError('The launcher is away', { transient: true })
+const away = new RemoteError('transient', 'The launcher is away', { providerCode: 'AWAY', advice: 'Wait' })
 const nonce = new Uint8Array(32).fill(5)
 
 t.test('evidence is obtained at start, and the gate opens', async t => {
@@ -148,7 +148,7 @@ t.test('failures are retried with growing pauses, at most a minute', async t => 
 
 t.test('a platform that asks to be left alone is', async t => {
   const { service, platform, requests } = scene(t)
-  platform.fail = new AttesterError('throttled', { transient: true, retryAfter: 200 })
+  platform.fail = new RemoteError('transient', 'throttled', { providerCode: 'AWAY', advice: 'Wait', retryAfter: 200 })
   await started(service)
   await pass(150_000)
   t.equal(requests.length, 1)
@@ -211,7 +211,7 @@ t.test('own evidence that cannot be appraised now is none that was refused: what
   let answer: () => Promise<string[]> = async () => []
   const { service } = scene(t, { appraise: () => answer() })
   await started(service)
-  answer = async () => { throw new AttesterError('The issuer is away', { transient: true }) }
+  answer = async () => { throw new RemoteError('transient', 'The issuer is away', { providerCode: 'AWAY', advice: 'Wait' }) }
   await service.refresh()
   t.match(service.status(), { state: 'fresh', open: true, failures: 1 })
   await pass(21 * MINUTE)

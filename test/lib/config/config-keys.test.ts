@@ -1,11 +1,12 @@
 /** Key settings that cannot work together are told at start, all at once. */
 import t from 'tap'
-import { ConfigError, configFrom, weaknesses } from '../../../lib/config/config.ts'
+import { ConfigError, configFrom } from '../../../lib/config/config.ts'
 import type { ConfigInput } from '../../../lib/config/config.ts'
+import { weaknesses } from '../../../lib/config/weaknesses.ts'
 
 function problems (input: ConfigInput): string[] {
   try {
-    configFrom({ workloadBaseUrl: 'http://127.0.0.1:9', ...input })
+    configFrom({ workloadBaseUrl: 'http://127.0.0.1:9', replayStore: 'redis://127.0.0.1', ...input })
   } catch (error) {
     if (error instanceof ConfigError) return error.problems.map(problem => problem.replaceAll('POLARIS_CONTAINER_', ''))
     throw error
@@ -13,7 +14,7 @@ function problems (input: ConfigInput): string[] {
   return []
 }
 
-const needs = (names: readonly string[], why: string) => names.map(name => `${name} is required where ${why}`)
+const needs = (names: readonly string[], why: string) => names.map(name => `${name} is required if ${why}`)
 
 const google: ConfigInput = {
   keyType: 'google-federated', googleProject: 'p', googleLocation: 'l', googleKeyRing: 'r', googleKey: 'k', googleAudience: '//iam.googleapis.com/x'
@@ -51,16 +52,26 @@ t.test('HPKE seeds are accepted where the key type can serve them, and nowhere e
   for (const keys of [file, skr, vault]) t.same(problems({ ...keys, hpkeSeed: 'derived' }), [])
   for (const keys of [file, skr, vault, remote, google]) t.same(problems({ ...keys, ...sealed }), [])
 
-  const notInMemory = ['HPKE_SEED cannot be derived where the private key is not in memory; sealed can']
+  const notInMemory = ['HPKE_SEED cannot be derived if the private key is not in memory; sealed can']
   for (const keys of [remote, google]) t.same(problems({ ...keys, hpkeSeed: 'derived' }), notInMemory)
-  const alone = ['HPKE_SEED can only be instance where KEY_TYPE is ephemeral: no other instance has that key']
+  const alone = ['HPKE_SEED can only be instance if KEY_TYPE is ephemeral: no other instance has that key']
   t.same(problems({ hpkeSeed: 'derived' }), alone)
   t.same(problems(sealed), alone)
   t.same(problems({ ...file, hpkeSeed: 'sealed' }), needs(['HPKE_SEED_FILE'], 'HPKE_SEED is sealed'))
 })
 
+t.test('keys that replicas share, or that live longer than a process, need a replay store that does so, too', async t => {
+  const derived: ConfigInput = { ...file, hpkeSeed: 'derived' }
+  const sealed: ConfigInput = { ...remote, hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
+  for (const keys of [derived, sealed]) {
+    t.match(problems({ ...keys, replayStore: 'memory' }), [/^REPLAY_STORE must be a store that all replicas share if HPKE_SEED is/])
+    t.same(problems({ ...keys, replayStore: 'memory', enableOhttp: false }), [])
+  }
+  t.same(problems({ ...file, hpkeSeed: 'instance', replayStore: 'memory' }), [])
+})
+
 t.test('a seed file that is pinned is no weakness, and a pin is a hash', async t => {
-  const sealed: ConfigInput = { workloadBaseUrl: 'http://127.0.0.1:9', ...file, hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
+  const sealed: ConfigInput = { workloadBaseUrl: 'http://127.0.0.1:9', replayStore: 'redis://127.0.0.1', ...file, hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
   const chosen = (input: ConfigInput) => weaknesses(configFrom(input)).filter(weakness => weakness.includes('seed file'))
   t.equal(chosen(sealed).length, 1)
   t.same(chosen({ ...sealed, hpkeSeedFileSha256: 'ab'.repeat(32) }), [])

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { KeyFetchError } from '../../../lib/remote/fetch-error.ts'
-import type { FetchFailure } from '../../../lib/remote/fetch-error.ts'
+import { RemoteError } from '../../../lib/remote/error.ts'
+import type { RemoteFailure } from '../../../lib/remote/error.ts'
 import { retry, TimeoutError, withTimeout } from '../../../lib/remote/retry.ts'
 
 const quick = { firstDelay: 1, maxDelay: 2 }
 const never = new AbortController().signal
-const fails = (kind: FetchFailure, retryAfter?: number) =>
-  new KeyFetchError(kind, 'it failed', { providerCode: 'CODE', advice: 'do something', retryAfter })
+const fails = (kind: RemoteFailure, retryAfter?: number) =>
+  new RemoteError(kind, 'it failed', { providerCode: 'CODE', advice: 'do something', retryAfter })
 
 /** An attempt that throws these, one after another, and then succeeds. */
 function attemptOf (...errors: unknown[]): () => Promise<string> {

@@ -23,7 +23,7 @@ function sharedRing () {
     rotation: 86_400_000,
     retirement: 3_600_000,
     kemIds: [KEM_X25519],
-    secrets: { shared: true, earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
+    secrets: { earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
   })
 }
 

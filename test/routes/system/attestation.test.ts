@@ -1,8 +1,8 @@
 // GET and POST /polaris-container/attestation: what clients verify, and what is refused.
 import t from 'tap'
-import { AttesterError } from '../../../lib/attestation/attester.ts'
+import { RemoteError } from '../../../lib/remote/error.ts'
 import type { Attester } from '../../../lib/attestation/attester.ts'
-import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
+import { simulated } from '../../../lib/platforms/local/simulated.ts'
 import { parseAttestationDocument } from '../../../lib/protocols/attestation.ts'
 import { attestKeys, verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy } from '../../../sdk/attestation/index.ts'
@@ -85,7 +85,7 @@ t.test('what is not a nonce is refused', async t => {
 })
 
 t.test('while the platform cannot answer: 503, Retry-After, and nothing of the cause', async t => {
-  const away: Attester = { type: 'azure-maa', evidence: async () => { throw new AttesterError('The sidecar answered 403', { transient: true }) } }
+  const away: Attester = { type: 'azure-maa', evidence: async () => { throw new RemoteError('transient', 'The sidecar answered 403', { providerCode: 'AWAY', advice: 'Wait' }) } }
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester: away })
   for (const query of ['', `?nonce=${nonce}`]) {
     const answer = await fetch(proxy.url + PATH + query)

@@ -1,7 +1,7 @@
 /** Failures are counted by client and minute. */
 import t from 'tap'
 import { createFailedUnwraps } from '../../../../lib/exchanges/polaris-v1/failed-unwraps.ts'
-import { trustedProxies } from '../../../../lib/config/config.ts'
+import { trustedProxies } from '../../../../lib/http/trusted-proxies.ts'
 import { clientAddress } from '../../../../lib/http/caller.ts'
 
 t.test('a client may fail so often in a minute, and again in the next', async t => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { KeyFetchError } from '../../../../lib/remote/fetch-error.ts'
+import { RemoteError } from '../../../../lib/remote/error.ts'
 import { createVersionedProvider } from '../../../../lib/keys/rsa/key-versions.ts'
 import type { KeySource, KeyVersion } from '../../../../lib/keys/rsa/key-versions.ts'
 import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
@@ -17,7 +17,7 @@ function versionOf (keyId: string, closed: string[] = []): KeyVersion {
 }
 
 const failure = (kind: 'configuration' | 'transient') =>
-  new KeyFetchError(kind, `a ${kind} reason`, { providerCode: 'CODE', advice: 'Do this' })
+  new RemoteError(kind, `a ${kind} reason`, { providerCode: 'CODE', advice: 'Do this' })
 
 /** A provider whose loads are answered by the test, one after another. */
 function setUp (options: Partial<KeySource> = {}) {
@@ -78,7 +78,7 @@ t.test('all who need keys at the same time share one attempt', async (t) => {
 t.test('what cannot be mended ends the start, is logged as an error, and a later refresh may succeed', async (t) => {
   const { answers, provider, log } = setUp()
   answers[0]?.reject(failure('configuration'))
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration' })
   t.same(provider.status(), { ready: false, reason: 'a configuration reason' })
   t.equal(log.lines[0]?.level, 'error')
 
@@ -91,7 +91,7 @@ t.test('what cannot be mended ends the start, is logged as an error, and a later
 t.test('a start that ran out of time begins anew until there are keys, and no more then', async (t) => {
   const { answers, provider } = setUp({ retry: { deadline: 0 }, startAgainAfter: 1 })
   answers[0]?.reject(failure('transient'))
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'transient' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'transient' })
   await asked(answers, 2)
   answers[1]?.reject(failure('transient'))
   await asked(answers, 3)
@@ -99,7 +99,7 @@ t.test('a start that ran out of time begins anew until there are keys, and no mo
   while (!provider.status().ready) await new Promise(setImmediate)
   const refresh = provider.refresh()
   answers[3]?.reject(failure('transient'))
-  await t.rejects(refresh, KeyFetchError)
+  await t.rejects(refresh, RemoteError)
   await new Promise((resolve) => setTimeout(resolve, 30))
   t.equal(answers.length, 4, 'with keys in use, the next refresh is soon enough')
 })
@@ -117,7 +117,7 @@ t.test('a start that can never succeed, or is closed, does not begin anew', asyn
 t.test('no key at all is bad configuration, and never readiness', async (t) => {
   const { answers, provider } = setUp()
   answers[0]?.resolve([])
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'NO_KEY' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'NO_KEY' })
   t.same(provider.status(), { ready: false, reason: 'No key is configured' })
 })
 
@@ -127,7 +127,7 @@ t.test('a refresh that fails leaves the keys in use, and says so', async (t) => 
   await provider.ready
   const refresh = provider.refresh()
   answers[1]?.reject(failure('configuration'))
-  await t.rejects(refresh, KeyFetchError)
+  await t.rejects(refresh, RemoteError)
   t.same(provider.status(), { ready: true })
   t.same(await provider.unwrap('a', nothing), new Uint8Array([1]))
   t.match(log.lines.at(-1), { level: 'error', message: /stay in use/ })

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { AzureKeyVaultOptions } from '../../../../lib/platforms/azure/key-vault.ts'
-import { createKeyProvider } from '../../../../lib/platforms/keys.ts'
+import { createAzureKeyVaultProvider } from '../../../../lib/platforms/azure/key-vault.ts'
 import { setEnvironment, startEntra } from '../../../fixtures/entra.ts'
 import { startVault } from '../../../fixtures/key-vault.ts'
 import { createLog } from '../../../fixtures/log.ts'
@@ -19,7 +19,7 @@ vault.versions.set('v1', { key, enabled: true })
 t.teardown(() => Promise.all([vault.close(), identity.close()]))
 
 async function provide (t: Test, options: Partial<AzureKeyVaultOptions>) {
-  const provider = await createKeyProvider('azure-key-vault', {
+  const provider = await createAzureKeyVaultProvider({
     vaultUrl: vault.url, key: 'proxy', mode: 'remote', retry: { firstDelay: 1, maxDelay: 2, deadline: 0 }, clientOptions: { disableChallengeResourceVerification: true, tlsOptions: { ca: vault.ca } }, ...options
   }, log)
   t.teardown(() => provider.close())
@@ -35,7 +35,7 @@ t.test('a managed identity by the instance metadata service, as container groups
 
 t.test('a managed identity that is not there', async t => {
   const provider = await provide(t, { clientId: 'unknown' })
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'refused' })
   t.match(log.lines.at(-1), { level: 'error', message: /Assign the identity/ })
 })
 
@@ -75,5 +75,5 @@ for (const [credential, variables, proof] of [
 
 t.test('an environment that names no identity', async t => {
   const provider = await provide(t, { credential: 'environment' })
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused', providerCode: 'CredentialUnavailableError' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'refused', providerCode: 'CredentialUnavailableError' })
 })

@@ -1,8 +1,8 @@
 import t from 'tap'
 import type { Test } from 'tap'
 import type { AzureKeyVaultOptions } from '../../../../lib/platforms/azure/key-vault.ts'
-import { attestMaa } from '../../../../lib/platforms/azure/sidecar-keys.ts'
-import { createKeyProvider } from '../../../../lib/platforms/keys.ts'
+import { attestMaa } from '../../../../lib/platforms/azure/sidecar.ts'
+import { createAzureKeyVaultProvider } from '../../../../lib/platforms/azure/key-vault.ts'
 import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
 import { createAuthority } from '../../../fixtures/certificates.ts'
 import { startVault } from '../../../fixtures/key-vault.ts'
@@ -30,11 +30,11 @@ t.beforeEach(() => {
 })
 
 async function provide (t: Test, options: Partial<AzureKeyVaultOptions> = {}) {
-  const provider = await createKeyProvider('azure-key-vault', {
+  const provider = await createAzureKeyVaultProvider({
     vaultUrl: vault.url,
     key: 'proxy',
     attest: async (runtimeData, signal) => {
-      const token = await attestMaa(maa.url, 'maa.example', runtimeData, signal)
+      const token = await attestMaa({ endpoint: maa.url }, 'maa.example', runtimeData, signal)
       tokens.push(token)
       return token
     },
@@ -98,7 +98,7 @@ t.test('a release that was tampered with is refused, at whatever step it shows',
   for (const [name, tamper, providerCode] of cases) {
     vault.tamper = tamper
     const provider = await provide(t, { retry: { ...quick, deadline: 0 } })
-    await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused', providerCode }, name)
+    await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'refused', providerCode }, name)
     t.same(provider.publicKeys(), [], name)
   }
 })
@@ -125,13 +125,13 @@ t.test('in remote mode the vault decrypts', async (t) => {
 t.test('a key that may not decrypt ends the start in remote mode', async (t) => {
   vault.versions.set('v1', { key: first, enabled: true, operations: ['sign'] })
   const provider = await provide(t, { mode: 'remote' })
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'KEY_UNUSABLE' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'KEY_UNUSABLE' })
 })
 
 t.test('release without attestation is bad configuration', async (t) => {
-  const provider = await createKeyProvider('azure-key-vault', { vaultUrl: vault.url, key: 'proxy', retry: quick }, log)
+  const provider = await createAzureKeyVaultProvider({ vaultUrl: vault.url, key: 'proxy', retry: quick }, log)
   t.teardown(() => provider.close())
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'NO_ATTESTATION' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'NO_ATTESTATION' })
 })
 
 t.test('several versions are published newest first; a disabled older one is left out', async (t) => {
@@ -158,7 +158,7 @@ t.test('what the vault refuses is told with its code and what to do, and the sta
     [{ status: 404, code: 'KeyNotFound' }, 'error', 'KeyNotFound', /name of the key/],
     [{ status: 500, code: 'InternalServerError' }, 'warn', 'InternalServerError', /not available/],
     [{ status: 503 }, 'warn', 'Error', /not available/],
-    ['truncate', 'warn', 'CONNECTION', /no connection/]
+    ['truncate', 'warn', 'CONNECTION', /unreachable/]
   ]
   for (const [fault, level, providerCode, message] of cases) {
     vault.faults.push(fault)
@@ -181,7 +181,7 @@ t.test('throttling is respected: the vault says for how long', async (t) => {
   const throttled = { status: 429, code: 'Throttled', retryAfter: 7 }
   vault.faults.push(throttled)
   const starting = await provide(t, { retry: { ...quick, deadline: 6000 } })
-  await t.rejects(starting.ready, { code: 'ERR_KEY_FETCH', providerCode: 'Throttled', retryAfter: 7 })
+  await t.rejects(starting.ready, { code: 'ERR_REMOTE', providerCode: 'Throttled', retryAfter: 7 })
 
   const provider = await provide(t, { mode: 'remote' })
   await provider.ready
@@ -209,7 +209,7 @@ t.test('what hangs is given up, and what fails repeatedly opens the circuit', as
 
 t.test('an identity that is not assigned is told as such', async (t) => {
   const provider = await provide(t, { mode: 'remote', clientId: 'unknown', retry: { ...quick, deadline: 0 } })
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'refused' })
   t.match(lastFailure(), { level: 'error', message: /Assign the identity/ })
 })
 
@@ -229,22 +229,22 @@ t.test('an identity that comes late is waited for, and a token that expires is r
 
 t.test('a version that does not exist is told as such, and so is another than was asked for', async (t) => {
   const missing = await provide(t, { versions: ['v9'], retry: { ...quick, deadline: 0 } })
-  await t.rejects(missing.ready, { code: 'ERR_KEY_FETCH', kind: 'refused', providerCode: 'KeyNotFound' })
+  await t.rejects(missing.ready, { code: 'ERR_REMOTE', kind: 'refused', providerCode: 'KeyNotFound' })
   t.match(lastFailure(), { level: 'error', message: /version/ })
   vault.tamper = (parts) => { parts.kid = parts.kid.replace(/v1$/, 'v2') }
   const other = await provide(t, { versions: ['v1'], retry: { ...quick, deadline: 0 } })
-  await t.rejects(other.ready, { code: 'ERR_KEY_FETCH', providerCode: 'RELEASE_KEY_NAME' })
+  await t.rejects(other.ready, { code: 'ERR_REMOTE', providerCode: 'RELEASE_KEY_NAME' })
 })
 
 t.test('a server that cannot prove its name, or asks for a token for another domain, gets none', async (t) => {
   const issued = identity.issued.length
   const elsewhere = vault.url.replace('localhost', '127.0.0.1')
   const named = await provide(t, { mode: 'remote', vaultUrl: elsewhere, clientId: 'another', retry: { ...quick, deadline: 0 } })
-  await t.rejects(named.ready, { code: 'ERR_KEY_FETCH', providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  await t.rejects(named.ready, { code: 'ERR_REMOTE', providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   const strict = await provide(t, { mode: 'remote', clientId: 'another', clientOptions: { tlsOptions: { ca: vault.ca } } })
-  await t.rejects(strict.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'CHALLENGE_RESOURCE' })
+  await t.rejects(strict.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'CHALLENGE_RESOURCE' })
   const untrusting = await provide(t, { mode: 'remote', clientOptions: { disableChallengeResourceVerification: true }, retry: { ...quick, deadline: 0 } })
-  await t.rejects(untrusting.ready, { code: 'ERR_KEY_FETCH', kind: 'refused' })
+  await t.rejects(untrusting.ready, { code: 'ERR_REMOTE', kind: 'refused' })
   t.match(lastFailure(), { message: /certificate/ })
   t.equal(identity.issued.length, issued)
 })

@@ -1,11 +1,15 @@
 // Azure Attestation asked without a sidecar, over TLS, with reports of a directory that behaves like configfs.
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import t from 'tap'
 import type { Test } from 'tap'
-import { AttesterError } from '../../../../lib/attestation/attester.ts'
-import { createAttester } from '../../../../lib/platforms/attesters.ts'
+import { RemoteError } from '../../../../lib/remote/error.ts'
+import { configFrom } from '../../../../lib/config/config.ts'
+import type { ConfigInput } from '../../../../lib/config/config.ts'
+import { attesterFrom } from '../../../../lib/platforms/choose.ts'
+import { builtIn } from '../../../../lib/platforms/registry.ts'
+import { TSM_REPORTS } from '../../../../lib/platforms/linux/evidence.ts'
 import { maaDirect } from '../../../../lib/platforms/azure/maa-direct.ts'
 import type { MaaDirectOptions } from '../../../../lib/platforms/azure/maa-direct.ts'
 import { localService, unsignedToken } from '../../../fixtures/local-service.ts'
@@ -34,10 +38,10 @@ function securityContext (t: Test, certificates: string, uvm?: string): string {
 }
 
 t.test('a server that cannot prove its name hears nothing', async t => {
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
+  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
   setDefaultCACertificates([...getCACertificates(), maa.ca])
   const elsewhere = maa.host.replace('localhost', '127.0.0.1')
-  await t.rejects(tokens({ maaEndpoint: elsewhere })(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  await t.rejects(tokens({ maaEndpoint: elsewhere })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   t.same([maa.tokens, maa.objections], [[], []])
 })
 
@@ -74,11 +78,11 @@ t.test('the certificates come from the host, from Azure\'s security context, or 
 
 t.test('what this machine lacks is told, and nothing is asked', async t => {
   machine.auxblob = undefined
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ })
-  await t.rejects(tokens({ azureSecurityContext: securityContext(t, '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n') })(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'CERTIFICATE' })
-  await t.rejects(tokens({ azureSecurityContext: t.testdir({ 'host-amd-cert-base64': {} }) })(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'EISDIR' })
-  await t.rejects(tokens({ tsmReports: join(machine.path, 'missing') })(runtimeData), { code: 'ERR_ATTESTER' })
-  await t.rejects(tokens({ maaEndpoint: 'not a host' })(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'ENDPOINT' })
+  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ })
+  await t.rejects(tokens({ azureSecurityContext: securityContext(t, '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n') })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'CERTIFICATE' })
+  await t.rejects(tokens({ azureSecurityContext: t.testdir({ 'host-amd-cert-base64': {} }) })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'EISDIR' })
+  await t.rejects(tokens({ tsmReports: join(machine.path, 'missing') })(runtimeData), { code: 'ERR_REMOTE' })
+  await t.rejects(tokens({ maaEndpoint: 'not a host' })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'ENDPOINT' })
   t.same([maa.tokens, maa.objections], [[], []])
 })
 
@@ -92,14 +96,14 @@ t.test('a trust domain of Intel\'s is told apart: there is no report of AMD\'s',
     quote.set(inblob, 568)
     return quote
   }
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_ATTESTER', transient: false, message: /no SEV-SNP reports/ })
+  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, message: /no SEV-SNP reports/ })
 })
 
 t.test('certificates that are not the chip\'s are for the service to refuse', async t => {
   const other = await snpMachine()
   t.teardown(() => other.close())
   machine.auxblob = other.table
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_ATTESTER', transient: false, providerCode: 'InvalidParameter', advice: /certificates/ })
+  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'InvalidParameter', advice: /certificates/ })
   t.equal(maa.objections.length, 1)
 })
 
@@ -131,16 +135,16 @@ for (const [name, fault, expected] of failures) {
   t.test(`${name}: fails ${expected.transient ? 'for now' : 'until somebody changes something'}, and repeats nothing of the answer`, async t => {
     maa.faults.push(fault)
     const failure = await tokens(fault === 'hang' ? { timeoutMs: 300 } : {})(runtimeData).catch((error: unknown) => error)
-    t.type(failure, AttesterError)
+    t.type(failure, RemoteError)
     t.match(failure, expected)
-    const { message, advice = '', providerCode = '' } = failure as AttesterError
+    const { message, advice = '', providerCode = '' } = failure as RemoteError
     for (const token of [secret, ...maa.tokens]) t.notOk([message, advice, providerCode].join().includes(token))
   })
 }
 
 t.test('whoever waits no longer ends the attempt', async t => {
   maa.faults.push('hang')
-  await t.rejects(tokens()(runtimeData, AbortSignal.timeout(200)), { code: 'ERR_ATTESTER' })
+  await t.rejects(tokens()(runtimeData, AbortSignal.timeout(200)), { code: 'ERR_REMOTE' })
   t.same(await machine.entries(), [])
 })
 
@@ -148,16 +152,21 @@ t.test('azure-maa asks directly where the kernel has reports and no sidecar is n
   const token = unsignedToken({ exp: Math.floor(Date.now() / 1000) + 3600 })
   const sidecar = await localService('tcp', response => response.end(JSON.stringify({ token })))
   t.teardown(() => sidecar.close())
-  const settings = { audience: 'a', certificatesFile: undefined, azureSecurityContext: t.testdir(), maaEndpoint: maa.host, type: 'auto' as const, tsmReports: machine.path, azureSidecar: undefined }
+  const reports = t.testdir()
+  mkdirSync(join(reports, dirname(TSM_REPORTS)), { recursive: true })
+  symlinkSync(machine.path, join(reports, TSM_REPORTS))
+  const env = { UVM_SECURITY_CONTEXT_DIR: reports }
+  const attester = (input: ConfigInput, root = reports) =>
+    attesterFrom(configFrom({ workloadBaseUrl: 'http://127.0.0.1:9', attestationMaaEndpoint: maa.host, ...input }), builtIn, { env, root })
   const request = { preimage: Buffer.alloc(1), binding: Buffer.alloc(32, 7) }
 
-  const direct = await createAttester(settings)
+  const direct = await attester({})
   t.equal(direct.type, 'azure-maa')
   const { tee, evidence: [[, evidence = ''] = []] } = await direct.evidence(request)
   t.equal(tee, 'azure-maa')
   t.match(maa.claims(evidence), { 'x-ms-runtime': { nonce: request.binding.toString('base64url') } })
-  t.same((await (await createAttester({ ...settings, azureSidecar: sidecar.url })).evidence(request)).evidence, [['application/jwt', token]])
+  t.same((await (await attester({ attestationAzureSidecar: sidecar.url })).evidence(request)).evidence, [['application/jwt', token]])
   t.equal(maa.tokens.length, 1)
-  const neither = await createAttester({ ...settings, tsmReports: join(machine.path, 'missing') })
+  const neither = await attester({}, join(reports, 'missing'))
   await t.rejects(neither.evidence(request), { message: /sidecar/ })
 })

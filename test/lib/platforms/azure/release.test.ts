@@ -3,7 +3,7 @@ import { KeyClient } from '@azure/keyvault-keys'
 import fc from 'fast-check'
 import t from 'tap'
 import { openRelease } from '../../../../lib/platforms/azure/release.ts'
-import { KeyFetchError } from '../../../../lib/remote/fetch-error.ts'
+import { RemoteError } from '../../../../lib/remote/error.ts'
 import { startVault } from '../../../fixtures/key-vault.ts'
 import { rsaKey } from '../../../fixtures/rsa.ts'
 
@@ -24,17 +24,17 @@ const expected = { host: 'localhost', key: 'proxy', version: 'v1', nonce: 'nonce
 
 /** Whether it is refused with the one error that there is for it. */
 async function isRefused (text: string): Promise<boolean> {
-  return openRelease(text, wrapping.privateKey, expected).then(() => false, (error: unknown) => error instanceof KeyFetchError)
+  return openRelease(text, wrapping.privateKey, expected).then(() => false, (error: unknown) => error instanceof RemoteError)
 }
 
 t.test('what the vault sent is opened, and only what was asked for', async (t) => {
   t.ok((await openRelease(jws, wrapping.privateKey, expected)).equals(key.privateKey))
   const others = [{ host: 'elsewhere' }, { key: 'other' }, { version: 'v2' }, { nonce: 'other' }, { trustAnchors: [] }, { trustAnchors: undefined }]
   for (const other of others) {
-    await t.rejects(openRelease(jws, wrapping.privateKey, { ...expected, ...other }), KeyFetchError, JSON.stringify(other))
+    await t.rejects(openRelease(jws, wrapping.privateKey, { ...expected, ...other }), RemoteError, JSON.stringify(other))
   }
   const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  await t.rejects(openRelease(jws, stranger.privateKey, expected), { code: 'ERR_KEY_FETCH', providerCode: 'RELEASE_UNWRAP' })
+  await t.rejects(openRelease(jws, stranger.privateKey, expected), { code: 'ERR_REMOTE', providerCode: 'RELEASE_UNWRAP' })
 })
 
 t.test('cut short anywhere, it is refused', async (t) => {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'
-import { attestMaa } from '../../../../lib/platforms/azure/sidecar-keys.ts'
+import { attestMaa } from '../../../../lib/platforms/azure/sidecar.ts'
 import type { AzureSkrOptions } from '../../../../lib/platforms/azure/skr.ts'
-import { createKeyProvider } from '../../../../lib/platforms/keys.ts'
+import { createAzureSkrProvider } from '../../../../lib/platforms/azure/skr.ts'
 import { UnwrapError } from '../../../../lib/keys/provider.ts'
 import { createLog } from '../../../fixtures/log.ts'
 import { rsaKey, secretsOf, wrap } from '../../../fixtures/rsa.ts'
@@ -26,7 +26,7 @@ t.afterEach(() => {
 
 /** A provider of the sidecar, ended with the test. */
 async function provide (t: Test, options: Partial<AzureSkrOptions> = {}) {
-  const provider = await createKeyProvider('azure-skr', {
+  const provider = await createAzureSkrProvider({
     maaEndpoint: 'maa.example', akvEndpoint: 'vault.example', kids: ['proxy'], endpoint: sidecar.url, retry: quick, concurrency: 1, ...options
   }, log)
   t.teardown(() => provider.close())
@@ -92,9 +92,9 @@ t.test('every odd answer is told for what it is, with what to do, and the start 
     ['null', oddAnswers.jsonNull, 'warn', 'UNEXPECTED_ANSWER', /unexpected answer/],
     ['no key', oddAnswers.noKey, 'error', 'KEY_UNUSABLE', /RSA-HSM/],
     ['a symmetric key', oddAnswers.symmetricKey, 'error', 'KEY_UNUSABLE', /RSA-HSM/],
-    ['too much', { status: 200, body: 'x'.repeat(300_000) }, 'warn', 'UNEXPECTED_ANSWER', /unexpected answer/],
-    ['a body cut short', 'truncate', 'warn', 'UND_ERR_SOCKET', /no connection/],
-    ['a reset', 'reset', 'warn', 'ECONNRESET', /no connection/]
+    ['too much', { status: 200, body: 'x'.repeat(300_000) }, 'warn', 'ERR_TOO_LONG', /too long/],
+    ['a body cut short', 'truncate', 'warn', 'ECONNRESET', /is unreachable/],
+    ['a reset', 'reset', 'warn', 'ECONNRESET', /is unreachable/]
   ]
   for (const [name, odd, level, providerCode, message] of cases) {
     sidecar.odd.push(odd)
@@ -108,25 +108,25 @@ t.test('every odd answer is told for what it is, with what to do, and the start 
 t.test('a request that the sidecar cannot read is bad configuration: no retry', async (t) => {
   sidecar.odd.push(oddAnswers.emptyError)
   const provider = await provide(t)
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode: 'HTTP_400' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'HTTP_400' })
   t.equal(sidecar.requests.length, 1)
 })
 
 t.test('keys whose parts are not of one key are refused', async (t) => {
   const jwk = { ...current.privateKey.export({ format: 'jwk' }), n: previous.publicKey.export({ format: 'jwk' }).n }
   sidecar.odd.push({ status: 200, body: JSON.stringify({ key: jwk }) })
-  await t.rejects((await provide(t)).ready, { code: 'ERR_KEY_FETCH', providerCode: 'KEY_UNUSABLE' })
+  await t.rejects((await provide(t)).ready, { code: 'ERR_REMOTE', providerCode: 'KEY_UNUSABLE' })
 
   sidecar.odd.push({ status: 200, body: JSON.stringify({ privateKey: current.privatePem, publicKey: previous.publicPem }) })
   const mismatch = await provide(t, { retry: { ...quick, deadline: 0 } })
-  await t.rejects(mismatch.ready, { code: 'ERR_KEY_FETCH', providerCode: 'KEY_UNUSABLE' })
+  await t.rejects(mismatch.ready, { code: 'ERR_REMOTE', providerCode: 'KEY_UNUSABLE' })
   t.match(mismatch.status(), { ready: false, reason: /not that of the private key/ })
 })
 
 t.test('the retries and the interval of existing deployments keep their meaning', async (t) => {
   sidecar.odd.push(...Array.from({ length: 6 }, () => oddAnswers.vaultForbids))
   const provider = await provide(t, { retry: { fixed: { retries: 5, interval: 1 } } })
-  await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', providerCode: 'HTTP_403' })
+  await t.rejects(provider.ready, { code: 'ERR_REMOTE', providerCode: 'HTTP_403' })
   t.equal(sidecar.requests.length, 6)
   t.match(provider.status(), { ready: false, reason: 'Key Vault did not release the key' })
 })
@@ -140,7 +140,7 @@ t.test('a sidecar that hangs is asked again, and one that is not there is waited
   const gone = await startSidecar({})
   await gone.close()
   const waiting = await provide(t, { endpoint: gone.url, retry: { ...quick, deadline: 0 } })
-  await t.rejects(waiting.ready, { code: 'ERR_KEY_FETCH', kind: 'transient', providerCode: 'ECONNREFUSED' })
+  await t.rejects(waiting.ready, { code: 'ERR_REMOTE', kind: 'transient', providerCode: 'ECONNREFUSED' })
 })
 
 t.test('a rotation under load fails no request', async (t) => {
@@ -167,12 +167,12 @@ t.test('a rotation under load fails no request', async (t) => {
 t.test('the sidecar attests over runtime data for other providers', async (t) => {
   const signal = new AbortController().signal
   const data = Buffer.from('{"keys":[]}')
-  const token = await attestMaa(sidecar.url, 'maa.example', data, signal)
+  const token = await attestMaa({ endpoint: sidecar.url }, 'maa.example', data, signal)
   t.same(Buffer.from(token.split('.')[1] ?? '', 'base64url'), data)
   const cases = [[oddAnswers.twoDocuments, 'HTTP_500'], [oddAnswers.emptyToken, 'UNEXPECTED_ANSWER'], [oddAnswers.attestationFails, 'HTTP_400']] as const
   for (const [odd, providerCode] of cases) {
     sidecar.odd.push(odd)
-    await t.rejects(attestMaa(sidecar.url, 'maa.example', data, signal), { code: 'ERR_KEY_FETCH', providerCode })
+    await t.rejects(attestMaa({ endpoint: sidecar.url }, 'maa.example', data, signal), { code: 'ERR_REMOTE', providerCode })
   }
 })
 
@@ -183,12 +183,12 @@ t.test('an answer that is anything else is refused, and nothing of it is repeate
   }).map((body) => JSON.stringify(body))), async (body) => {
     sidecar.odd.push({ status: 200, body })
     const own = createLog()
-    const provider = await createKeyProvider('azure-skr', {
+    const provider = await createAzureSkrProvider({
       maaEndpoint: 'maa.example', akvEndpoint: 'vault.example', kids: ['proxy'], endpoint: sidecar.url, retry: { deadline: 0 }
     }, own)
     const error = await provider.ready.catch((error: unknown) => error)
     await provider.close()
-    return (error as { code?: unknown }).code === 'ERR_KEY_FETCH' && own.lines.length === 1
+    return (error as { code?: unknown }).code === 'ERR_REMOTE' && own.lines.length === 1
   }), { numRuns: 100 })
 })
 

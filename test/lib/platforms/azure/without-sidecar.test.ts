@@ -8,7 +8,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { azureAttest } from '../../../../lib/platforms/azure/attest.ts'
 import type { AzureAttestOptions } from '../../../../lib/platforms/azure/attest.ts'
-import { createKeyProvider } from '../../../../lib/platforms/keys.ts'
+import { createAzureKeyVaultProvider } from '../../../../lib/platforms/azure/key-vault.ts'
 import type { KeyLog } from '../../../../lib/keys/rsa/key-versions.ts'
 import { startVault } from '../../../fixtures/key-vault.ts'
 import { createLog } from '../../../fixtures/log.ts'
@@ -40,7 +40,7 @@ t.beforeEach(() => {
 })
 
 function provide (options: Partial<AzureAttestOptions> = {}, deadline?: number, to: KeyLog = log) {
-  return createKeyProvider('azure-key-vault', {
+  return createAzureKeyVaultProvider({
     vaultUrl: vault.url,
     key: 'proxy',
     attest: azureAttest({ maaEndpoint: maa.host, tsmReports: machine.path, ...options }),
@@ -100,7 +100,7 @@ t.test('what keeps the machine from attesting is told with what to do', async t 
   t.match(await failing(t), { kind: 'refused', providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ })
   const outblob = machine.outblob
   machine.outblob = () => Buffer.alloc(10)
-  t.match(await failing(t), { kind: 'refused', providerCode: 'ATTESTER', advice: /tsm/ })
+  t.match(await failing(t), { kind: 'refused', providerCode: 'FORM', advice: /tsm/ })
   machine.outblob = outblob
   t.same(vault.requests, [])
 })
@@ -120,6 +120,6 @@ const taken = await fetch('http://localhost:8080/').then(() => 'something listen
 
 t.test('without a named sidecar and without reports, the usual sidecar is tried', { skip: taken }, async t => {
   const error = await failing(t, { tsmReports: join(machine.path, 'missing') })
-  t.match(error, { code: 'ERR_KEY_FETCH', kind: 'transient', providerCode: 'NO_ATTESTER', advice: /configfs|\/sys\/kernel\/config/ })
+  t.match(error, { code: 'ERR_REMOTE', kind: 'transient', providerCode: 'NO_ATTESTER', advice: /configfs|\/sys\/kernel\/config/ })
   t.same(maa.tokens, [])
 })

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
-import { AttesterError } from '../../../../lib/attestation/attester.ts'
+import { RemoteError } from '../../../../lib/remote/error.ts'
 import { googleConfidentialSpace } from '../../../../lib/platforms/google/confidential-space.ts'
 import { localService, unsignedToken } from '../../../fixtures/local-service.ts'
 import type { Answer } from '../../../fixtures/local-service.ts'
@@ -54,22 +54,22 @@ for (const [name, transient, answer] of odd) {
     launcher.answer = answer
     const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: launcher.socketPath, timeoutMs: 500 })
     const error = await attester.evidence({ preimage, binding }).catch((error: unknown) => error)
-    t.type(error, AttesterError)
-    t.match(error, { code: 'ERR_ATTESTER', transient })
+    t.type(error, RemoteError)
+    t.match(error, { code: 'ERR_REMOTE', transient })
     t.notMatch((error as Error).message, /eyJ|audience|verifier/)
   })
 }
 
 t.test('a launcher that is not there is a failure for now', async t => {
   const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: join(launcher.socketPath, '..', 'missing.sock') })
-  await t.rejects(attester.evidence({ preimage, binding }), { code: 'ERR_ATTESTER', transient: true, message: /ENOENT/ })
+  await t.rejects(attester.evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: true, message: /ENOENT/ })
 })
 
 t.test('the caller can end the attempt', async t => {
   launcher.answer = () => controller.abort()
   const controller = new AbortController()
   const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: launcher.socketPath })
-  await t.rejects(attester.evidence({ preimage, binding, signal: controller.signal }), { code: 'ERR_ATTESTER' })
+  await t.rejects(attester.evidence({ preimage, binding, signal: controller.signal }), { code: 'ERR_REMOTE' })
 })
 
 t.test('an audience under which the token would be a credential is refused', async t => {

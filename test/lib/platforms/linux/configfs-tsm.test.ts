@@ -92,7 +92,7 @@ t.test('another writer that is always faster is a failure for now, and leaves no
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
   driver.intruders = Infinity
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_ATTESTER', transient: true })
+  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: true })
   t.same(await driver.entries(), [])
 })
 
@@ -100,16 +100,16 @@ t.test('an unknown provider is a failure for good', async t => {
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
   driver.provider = 'arm_cca_guest'
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_ATTESTER', transient: false, message: /provider/ })
+  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: false, message: /provider/ })
   t.same(await driver.entries(), [])
 })
 
 t.test('a report of the wrong size is a failure for good', async t => {
   const driver = await configfsDriver(() => Buffer.alloc(1183))
   t.teardown(() => driver.close())
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_ATTESTER', transient: false, message: /form/ })
+  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: false, message: /form/ })
 })
 
 t.test('without configfs there is no report', async t => {
-  await t.rejects(configfsTsm({ path: join(t.testdir({}), 'missing') }).evidence({ preimage, binding }), { code: 'ERR_ATTESTER', message: /make an entry.*ENOENT/ })
+  await t.rejects(configfsTsm({ path: join(t.testdir({}), 'missing') }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', message: /make an entry.*ENOENT/ })
 })

@@ -2,8 +2,7 @@ import { generateKeyPairSync, hkdfSync } from 'node:crypto'
 import { chmod, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { createFileProvider } from '../../../../lib/platforms/local/file-keys.ts'
-import { createKeyProvider } from '../../../../lib/platforms/keys.ts'
+import { createFileProvider } from '../../../../lib/platforms/local/file.ts'
 import { KeysBusyError } from '../../../../lib/keys/provider.ts'
 import { createLog } from '../../../fixtures/log.ts'
 import { rsaKey, secretsOf, wrap } from '../../../fixtures/rsa.ts'
@@ -29,7 +28,7 @@ t.test('keys are read in every form, newest first, and each opens what is wrappe
   for (const [name, { text, keys }] of Object.entries(cases)) {
     const path = join(t.testdir(), 'key')
     await writeFile(path, text, { mode: 0o400 })
-    const provider = await createKeyProvider('file', { ...options, paths: [path] }, log)
+    const provider = await createFileProvider({ ...options, paths: [path] }, log)
     await provider.ready
     t.same(provider.publicKeys(), keys.map(({ keyId, publicPem }) => ({ keyId, algorithm: 'RSA-OAEP-256', pem: publicPem })), name)
     for (const { keyId, publicKey } of keys) {
@@ -76,7 +75,7 @@ t.test('a file that is open to everyone, or holds no usable key, is refused with
     await writeFile(path, text)
     await chmod(path, mode)
     const provider = createFileProvider({ ...options, pollInterval: 60_000, paths: [path] }, log)
-    await t.rejects(provider.ready, { code: 'ERR_KEY_FETCH', kind: 'configuration', providerCode }, name)
+    await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode }, name)
     const status = provider.status()
     t.ok(!status.ready && status.reason.length > 0, name)
     t.same(provider.publicKeys(), [], name)

@@ -1,4 +1,4 @@
-/** Why keys could not be fetched, in terms an operator can act on. */
+/** Why a service that keys or evidence come from could not be used, in terms an operator can act on. */
 
 /**
  * - `configuration`: trying again cannot help; something must be set differently.
@@ -6,29 +6,31 @@
  *   while identities appear and role assignments and policies spread: tried again until the deadline.
  * - `transient`: likely to pass by itself.
  */
-export type FetchFailure = 'configuration' | 'refused' | 'transient'
+export type RemoteFailure = 'configuration' | 'refused' | 'transient'
 
-export interface KeyFetchErrorOptions extends ErrorOptions {
+export interface RemoteErrorOptions extends ErrorOptions {
   /** The other side's own name for the error. Made of what `safeCode` lets through. */
-  providerCode: string
-  /** What an operator must do, as a sentence. */
-  advice: string
+  readonly providerCode: string
+  /** What an operator must do, as a sentence without its full stop. */
+  readonly advice: string
   /** Seconds the other side asked to be left alone for. */
-  retryAfter?: number | undefined
+  readonly retryAfter?: number | undefined
 }
 
 /** The message is a reason fit for `/readyz` and the log. The cause is neither: it may quote tokens and bodies. */
-export class KeyFetchError extends Error {
-  override readonly name = 'KeyFetchError'
-  readonly code = 'ERR_KEY_FETCH'
-  readonly kind: FetchFailure
+export class RemoteError extends Error {
+  override readonly name = 'RemoteError'
+  readonly code = 'ERR_REMOTE'
+  readonly kind: RemoteFailure
+  readonly transient: boolean
   readonly providerCode: string
   readonly advice: string
   readonly retryAfter: number | undefined
 
-  constructor (kind: FetchFailure, message: string, options: KeyFetchErrorOptions) {
+  constructor (kind: RemoteFailure, message: string, options: RemoteErrorOptions) {
     super(message, options)
     this.kind = kind
+    this.transient = kind === 'transient'
     this.providerCode = options.providerCode
     this.advice = options.advice
     this.retryAfter = options.retryAfter
@@ -45,7 +47,7 @@ export function safeCode (value: unknown): string | undefined {
 
 const MAX_RETRY_AFTER_SECONDS = 300
 
-/** Seconds, where `Retry-After` says so. A date does not count; nor is anybody left alone for longer than five minutes. */
+/** The seconds of a `Retry-After`, at most five minutes. Dates are not read. */
 export function retryAfterOf (header: string | null | undefined): number | undefined {
   const seconds = Number(header)
   return seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER_SECONDS) : undefined
@@ -62,13 +64,18 @@ export function connectionCode (error: unknown): string | undefined {
 }
 
 /** A connection that failed, with advice according to whether a certificate was the reason. */
-export function connectionError (peer: string, cause: unknown): KeyFetchError {
-  const providerCode = connectionCode(cause) ?? 'CONNECTION'
-  return /CERT|TLS|SSL|UNABLE_TO/.test(providerCode)
-    ? new KeyFetchError('refused', `${peer}: its certificate is not accepted`, {
-      providerCode, cause, advice: 'Check the configured host name, and what stands between here and there: it presents a certificate for something else, or one that no trusted authority signed'
+export function connectionError (peer: string, cause: unknown): RemoteError {
+  const code = connectionCode(cause)
+  const providerCode = code ?? 'CONNECTION'
+  if (/CERT|TLS|SSL|UNABLE_TO/.test(providerCode)) {
+    return new RemoteError('refused', `${peer}: its certificate is not accepted`, {
+      providerCode,
+      cause,
+      advice: 'Check the configured host name, and what stands between here and there: it presents a certificate for ' +
+        'something else, or one that no trusted authority signed'
     })
-    : new KeyFetchError('transient', `${peer}: no connection`, {
-      providerCode, cause, advice: 'Check that it runs, the configured endpoint, DNS and the network policy'
-    })
+  }
+  return new RemoteError('transient', `${peer} is unreachable${code === undefined ? '' : ` (${code})`}`, {
+    providerCode, cause, advice: 'Check that it runs, the configured endpoint, DNS and the network policy'
+  })
 }

@@ -3,12 +3,13 @@ import { createPrivateKey } from 'node:crypto'
 import type { JsonWebKey, KeyObject } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
 import { readBounded } from '../../remote/read-bounded.ts'
-import { KeyFetchError, safeCode } from '../../remote/fetch-error.ts'
+import { RemoteError, safeCode } from '../../remote/error.ts'
 import { createVersionedProvider } from '../../keys/rsa/key-versions.ts'
 import type { FetchOptions, KeyLog, KeyVersion, KnownVersions } from '../../keys/rsa/key-versions.ts'
 import { memoryKey } from '../../keys/rsa/memory-key.ts'
 import type { KeyProvider } from '../../keys/provider.ts'
 import type { RsaPoolOptions } from '../../keys/rsa/pool.ts'
+import { localSettings } from './settings.ts'
 
 export interface FileOptions extends FetchOptions, RsaPoolOptions {
   /**
@@ -99,16 +100,35 @@ async function readPrivateFile (path: string): Promise<Buffer> {
     const { mode, size } = await file.stat()
     if ((mode & 0o007) !== 0) throw unreadable(path, 'WORLD_READABLE', 'is open to everyone', 'Take away the rights of others (chmod o-rwx; in Kubernetes defaultMode: 0440)')
     if (size > MAX_OCTETS) throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting to a file of keys')
-    return await readBounded(file, MAX_OCTETS)
+    return await readBounded(file.createReadStream({ autoClose: false }), MAX_OCTETS)
   } catch (cause) {
-    if (cause instanceof KeyFetchError) throw cause
+    if (cause instanceof RemoteError) throw cause
     const providerCode = safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE'
-    throw new KeyFetchError(providerCode === 'ENOENT' ? 'transient' : 'refused', `The key file ${path} cannot be read`, {
+    throw new RemoteError(providerCode === 'ENOENT' ? 'transient' : 'refused', `The key file ${path} cannot be read`, {
       providerCode, cause, advice: 'Check that it is mounted and that the user of this process may read it'
     })
   }
 }
 
-function unreadable (path: string, providerCode: string, what: string, advice: string, cause?: unknown): KeyFetchError {
-  return new KeyFetchError('configuration', `The key file ${path} ${what}`, { providerCode, advice, cause })
+function unreadable (path: string, providerCode: string, what: string, advice: string, cause?: unknown): RemoteError {
+  return new RemoteError('configuration', `The key file ${path} ${what}`, { providerCode, advice, cause })
+}
+
+/**
+ * What is wrong with files of keys that no time will fix. A file that is not there may be mounted later, and one
+ * that holds no key may be replaced.
+ *
+ * @returns a sentence for each
+ */
+export async function unusableFiles (paths: readonly string[]): Promise<string[]> {
+  const problems: string[] = []
+  for (const path of paths) {
+    try {
+      await readKeys(path)
+    } catch (error) {
+      if (!(error instanceof RemoteError) || error.kind === 'transient' || error.providerCode === 'UNPARSABLE') continue
+      problems.push(`${localSettings.keyFile.env}: ${error.message} (${error.providerCode}). ${error.advice}`)
+    }
+  }
+  return problems
 }

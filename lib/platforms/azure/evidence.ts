@@ -1,0 +1,45 @@
+/** Attester types of Azure: through the sidecar, or straight from the kernel's reports. */
+import type { Values } from '../../config/settings/setting.ts'
+import { hasTsmReports, TSM_REPORTS } from '../linux/evidence.ts'
+import { exists } from '../platform.ts'
+import type { AttesterType, Machine } from '../platform.ts'
+import type { UsedSettings } from './settings.ts'
+
+type Settings = Values<UsedSettings>
+
+/** Azure sets it in every confidential container, to a directory. */
+export const SECURITY_CONTEXT = 'UVM_SECURITY_CONTEXT_DIR'
+
+export const attesterTypes: readonly AttesterType<UsedSettings>[] = [
+  {
+    name: 'azure-maa',
+    requires: ['attestationMaaEndpoint'],
+    detect: async (settings, machine) => settings.attestationMaaEndpoint !== undefined && await isAzure(machine),
+    async create (settings, { env, root }) {
+      const { azureMaa, maaSidecar } = await import('./maa.ts')
+      const { attestationMaaEndpoint: maaEndpoint = '', attestationCertificatesFile: certificatesFile } = settings
+      if (settings.attestationAzureSidecar !== undefined || !await hasTsmReports(root + TSM_REPORTS)) {
+        return azureMaa(maaSidecar({ maaEndpoint, ...sidecarOf(settings) }))
+      }
+      const { maaDirect } = await import('./maa-direct.ts')
+      return azureMaa(maaDirect({
+        maaEndpoint, certificatesFile, azureSecurityContext: env[SECURITY_CONTEXT], tsmReports: root + TSM_REPORTS
+      }))
+    }
+  },
+  {
+    name: 'azure-snp',
+    requires: [],
+    detect: (_settings, machine) => isAzure(machine),
+    create: async settings => (await import('./snp.ts')).azureSnp(sidecarOf(settings))
+  }
+]
+
+async function isAzure ({ env }: Machine): Promise<boolean> {
+  const directory = env[SECURITY_CONTEXT] ?? ''
+  return directory !== '' && exists(directory, 'isDirectory')
+}
+
+function sidecarOf ({ attestationAzureSidecar: endpoint }: Settings) {
+  return endpoint === undefined ? {} : { endpoint }
+}

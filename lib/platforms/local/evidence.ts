@@ -1,0 +1,26 @@
+/** Attester types that prove nothing, for machines that are no trusted execution environment. */
+import type { AttesterType } from '../platform.ts'
+import { none } from './none.ts'
+import { localSettings } from './settings.ts'
+
+export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
+  {
+    name: 'simulated',
+    requires: [],
+    async problems ({ attestationAllowSimulated }, { env }) {
+      if (env['NODE_ENV'] !== 'production' || attestationAllowSimulated) return []
+      return [
+        'Simulated attestation proves nothing and is not for production, which NODE_ENV says this is. To insist, set ' +
+        `${localSettings.attestationAllowSimulated.env}=true`
+      ]
+    },
+    create: async () => (await import('./simulated.ts')).simulated()
+  },
+  {
+    name: 'none',
+    isAbsent: true,
+    requires: [],
+    detect: async () => true,
+    create: async () => none
+  }
+]

@@ -1,0 +1,26 @@
+/** Key types of any machine. */
+import { listOf } from '../platform.ts'
+import type { KeyType } from '../platform.ts'
+import type { localSettings } from './settings.ts'
+
+export const keyTypes: readonly KeyType<typeof localSettings>[] = [
+  {
+    name: 'ephemeral',
+    requires: [],
+    seeds: [],
+    async create (_settings, { pool }) {
+      const { createEphemeralProvider } = await import('./ephemeral.ts')
+      return createEphemeralProvider(pool)
+    }
+  },
+  {
+    name: 'file',
+    requires: ['keyFile'],
+    seeds: [{ seed: 'derived' }, { seed: 'sealed' }],
+    problems: async ({ keyFile }) => (await import('./file.ts')).unusableFiles(listOf(keyFile)),
+    async create ({ keyFile }, { log, retry, pool }) {
+      const { createFileProvider } = await import('./file.ts')
+      return createFileProvider({ ...pool, retry, paths: listOf(keyFile) }, log)
+    }
+  }
+]
