@@ -21,7 +21,7 @@ export interface AttestationServiceOptions {
   readonly keys: () => readonly AttestedKey[]
   /** What the proxy says of itself, bound into the evidence. */
   readonly claims?: readonly Claim[]
-  /** Evidence of devices for a nonce of 32 bytes. @throws {AttesterError} */
+  /** Evidence of devices for a nonce of 32 bytes. @throws {RemoteError} */
   readonly devices?: (nonce: Uint8Array, signal: AbortSignal) => Promise<readonly TypedValue[]>
   /** What others say of this software, such as Sigstore bundles: handed out beside the platform's own endorsements. */
   readonly endorsements?: readonly TypedValue[]
