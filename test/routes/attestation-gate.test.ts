@@ -105,7 +105,7 @@ t.test('a deployment outside its operator\'s policy serves nothing', async t => 
   const own = await startProxy(t, { workloadBaseUrl: workload.url, attestationPolicyFile: `${folder}/own.json` }, { attester })
   await until(async () => (await fetch(`${own.url}/polaris-container/readyz`)).status === 200)
   t.equal((await fetch(own.url)).status, 200)
-  await t.rejects(startProxy(t, { workloadBaseUrl: workload.url, attestationPolicyFile: `${folder}/empty.json` }, { attester }), { code: 'ERR_ATTESTATION_POLICY' })
+  await t.rejects(startProxy(t, { workloadBaseUrl: workload.url, attestationPolicyFile: `${folder}/empty.json` }, { attester }), { code: 'ERR_CONFIG', message: /ATTESTATION_POLICY_FILE/ })
 })
 
 t.test('an issuer that cannot be asked is no verdict about the deployment', async t => {
