@@ -76,7 +76,7 @@ t.test('what could not be remembered for long enough does not start', t => {
   const workloadBaseUrl = 'http://127.0.0.1:9'
   const cases: [config: object, problem: RegExp][] = [
     [{ hpkeRotation: '0' }, /OHTTP_DATE cannot be optional if .*HPKE_ROTATION is 0/],
-    [{ keyType: 'file', keyFile: '/x', hpkeSeed: 'derived' }, /OHTTP_DATE can only be optional with a shared .*REPLAY_STORE/]
+    [{ keyType: 'file', keyFile: '/x', hpkeSeed: 'derived' }, /REPLAY_STORE must be a store that all replicas share/]
   ]
   for (const [config, problem] of cases) {
     t.throws(() => configFrom({ workloadBaseUrl, ohttpDate: 'optional', ...config }), problem)
