@@ -79,6 +79,8 @@ function federationClient (options: GoogleCredentialsOptions): IdentityPoolClien
     type: 'external_account',
     audience: options.audience,
     subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+    // What is on this machine or beside it is no forward proxy's business.
+    transporterOptions: { noProxy: ['localhost', '127.0.0.1', '[::1]', '169.254.169.254', 'metadata.google.internal'] },
     subject_token_supplier: { getSubjectToken: () => attestationToken(options.tokenFile ?? TOKEN_FILE, options.now ?? Date.now) },
     ...(options.tokenUrl && { token_url: options.tokenUrl }),
     ...(options.serviceAccountImpersonationUrl && { service_account_impersonation_url: options.serviceAccountImpersonationUrl })
