@@ -25,5 +25,31 @@ export default [
   {
     files: ['**/*.ts'],
     rules: { '@typescript-eslint/no-explicit-any': 'error', '@typescript-eslint/ban-ts-comment': 'error' }
-  }
+  },
+  // Imports go routes -> plugins -> lib, and sdk -> lib/protocols, never back.
+  only('lib/**', [], 'lib knows nothing of Fastify, of plugins and routes, and of the SDK'),
+  only('plugins/**', [/^(?:\.\.\/)+routes/], 'plugins know nothing of routes'),
+  only('lib/exchanges/**', [/^(?:\.\.\/)+platforms/], 'protocols know nothing of platforms'),
+  only('lib/config/**', [/platforms\/(?:azure|google|linux|local)/], 'settings know platforms by their registry alone'),
+  only('sdk/**', [
+    /^(?:\.\.\/)+(?:plugins|routes|app\.ts|server\.ts)/,
+    /^(?:\.\.\/)+lib\/(?!protocols\/)/
+  ], 'of the proxy, the SDK has lib/protocols alone'),
+  only('lib/protocols/**', [
+    /^(?:\.\.\/)+(?:attestation\/|config|exchanges|hpke\/|http|keys|platforms|remote|replay|streams|workers)/,
+    /^node:/
+  ], 'wire formats stand alone, and run in browsers')
 ]
+
+/** Imports that the files of a folder may not have. Of two such rules the last counts, so that each has those of lib. */
+function only (files, patterns, message) {
+  const ofLib = files.startsWith('lib/') ? [/^(?:\.\.\/)+(?:plugins|routes|sdk|app\.ts|server\.ts)/, /^@?fastify/] : []
+  return {
+    files: [files],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [...ofLib, ...patterns].map(({ source }) => ({ regex: source, message }))
+      }]
+    }
+  }
+}

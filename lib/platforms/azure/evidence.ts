@@ -1,6 +1,7 @@
 /** Attester types of Azure: through the sidecar, or straight from the kernel's reports. */
 import type { Values } from '../../config/settings/setting.ts'
-import { hasTsmReports, TSM_REPORTS } from '../linux/evidence.ts'
+import { hasTsmReports } from '../linux/evidence.ts'
+import { TSM_REPORTS } from '../linux/settings.ts'
 import { exists } from '../platform.ts'
 import type { AttesterType, Machine } from '../platform.ts'
 import type { UsedSettings } from './settings.ts'

@@ -41,7 +41,7 @@ export const keyTypes: readonly KeyType<UsedSettings>[] = [
       : undefined,
     async create (settings, { log, retry, pool, limits, env }) {
       const { createAzureKeyVaultProvider } = await import('./key-vault.ts')
-      const { azureAttest } = await import('./attest.ts')
+      const { azureAttest } = await import('./maa-direct.ts')
       const releases = settings.azureVaultMode === 'release'
       return createAzureKeyVaultProvider({
         ...pool,

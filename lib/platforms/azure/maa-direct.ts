@@ -19,9 +19,10 @@ import { parse } from 'secure-json-parse'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { TypedValue } from '../../protocols/attestation.ts'
 import type { MaaTokens } from './maa.ts'
-import { hostOf } from './sidecar.ts'
+import { attestMaa, hostOf } from './sidecar.ts'
 import { certificatesOfCache } from '../../attestation/certificates.ts'
 import { configfsTsm } from '../linux/configfs-tsm.ts'
+import { hasTsmReports } from '../linux/evidence.ts'
 import { linuxSettings } from '../linux/settings.ts'
 import { RemoteError, retryAfterOf, safeCode } from '../../remote/error.ts'
 import { postJson } from '../../remote/post-json.ts'
@@ -173,5 +174,38 @@ function refusal (status: number, error: unknown, retryAfter: string | undefined
   const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown }
   return new RemoteError(transient ? 'transient' : 'refused', message, {
     advice, providerCode: safeCode(code) ?? `HTTP_${status}`, retryAfter: retryAfterOf(retryAfter)
+  })
+}
+
+export interface AzureAttestOptions extends MaaDirectOptions {
+  /** URL of the sidecar. */
+  readonly sidecar?: string
+}
+
+/**
+ * How the proxy proves itself to Azure Attestation for a release of `azure-key-vault`: through the sidecar if one is
+ * named, else by itself with the kernel's reports. If there are none, a sidecar at its usual place is tried.
+ */
+export function azureAttest ({ sidecar, ...direct }: AzureAttestOptions): MaaTokens {
+  const tokens = maaDirect(direct)
+  return async (runtimeData, signal) => {
+    if (sidecar !== undefined) return attestMaa({ endpoint: sidecar }, direct.maaEndpoint, runtimeData, signal)
+    // Looked at each time: mounts may come late.
+    if (await hasTsmReports(direct.tsmReports)) return tokens(runtimeData, signal)
+    try {
+      return await attestMaa({}, direct.maaEndpoint, runtimeData, signal)
+    } catch (error) {
+      throw error instanceof RemoteError && error.providerCode === 'ECONNREFUSED' ? nothingHere(error) : error
+    }
+  }
+}
+
+function nothingHere (cause: RemoteError): RemoteError {
+  const message = 'There is nothing here to attest with: neither the kernel\'s reports nor a sidecar'
+  return new RemoteError('transient', message, {
+    providerCode: 'NO_ATTESTER',
+    cause,
+    advice: 'Mount /sys/kernel/config into this container, on a machine whose kernel has tsm/report there, or run the ' +
+      'secure key release sidecar beside it'
   })
 }

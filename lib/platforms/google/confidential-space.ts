@@ -5,7 +5,7 @@
 import { MEDIA_TYPES } from '../../protocols/attestation.ts'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { Attester } from '../../attestation/attester.ts'
-import { LAUNCHER_SOCKET } from './evidence.ts'
+import { LAUNCHER_SOCKET } from './settings.ts'
 import { RemoteError } from '../../remote/error.ts'
 import { postJson } from '../../remote/post-json.ts'
 import { readToken } from '../../attestation/token.ts'

@@ -1,9 +1,8 @@
 /** Attester type of Confidential Space. */
 import { exists } from '../platform.ts'
 import type { AttesterType } from '../platform.ts'
+import { LAUNCHER_SOCKET } from './settings.ts'
 import type { googleSettings } from './settings.ts'
-
-export const LAUNCHER_SOCKET = '/run/container_launcher/teeserver.sock'
 
 export const attesterTypes: readonly AttesterType<typeof googleSettings>[] = [
   {

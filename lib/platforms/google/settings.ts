@@ -2,6 +2,9 @@
 import { PREFIX } from '../../config/settings/setting.ts'
 import type { SettingsTable } from '../../config/settings/setting.ts'
 
+/** Where the launcher of Confidential Space listens. */
+export const LAUNCHER_SOCKET = '/run/container_launcher/teeserver.sock'
+
 export const googleSettings = {
   googleProject: {
     env: `${PREFIX}GOOGLE_FEDERATED_KEY_PROJECT_ID`,

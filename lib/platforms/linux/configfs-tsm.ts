@@ -14,7 +14,7 @@ import { certificatesOfPem, certificatesOfTable } from '../../attestation/certif
 import { RemoteError } from '../../remote/error.ts'
 import type { RemoteFailure } from '../../remote/error.ts'
 import { retry } from '../../remote/retry.ts'
-import { TSM_REPORTS } from './evidence.ts'
+import { TSM_REPORTS } from './settings.ts'
 import { snpReportData, tdxReportData } from '../../attestation/reports.ts'
 
 export interface ConfigfsTsmOptions {

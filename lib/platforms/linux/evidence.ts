@@ -1,9 +1,8 @@
 /** Attester type of the kernel's own reports. */
 import { exists } from '../platform.ts'
 import type { AttesterType } from '../platform.ts'
+import { TSM_REPORTS } from './settings.ts'
 import type { linuxSettings } from './settings.ts'
-
-export const TSM_REPORTS = '/sys/kernel/config/tsm/report'
 
 /** Whether the kernel gives reports to this process. */
 export function hasTsmReports (path = TSM_REPORTS): Promise<boolean> {

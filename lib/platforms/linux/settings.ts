@@ -2,6 +2,9 @@
 import { PREFIX } from '../../config/settings/setting.ts'
 import type { SettingsTable } from '../../config/settings/setting.ts'
 
+/** Where the kernel has its reports. */
+export const TSM_REPORTS = '/sys/kernel/config/tsm/report'
+
 export const linuxSettings = {
   attestationCertificatesFile: {
     env: `${PREFIX}ATTESTATION_CERTIFICATES_FILE`,

@@ -7,8 +7,8 @@ import t from 'tap'
 import { configFrom } from '../../../lib/config/config.ts'
 import type { ConfigInput } from '../../../lib/config/config.ts'
 import { attesterTypeFrom } from '../../../lib/platforms/choose.ts'
-import { LAUNCHER_SOCKET } from '../../../lib/platforms/google/evidence.ts'
-import { TSM_REPORTS } from '../../../lib/platforms/linux/evidence.ts'
+import { LAUNCHER_SOCKET } from '../../../lib/platforms/google/settings.ts'
+import { TSM_REPORTS } from '../../../lib/platforms/linux/settings.ts'
 import { builtIn } from '../../../lib/platforms/registry.ts'
 
 t.test('the most specific platform wins', async t => {

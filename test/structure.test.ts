@@ -1,0 +1,49 @@
+/** The tree keeps its shape: no module imports itself by a way round, and no folder or file grows beyond a sitting. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const FOLDERS = ['lib', 'plugins', 'routes', 'sdk']
+
+function filesBelow (folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap(entry => {
+    if (entry.name === 'node_modules' || entry.name === 'dist') return []
+    return entry.isDirectory() ? filesBelow(join(folder, entry.name)) : entry.name.endsWith('.ts') ? [join(folder, entry.name)] : []
+  })
+}
+
+const files = FOLDERS.flatMap(filesBelow)
+
+/** Of values, loaded at once or later. Types are gone when modules are loaded. */
+function importsOf (file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(/^(?!import type|export type).*(?:from |import |import\()'(\.[^']+\.ts)'/gm)]
+    .map(([, target = '']) => relative(root, join(root, dirname(file), target)))
+    .filter(target => existsSync(join(root, target)))
+}
+
+t.test('no import cycle', async t => {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (file: string, path: readonly string[]) => {
+    const start = path.indexOf(file)
+    if (start >= 0) cycles.push([...path.slice(start), file].join(' -> '))
+    if (start >= 0 || done.has(file)) return
+    for (const target of importsOf(file)) visit(target, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  t.same(cycles, [])
+})
+
+t.test('no folder has more than 12 files, and lib has at most two loose modules', async t => {
+  const folders = Map.groupBy(files, file => dirname(file))
+  t.same([...folders].filter(([, { length }]) => length > 12).map(([folder, { length }]) => `${folder}: ${length}`), [])
+  t.ok((folders.get('lib') ?? []).length <= 2)
+})
+
+t.test('no module is longer than 300 lines', async t => {
+  t.same(files.filter(file => statSync(join(root, file)).size > 0 && readFileSync(join(root, file), 'utf8').split('\n').length > 301), [])
+})
