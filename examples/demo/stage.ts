@@ -1,7 +1,7 @@
 /** What every chapter plays on: the workload, the proxy in front of it, and a tap on the wire in front of that. */
 import fastify from 'fastify'
 import polaris from '../../app.ts'
-import { createEphemeralProvider } from '../../lib/platforms/local/ephemeral.ts'
+import { createEphemeralProvider } from '../../lib/platforms/local/ephemeral-keys.ts'
 import { serverOptions } from '../../plugins/server/options.ts'
 import { startWire } from './wire.ts'
 import type { Wire } from './wire.ts'

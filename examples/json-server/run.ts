@@ -1,7 +1,7 @@
 /** Puts the proxy in front of json-server and uses all of it through encrypted axios. Exits 0 where everything holds. */
 import fastify from 'fastify'
 import polaris from '../../app.ts'
-import { createEphemeralProvider } from '../../lib/platforms/local/ephemeral.ts'
+import { createEphemeralProvider } from '../../lib/platforms/local/ephemeral-keys.ts'
 import { serverOptions } from '../../plugins/server/options.ts'
 import { createClient, useEverything } from './client.ts'
 import { startWorkload } from './workload.ts'

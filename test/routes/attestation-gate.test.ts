@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { RemoteError } from '../../lib/remote/error.ts'
 import type { Attester } from '../../lib/attestation/attester.ts'
-import { simulated } from '../../lib/platforms/local/simulated.ts'
+import { simulated } from '../../lib/platforms/local/simulated-evidence.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 

@@ -14,7 +14,7 @@ export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
         `${localSettings.attestationAllowSimulated.env}=true`
       ]
     },
-    create: async () => (await import('./simulated.ts')).simulated()
+    create: async () => (await import('./simulated-evidence.ts')).simulated()
   },
   {
     name: 'none',

@@ -9,7 +9,7 @@ export const keyTypes: readonly KeyType<typeof localSettings>[] = [
     requires: [],
     seeds: [],
     async create (_settings, { pool }) {
-      const { createEphemeralProvider } = await import('./ephemeral.ts')
+      const { createEphemeralProvider } = await import('./ephemeral-keys.ts')
       return createEphemeralProvider(pool)
     }
   },
@@ -17,9 +17,9 @@ export const keyTypes: readonly KeyType<typeof localSettings>[] = [
     name: 'file',
     requires: ['keyFile'],
     seeds: [{ seed: 'derived' }, { seed: 'sealed' }],
-    problems: async ({ keyFile }) => (await import('./file.ts')).unusableFiles(listOf(keyFile)),
+    problems: async ({ keyFile }) => (await import('./file-keys.ts')).unusableFiles(listOf(keyFile)),
     async create ({ keyFile }, { log, retry, pool }) {
-      const { createFileProvider } = await import('./file.ts')
+      const { createFileProvider } = await import('./file-keys.ts')
       return createFileProvider({ ...pool, retry, paths: listOf(keyFile) }, log)
     }
   }

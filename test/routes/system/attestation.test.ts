@@ -2,7 +2,7 @@
 import t from 'tap'
 import { RemoteError } from '../../../lib/remote/error.ts'
 import type { Attester } from '../../../lib/attestation/attester.ts'
-import { simulated } from '../../../lib/platforms/local/simulated.ts'
+import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
 import { parseAttestationDocument } from '../../../lib/protocols/attestation.ts'
 import { attestKeys, verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy } from '../../../sdk/attestation/index.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { createEphemeralProvider } from '../../../lib/platforms/local/ephemeral.ts'
+import { createEphemeralProvider } from '../../../lib/platforms/local/ephemeral-keys.ts'
 import type { KeyProvider, KeyStatus } from '../../../lib/keys/provider.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 

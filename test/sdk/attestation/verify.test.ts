@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto'
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
-import { simulated } from '../../../lib/platforms/local/simulated.ts'
+import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
 import { attestationDocument, bindingPreimage, sha256 } from '../../../lib/protocols/attestation.ts'
 import type { AttestationDocument, AttestedKey } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { simulated } from '../../../lib/platforms/local/simulated.ts'
+import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
 import { attestationDocument, bindingPreimage, sha256 } from '../../../lib/protocols/attestation.ts'
 import { NOW, collateral, makeIntel, pem, quote } from '../../fixtures/intel.ts'
 import { issuerKey } from '../../fixtures/issuer.ts'

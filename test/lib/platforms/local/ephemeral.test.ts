@@ -1,6 +1,6 @@
 import { constants, createHash, createPublicKey, publicEncrypt } from 'node:crypto'
 import t from 'tap'
-import { createEphemeralProvider } from '../../../../lib/platforms/local/ephemeral.ts'
+import { createEphemeralProvider } from '../../../../lib/platforms/local/ephemeral-keys.ts'
 import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
 
 const wrap = (pem: string, secret: string) =>

@@ -2,7 +2,7 @@
 import { decodeProtectedHeader, calculateJwkThumbprint } from 'jose'
 import t from 'tap'
 import type { Test } from 'tap'
-import { simulated } from '../../../../lib/platforms/local/simulated.ts'
+import { simulated } from '../../../../lib/platforms/local/simulated-evidence.ts'
 import { createPolarisFetch } from '../../../../sdk/index.ts'
 import type { AttestationPolicy } from '../../../../sdk/index.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'

@@ -1,6 +1,6 @@
 /** The fetch over the legacy protocol, for proxies that speak nothing newer: the same signature, with its limits. */
 import t from 'tap'
-import { createEphemeralProvider } from '../../../../lib/platforms/local/ephemeral.ts'
+import { createEphemeralProvider } from '../../../../lib/platforms/local/ephemeral-keys.ts'
 import { createPolarisFetch } from '../../../../sdk/index.ts'
 import { startMeddler } from '../../../fixtures/meddler.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
