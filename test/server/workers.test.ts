@@ -67,7 +67,7 @@ t.test('a worker is not ready before the primary has keys', async t => {
 })
 
 t.test('a worker that is killed is replaced by one with the same keys', async t => {
-  const { server } = await startWorkers(t, { POLARIS_CONTAINER_HPKE_ROTATION: '2s', POLARIS_CONTAINER_HPKE_RETIREMENT: '1h' })
+  const { server } = await startWorkers(t, { POLARIS_CONTAINER_HPKE_ROTATION: '2s', POLARIS_CONTAINER_HPKE_RETIREMENT: '3m' })
   const before = await fetchKey(server.url)
   const publicKey = await (await fetch(`${server.url}/polaris-container/publicKey`)).json()
   // Keys of an epoch that is over are to be there, too.

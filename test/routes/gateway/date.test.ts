@@ -80,8 +80,8 @@ t.test('what could not be remembered for long enough does not start', t => {
   ]
   for (const [config, problem] of cases) {
     t.throws(() => configFrom({ workloadBaseUrl, ohttpDate: 'optional', ...config }), problem)
-    t.doesNotThrow(() => configFrom({ workloadBaseUrl, ...config }))
   }
+  t.doesNotThrow(() => configFrom({ workloadBaseUrl, hpkeRotation: '0' }))
   t.doesNotThrow(() => configFrom({ workloadBaseUrl, ohttpDate: 'optional', keyType: 'file', keyFile: '/x', hpkeSeed: 'derived', replayStore: 'redis://x' }))
   t.end()
 })
