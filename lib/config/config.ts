@@ -5,6 +5,7 @@ import type { Registry } from '../platforms/registry.ts'
 import { withoutTrailingSlashes } from '../protocols/trailing-slashes.ts'
 import { contradictions } from './rules.ts'
 import { formats, parseDuration } from './settings/formats.ts'
+import type { Format } from './settings/formats.ts'
 import { accepts, DURATION_FORMATS } from './settings/setting.ts'
 import type { Setting, SettingsTable } from './settings/setting.ts'
 import { tableOf } from './settings.ts'
@@ -160,7 +161,7 @@ function reason (setting: Setting, text: string): string {
   if (setting.enum?.includes(text.toLowerCase()) || (setting.type === 'boolean' && /^(true|false)$/i.test(text))) {
     return ': it has to be in lower case'
   }
-  const format = setting.format === undefined ? undefined : formats[setting.format]
-  const why = format !== undefined && 'why' in format ? format.why(text) : undefined
+  const format: Format | undefined = setting.format && formats[setting.format]
+  const why = format?.why?.(text)
   return why === undefined ? '' : `: ${why}`
 }

@@ -12,6 +12,14 @@ export function parseDuration (text: string): number {
   return digits === undefined ? NaN : Number(digits) * (units[unit] ?? NaN)
 }
 
+export interface Format {
+  /** What is accepted, in words. */
+  readonly accepts: string
+  readonly test: (text: string) => boolean
+  /** Why a value is refused, if there is more to say. Never quotes it. */
+  readonly why?: (text: string) => string | undefined
+}
+
 /** The named formats that `format` refers to. */
 export const formats = {
   'http-url': {
@@ -88,7 +96,7 @@ export const formats = {
     test: (text: string) => text === '*' || text.split(',').map(part => part.trim()).every(isOrigin),
     why: (text: string) => text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
   }
-} as const
+} as const satisfies Record<string, Format>
 
 /** An address, or a range of them in CIDR notation. */
 function isRange (text: string): boolean {
