@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { trustedProxies } from '../lib/config/config.ts'
+import { trustedProxies } from '../lib/http/trusted-proxies.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { createAddressRewriter } from '../lib/http/addresses.ts'
 import { clientAddress, clientOf } from '../lib/http/caller.ts'
