@@ -1,5 +1,5 @@
 # Polaris Secure Proxy in a confidential container group on Azure Container Instances, with a key in Key Vault that is
-# released to this deployment only, attested. What is pinned, and why, is told in docs/deploy-azure.md.
+# released to this deployment only, attested. What is pinned, and why, is in docs/deploy-azure.md.
 # The vault's key and the container group are made with azapi: azurerm knows neither release policies nor CCE policies.
 
 terraform {
@@ -94,7 +94,7 @@ resource "azapi_resource" "key" {
   }
 
   # Azure Resource Manager makes keys and neither changes nor deletes them: to apply a change of the policy would only
-  # look as if it had been made. The guide tells how to make it.
+  # look as if it had been made. The guide shows how to make it.
   lifecycle {
     ignore_changes  = [body]
     prevent_destroy = true

@@ -4,6 +4,6 @@ output "host_data" {
 }
 
 output "release_policy" {
-  description = "The release policy in clear"
+  description = "The release policy as JSON"
   value       = jsonencode(local.release_policy)
 }

@@ -1,5 +1,5 @@
 # Polaris Secure Proxy in Confidential Space, with a key in Cloud KMS that only this image, attested, can use.
-# What is pinned, and why, is told in docs/deploy-google.md.
+# What is pinned, and why, is in docs/deploy-google.md.
 
 terraform {
   required_version = ">= 1.5"
