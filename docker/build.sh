@@ -11,6 +11,9 @@
 #                      committed are not in the image
 #   DOCKERFILE         docker/client.Dockerfile for the image of the command;
 #                      default docker/Dockerfile, the proxy
+#   PLATFORM           linux/amd64 or linux/arm64; default: this machine's.
+#                      Nothing is emulated, so each builds anywhere, to the
+#                      same digest
 #   NODE_IMAGE, RUNTIME_IMAGE
 #                      other bases than the Dockerfile's
 #   BUILDER            buildah or docker; default: buildah, where it is installed.
@@ -47,9 +50,14 @@ field () {
   sed -n "s/^  \"$1\": \"\(.*\)\",\$/\1/p" "$work/context/package.json"
 }
 
+machine=linux/$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+case ${PLATFORM:=$machine} in
+  linux/amd64 | linux/arm64) ;;
+  *) echo "build.sh: there is no image for $PLATFORM" >&2; exit 2 ;;
+esac
 arguments=(--file "$work/context/${DOCKERFILE:-docker/Dockerfile}" --no-cache
   --build-arg "REVISION=$revision" --build-arg "SOURCE=$(field repository)" --build-arg "VERSION=$(field version)"
-  --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
+  --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" --platform "$PLATFORM")
 # How this machine reaches npm; see the Dockerfile.
 npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
@@ -72,6 +80,7 @@ case $builder in
       fi
       if [[ -n $base ]]; then arguments+=(--build-arg "$name=$base"); fi
     done
+    arguments+=(--build-arg "BUILDPLATFORM=$machine" --build-arg "TARGETPLATFORM=$PLATFORM")
     # Isolation by chroot needs neither a runtime nor a network of its own, so it
     # works inside containers too. SOURCE_DATE_EPOCH alone has no effect on older
     # buildah; --timestamp has.

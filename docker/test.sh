@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the image of the current commit from locally made bases and tests it in
-# real containers. `npm run test:image`. Needs root and, from Debian: aardvark-dns
-# buildah catatonit iptables mmdebstrap netavark podman runc skopeo.
+# real containers; that for arm64 by emulation. `npm run test:image`. Needs root and,
+# from Debian: aardvark-dns buildah catatonit iptables jq mmdebstrap netavark podman
+# qemu-user-static runc skopeo.
 #
 # Everything it makes is below one temporary directory and is gone afterwards:
 # images, containers, networks. Other containers on the machine are not touched.
@@ -14,7 +15,7 @@ refuse () {
 }
 # shellcheck disable=SC2016
 [[ $(id -u) -eq 0 ]] || refuse 'containers need root: sudo env "PATH=$PATH" npm run test:image'
-missing=$(for tool in buildah mmdebstrap podman runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
+missing=$(for tool in buildah jq mmdebstrap podman qemu-aarch64-static runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
 [[ -z $missing ]] || refuse "not installed: $missing"
 # /tmp may be in memory.
 export TMPDIR=${TMPDIR:-/var/tmp}
@@ -79,7 +80,7 @@ step () {
 }
 
 step 'making the bases'
-"$project/docker/bases.sh" "$work/bases" > "$work/bases.env" 2> "$work/log" || { cat "$work/log" >&2; exit 1; }
+"$project/docker/bases.sh" "$work/bases" arm64 > "$work/bases.env" 2> "$work/log" || { cat "$work/log" >&2; exit 1; }
 set -o allexport
 # shellcheck source=/dev/null
 source "$work/bases.env"
@@ -94,6 +95,13 @@ step 'building the image of the command'
 CLIENT_DIGEST=$(DOCKERFILE=docker/client.Dockerfile "$project/docker/build.sh" "$work/client" 2> "$work/log") || { cat "$work/log" >&2; exit 1; }
 export CLIENT_DIGEST CLIENT_LAYOUT=$work/client
 echo "$CLIENT_DIGEST"
+
+step 'building the image for arm64'
+export ARM64_RUNTIME_IMAGE=oci:$work/bases/runtime-arm64 ARM64_LAYOUT=$work/arm64
+ARM64_DIGEST=$(PLATFORM=linux/arm64 RUNTIME_IMAGE=$ARM64_RUNTIME_IMAGE "$project/docker/build.sh" "$ARM64_LAYOUT" 2> "$work/log") ||
+  { cat "$work/log" >&2; exit 1; }
+export ARM64_DIGEST
+echo "$ARM64_DIGEST"
 
 step 'building the example workload'
 skopeo copy --quiet "$RUNTIME_IMAGE" containers-storage:localhost/polaris-runtime:local

@@ -7,11 +7,10 @@
  * Without a layout: the locked npm packages. With one, as docker/build.sh writes it: also Node and the Debian
  * packages of the base, and the image's digest as the subject.
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { readImageContents } from './image-contents.ts'
+import type { DebianPackage } from './image-contents.ts'
 import { runtimePackages } from './lockfile.ts'
 import type { LockedPackage } from './lockfile.ts'
 
@@ -22,8 +21,6 @@ interface Component {
   version: string
   [field: string]: unknown
 }
-
-interface Descriptor { digest: string, mediaType: string }
 
 const [layout] = process.argv.slice(2)
 const { name, version, description, license } = JSON.parse(
@@ -94,55 +91,27 @@ function npmComponent (purl: string, { name, version, integrity, license }: Lock
 
 /** What an image holds beside the application: read from its layers, not from what they were meant to be. */
 function inspect (layout: string): { subject: Component, components: Component[] } {
-  const blob = (digest: string) => join(layout, 'blobs', ...digest.split(':'))
-  const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: Descriptor[] }
-  const [manifest] = index.manifests
-  if (manifest === undefined || index.manifests.length !== 1) throw new Error(`${layout} does not hold exactly one image`)
-  const { layers } = JSON.parse(readFileSync(blob(manifest.digest), 'utf8')) as { layers: Descriptor[] }
-
-  const work = mkdtempSync(join(tmpdir(), 'sbom-'))
-  try {
-    const components: Component[] = []
-    for (const { digest } of layers) {
-      const entries = execFileSync('tar', ['-tzf', blob(digest)], { encoding: 'utf8', maxBuffer: 2 ** 28 }).split('\n')
-      const wanted = entries.filter(path =>
-        /(?:^|\/)var\/lib\/dpkg\/status\.d\/[^/.][^/]*$/.test(path) || /^(?:\.?\/)?nodejs\/bin\/node$/.test(path))
-      if (wanted.length > 0) execFileSync('tar', ['-xzf', blob(digest), '-C', work, '--', ...wanted])
-    }
-    const status = join(work, 'var/lib/dpkg/status.d')
-    for (const file of readdirSync(status).filter(file => !file.endsWith('.md5sums')).sort()) {
-      components.push(debianComponent(readFileSync(join(status, file), 'utf8')))
-    }
-    components.push(nodeComponent(readFileSync(join(work, 'nodejs/bin/node'))))
-    const purl = `pkg:oci/${name}@${manifest.digest.replace(':', '%3A')}`
-    return {
-      subject: {
-        type: 'container',
-        'bom-ref': purl,
-        name: String(name),
-        version: String(version),
-        purl,
-        hashes: [{ alg: 'SHA-256', content: manifest.digest.slice('sha256:'.length) }]
-      },
-      components
-    }
-  } finally {
-    rmSync(work, { recursive: true })
+  const { digest, debian, node } = readImageContents(layout)
+  const purl = `pkg:oci/${name}@${digest.replace(':', '%3A')}`
+  return {
+    subject: {
+      type: 'container',
+      'bom-ref': purl,
+      name: String(name),
+      version: String(version),
+      purl,
+      hashes: [{ alg: 'SHA-256', content: digest.slice('sha256:'.length) }]
+    },
+    components: [...debian.map(debianComponent), nodeComponent(node)]
   }
 }
 
-function debianComponent (control: string): Component {
-  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(control)?.[1] ?? ''
-  const [name, version] = [field('Package'), field('Version')]
-  const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${field('Architecture')}`
+function debianComponent ({ name, version, architecture }: DebianPackage): Component {
+  const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}`
   return { type: 'library', 'bom-ref': purl, name, version, purl }
 }
 
-/** The binary itself says which release it is: the address of its own source is compiled in. */
-function nodeComponent (binary: Buffer): Component {
-  const text = binary.toString('latin1')
-  const version = /\/node-v(\d+\.\d+\.\d+)\.tar\.gz/.exec(text)?.[1]
-  if (version === undefined) throw new Error('the Node binary does not tell its version')
+function nodeComponent (version: string): Component {
   const purl = `pkg:generic/node@${version}`
   return { type: 'platform', 'bom-ref': purl, name: 'node', version, purl, licenses: [{ license: { id: 'MIT' } }] }
 }

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Everything that a release does but to push, sign and publish: builds and verifies
+# the image for each platform, their index, what describes them, and the SDK.
+#
+# usage: scripts/release-dry-run.sh <new directory>
+# Builds the commit HEAD. Needs buildah, jq, and node_modules as npm ci leaves it.
+# NODE_IMAGE, RUNTIME_IMAGE (for arm64: ARM64_RUNTIME_IMAGE), TMPDIR: docker/build.sh.
+set -euo pipefail
+
+[[ $# -eq 1 && ! -e $1 ]] || { echo 'usage: scripts/release-dry-run.sh <new directory>' >&2; exit 2; }
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+work=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
+trap 'rm -rf --one-file-system "$work"' EXIT
+cd "$project"
+say () { printf '%(%H:%M:%S)T %s\n' -1 "$1" >&2; }
+
+version=$(jq -r .version package.json)
+say "version $version"
+for found in "$(jq -r .version sdk/package.json)" "$(sed -n 's/^version: //p' examples/helm/Chart.yaml)" "$(sed -n 's/^appVersion: //p' examples/helm/Chart.yaml)"; do
+  [[ $found == "$version" ]] || { echo "release-dry-run.sh: package.json has version $version, another file $found" >&2; exit 1; }
+done
+echo "$version" > "$out/version"
+
+layouts=()
+for architecture in amd64 arm64; do
+  say "image for linux/$architecture, built, and built twice again"
+  base=${RUNTIME_IMAGE:-}
+  [[ $architecture == amd64 ]] || base=${ARM64_RUNTIME_IMAGE:-}
+  PLATFORM=linux/$architecture RUNTIME_IMAGE=$base docker/build.sh "$work/$architecture" > "$out/$architecture"
+  PLATFORM=linux/$architecture RUNTIME_IMAGE=$base docker/verify.sh "$(cat "$out/$architecture")" >&2
+  node scripts/sbom.ts "$work/$architecture" > "$out/sbom-$architecture.cdx.json"
+  node scripts/licences.ts "$work/$architecture" > "$out/licences-$architecture.md"
+  layouts+=("$work/$architecture")
+done
+docker/index.sh "$work/index" "${layouts[@]}" > "$out/digest"
+tar --create --directory "$work" --file "$out/index.oci.tar" index
+buildah --version > "$out/builder.txt"
+
+say 'the SDK'
+npm run build --workspace sdk >&2
+npm pack ./sdk/dist --ignore-scripts --silent --pack-destination "$out" >&2
+mv "$out"/*.tgz "$out/sdk.tgz"
+npm publish "$out/sdk.tgz" --dry-run --access public --ignore-scripts >&2
+
+say 'what would be pushed'
+echo "index  $(cat "$out/digest")"
+for architecture in amd64 arm64; do echo "$architecture  $(cat "$out/$architecture")"; done
+echo "sdk    $(sha256sum "$out/sdk.tgz" | cut -d ' ' -f 1)"
