@@ -1,11 +1,11 @@
-/** polaris.replay and polaris.messages: remember OHTTP requests and v1 messages, so that none is opened twice. */
+/** polaris.replay and polaris.messages: remember OHTTP and EHBP requests, and v1 messages, so that none is opened twice. */
 import fp from 'fastify-plugin'
-import { rememberFor } from '../lib/exchanges/ohttp/freshness.ts'
 import { provide } from '../lib/polaris.ts'
 import { messageMemoryFrom, remembersMessages } from '../lib/replay/from-config.ts'
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
 import type { MessageMemory } from '../lib/replay/message-memory.ts'
 import type { RedisConnection } from '../lib/replay/redis.ts'
+import { rememberFor } from '../lib/replay/remember.ts'
 import type { ReplayStore } from '../lib/replay/store.ts'
 
 declare module '../lib/polaris.ts' {
@@ -35,7 +35,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
   provide(app.polaris, 'replay', replay)
   provide(app.polaris, 'messages', messages)
 
-  readiness.add('replay protection', () => config.enableOhttp ? replay.problem() : undefined)
+  readiness.add('replay protection', () => config.enableOhttp || config.enableEhbp ? replay.problem() : undefined)
   readiness.add('v1 replay protection', () => messages?.problem())
   app.addHook('onClose', async () => {
     await Promise.all([replay.close(), messages?.close()])

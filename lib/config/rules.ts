@@ -83,7 +83,8 @@ function epochProblems (text: TextOf): string[] {
 
 /** Keys that outlive the process, or that others have, open requests that its memory does not hold. */
 function replayProblems (text: TextOf): string[] {
-  if (text('hpkeSeed') === 'instance' || text('replayStore') !== 'memory' || text('enableOhttp') === 'false') return []
+  if (text('hpkeSeed') === 'instance' || text('replayStore') !== 'memory') return []
+  if (text('enableOhttp') === 'false' && text('enableEhbp') !== 'true') return []
   return [
     `${env('replayStore')} must be a store that all replicas share if ${env('hpkeSeed')} is ${text('hpkeSeed')}: ` +
     'with memory, a recorded request could be sent again to another replica, or to this one after a restart'
@@ -92,9 +93,11 @@ function replayProblems (text: TextOf): string[] {
 
 /** Requests without a Date are remembered for as long as their key lives, which has to end. */
 function dateProblems (text: TextOf): string[] {
-  if (text('ohttpDate') !== 'optional' || parseDuration(text('hpkeRotation')) !== 0) return []
-  return [
-    `${env('ohttpDate')} cannot be optional if ${env('hpkeRotation')} is 0: ` +
-    'requests would have to be remembered for ever'
+  if (parseDuration(text('hpkeRotation')) !== 0) return []
+  const undated = [
+    ...text('ohttpDate') === 'optional' ? [`${env('ohttpDate')} cannot be optional`] : [],
+    ...text('enableEhbp') === 'true' ? [`${env('enableEhbp')} cannot be true`] : []
   ]
+  return undated.map(refused =>
+    `${refused} if ${env('hpkeRotation')} is 0: requests would have to be remembered for ever`)
 }

@@ -6,6 +6,7 @@
 import { platforms } from '../platforms/registry.ts'
 import type { Registry } from '../platforms/registry.ts'
 import { attestation } from './settings/attestation.ts'
+import { ehbp } from './settings/ehbp.ts'
 import { encryption } from './settings/encryption.ts'
 import { keys } from './settings/keys.ts'
 import { ohttp } from './settings/ohttp.ts'
@@ -23,6 +24,7 @@ const common = {
   Workload: workload,
   Encryption: encryption,
   OHTTP: ohttp,
+  EHBP: ehbp,
   'Polaris v1': polarisV1,
   Keys: keys,
   Attestation: attestation,
@@ -44,6 +46,7 @@ export const settings = {
   ...workload,
   ...encryption,
   ...ohttp,
+  ...ehbp,
   ...polarisV1,
   ...keys,
   ...attestation,

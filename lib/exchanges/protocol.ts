@@ -33,6 +33,7 @@ export interface ProtocolNames {
   'polaris-v1-response': true
   ohttp: true
   'ohttp-chunked': true
+  ehbp: true
 }
 
 /** What logs and metrics call a protocol. Public: it does not change. */

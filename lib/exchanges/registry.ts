@@ -1,13 +1,14 @@
 /** Which protocols there are, and which of them has a request. */
 import type { Config } from '../config/config.ts'
 import type { OuterHead } from '../http/incoming.ts'
+import { ehbp } from './ehbp/protocol.ts'
 import { ohttp } from './ohttp/protocol.ts'
 import { plain } from './plain.ts'
 import { polarisV1 } from './polaris-v1/protocol.ts'
 import type { KeyResource, Protocol, ProtocolDefinition, ProtocolServices } from './protocol.ts'
 
 /** In the order in which they are asked. A protocol is added here. */
-const builtIn: readonly ProtocolDefinition[] = [ohttp, polarisV1, plain]
+const builtIn: readonly ProtocolDefinition[] = [ohttp, ehbp, polarisV1, plain]
 
 export interface Registry {
   /** The protocol of a request: there always is one, as the last takes all. */

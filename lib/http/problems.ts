@@ -19,6 +19,7 @@ const table = {
   'response-key-required': { status: 400, title: 'Response key required', detail: 'This proxy seals every response. Send your public key in the response key header.' },
   'cannot-open': { status: 400, title: 'Cannot open', detail: 'The request cannot be opened. Fetch the public key again and encrypt anew; where that does not help, client and proxy disagree about the protocol.' },
   'ohttp-key': { status: 422, title: 'Unknown key', detail: 'The key or its algorithms are not known here, or not any more. Fetch the key configuration again.', type: 'https://iana.org/assignments/http-problem-types#ohttp-key' },
+  'ehbp-key': { status: 422, title: 'Unknown key', detail: 'The body does not open with any key of this proxy. Fetch the key again and encrypt anew.', type: 'urn:ietf:params:ehbp:error:key-config' },
   date: { status: 400, title: 'Date out of range', detail: 'The Date inside the request is too far from the clock of this proxy. See this response\'s Date header for the proxy\'s clock.', type: 'https://iana.org/assignments/http-problem-types#date' },
   'date-missing': { status: 400, title: 'Date missing', detail: 'The request inside has no Date header, which replay protection needs. Add one with the current time.', type: 'https://iana.org/assignments/http-problem-types#date' },
   misdirected: { status: 421, title: 'Misdirected request', detail: 'This proxy does not serve the authority that the request names.' },

@@ -16,8 +16,9 @@ export const ohttp = {
     minimum: 1024,
     maximum: 64 * 2 ** 20,
     default: 8 * 2 ** 20,
-    description: 'OHTTP that is not chunked: largest message, each way, in bytes. It is held in memory, twice while it ' +
-      'is opened or sealed. Larger requests get 413, larger responses 502. Chunked OHTTP has no limit.'
+    description: 'OHTTP that is not chunked: largest message, each way, in bytes. EHBP: largest frame of a request. It is ' +
+      'held in memory, twice while it is opened or sealed. Larger requests get 413, larger responses 502. Chunked OHTTP ' +
+      'has no limit.'
   },
 
   ohttpDate: {

@@ -1,35 +1,13 @@
-/** Which requests are fresh, by the Date inside, and how long they have to be remembered (RFC 9458, section 6.5). */
+/** Which requests are fresh, by the Date inside (RFC 9458, section 6.5). */
 import { Problem } from '../../http/problems.ts'
 import type { HpkeRing } from '../../keys/hpke/ring.ts'
 import type { RequestHead } from '../../protocols/bhttp/bhttp.ts'
 import type { RequestHeader } from '../../protocols/ohttp/ohttp.ts'
+import { DATE_ROUNDING, rememberFor } from '../../replay/remember.ts'
+import type { RememberOptions } from '../../replay/remember.ts'
 
-export interface FreshnessOptions extends KeyLife {
-  /** How far the client's Date may be off, either way, in milliseconds. */
-  readonly replayWindow: number
-  /** Whether a request has to have a Date. */
-  readonly ohttpDate: 'required' | 'optional'
+export interface FreshnessOptions extends RememberOptions {
   readonly now?: () => number
-}
-
-/** In milliseconds. */
-interface KeyLife {
-  readonly hpkeRotation: number
-  readonly hpkeRetirement: number
-}
-
-/** A Date has whole seconds: half of one either way is rounding. In milliseconds. */
-const DATE_ROUNDING = 500
-/** A store may answer late, after the date was checked, and clocks of replicas that share it may differ. In milliseconds. */
-const MARGIN = 30_000
-
-/**
- * How long a request has to be remembered, in milliseconds. Its Date is acceptable from one window before it to one window
- * after. One without a Date is acceptable for as long as its key opens requests: from the epoch before the key's own.
- */
-export function rememberFor ({ replayWindow, ohttpDate, hpkeRotation, hpkeRetirement }: Omit<FreshnessOptions, 'now'>): number {
-  const dated = 2 * (replayWindow + DATE_ROUNDING)
-  return MARGIN + (ohttpDate === 'required' ? dated : Math.max(dated, 2 * hpkeRotation + hpkeRetirement))
 }
 
 export interface Freshness {

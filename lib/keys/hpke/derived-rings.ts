@@ -87,6 +87,10 @@ export function createDerivedRings (keys: KeyProvider, createRing: (secrets: Epo
       throw new OhttpError('ERR_OHTTP_KEY')
     },
 
+    * decapsulateByEach (kemId, enc) {
+      for (const ring of inOrder()) yield * ring.decapsulateByEach(kemId, enc)
+    },
+
     onRotation (listener) { listeners.push(listener) },
 
     close () {

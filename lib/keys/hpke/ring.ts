@@ -40,6 +40,10 @@ export interface HpkeKeyInfo {
   readonly publicKey: Uint8Array
 }
 
+export interface DecapsulatedSecret extends Pick<HpkeKeyInfo, 'notAfter'> {
+  readonly secret: Uint8Array
+}
+
 export interface HpkeRing {
   /** Resolves once there is an active key. */
   readonly ready: Promise<void>
@@ -49,6 +53,13 @@ export interface HpkeRing {
   publication (): { readonly octets: Uint8Array, readonly maxAge: number }
   /** @throws {OhttpError} ERR_OHTTP_KEY  @throws {DecapsulationError} */
   decapsulate (header: RequestHeader, enc: Uint8Array): Uint8Array
+  /**
+   * The shared secret of enc under each key of a KEM, one after the other: that of the active key first, then the newest.
+   * For messages that name no key.
+   *
+   * @throws {DecapsulationError}
+   */
+  decapsulateByEach (kemId: number, enc: Uint8Array): Iterable<DecapsulatedSecret>
   /** Called after each rotation, once its keys are active. */
   onRotation (listener: () => void): void
   close (): void
@@ -163,7 +174,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   function * all (): Generator<{ epoch: Epoch, state: HpkeKeyState }> {
     if (active !== undefined) yield { epoch: active, state: 'active' }
     if (pending !== undefined) yield { epoch: pending, state: 'pending' }
-    for (const epoch of retiring) if (now() < endOfUse(epoch.number)) yield { epoch, state: 'retiring' }
+    for (const epoch of retiring.toReversed()) if (now() < endOfUse(epoch.number)) yield { epoch, state: 'retiring' }
   }
 
   step()
@@ -201,6 +212,12 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
         }
       }
       throw new OhttpError('ERR_OHTTP_KEY')
+    },
+
+    * decapsulateByEach (kemId, enc) {
+      for (const { epoch: { number, pairs } } of all()) {
+        for (const { pair } of pairs) if (pair.kemId === kemId) yield { secret: pair.decapsulate(enc), notAfter: endOfUse(number) }
+      }
     },
 
     onRotation (listener) { listeners.push(listener) },

@@ -1,7 +1,8 @@
 /** Requests without a Date: refused by default, and where they are accepted, forwarded once for as long as their key lives. */
 import t from 'tap'
 import { configFrom } from '../../../lib/config/config.ts'
-import { createFreshness, rememberFor } from '../../../lib/exchanges/ohttp/freshness.ts'
+import { createFreshness } from '../../../lib/exchanges/ohttp/freshness.ts'
+import { rememberFor } from '../../../lib/replay/remember.ts'
 import type { RequestHead } from '../../../lib/protocols/bhttp/bhttp.ts'
 import { encapsulate, fetchKey, requestHead, send } from '../../fixtures/ohttp-client.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
@@ -57,14 +58,14 @@ for (const chunked of [true, false]) {
 }
 
 t.test('requests are remembered for as long as a key opens them, from the epoch before its own', t => {
-  const options = { replayWindow: 60_000, hpkeRotation: 3_600_000, hpkeRetirement: 600_000 }
+  const options = { replayWindow: 60_000, enableEhbp: false, hpkeRotation: 3_600_000, hpkeRetirement: 600_000 }
   t.equal(rememberFor({ ...options, ohttpDate: 'required' }) < 300_000, true)
   t.equal(rememberFor({ ...options, ohttpDate: 'optional' }), 2 * 3_600_000 + 600_000 + 30_000)
   t.end()
 })
 
 t.test('a key that stays takes no request without a Date', t => {
-  const options = { replayWindow: 60_000, hpkeRotation: 3_600_000, hpkeRetirement: 0, ohttpDate: 'optional', now: () => 0 } as const
+  const options = { replayWindow: 60_000, enableEhbp: false, hpkeRotation: 3_600_000, hpkeRetirement: 0, ohttpDate: 'optional', now: () => 0 } as const
   const key = { keyId: 1, kemId: 32, kdfId: 1, aeadId: 1 }
   const ring = (notAfter: number) => ({ keys: () => [{ keyId: 1, kemId: 32, state: 'active', notBefore: 0, notAfter, publicKey: new Uint8Array() }] as const })
   t.doesNotThrow(() => createFreshness(ring(7_200_000), options).check(undated(), key))

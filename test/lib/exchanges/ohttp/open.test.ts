@@ -2,7 +2,6 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { createByteBudget } from '../../../../lib/streams/budget.ts'
-import { rememberFor } from '../../../../lib/exchanges/ohttp/freshness.ts'
 import { createOhttpGateway } from '../../../../lib/exchanges/ohttp/open.ts'
 import { ohttpForm } from '../../../../lib/exchanges/ohttp/protocol.ts'
 import type { IncomingRequest } from '../../../../lib/http/incoming.ts'
@@ -12,12 +11,13 @@ import { Problem } from '../../../../lib/http/problems.ts'
 import { KEM_X25519 } from '../../../../lib/protocols/ohttp/suites.ts'
 import { decodeKeyConfigs } from '../../../../lib/protocols/ohttp/key-config.ts'
 import { createMemoryReplayStore } from '../../../../lib/replay/memory.ts'
+import { rememberFor } from '../../../../lib/replay/remember.ts'
 import { encapsulate, requestHead } from '../../../fixtures/ohttp-client.ts'
 import type { Encapsulated } from '../../../fixtures/ohttp-client.ts'
 import { spoil } from '../../../fixtures/ohttp.ts'
 
 const WINDOW = 60_000
-const FRESHNESS = { replayWindow: WINDOW, ohttpDate: 'required', hpkeRotation: 0, hpkeRetirement: 0 } as const
+const FRESHNESS = { replayWindow: WINDOW, ohttpDate: 'required', enableEhbp: false, hpkeRotation: 0, hpkeRetirement: 0 } as const
 /** A whole second, as a Date has. */
 const NOON = Date.UTC(2030, 0, 1, 12)
 
