@@ -4,7 +4,7 @@
  */
 import { ascii } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
-import { encodeKeyConfig } from './ohttp/key-config.ts'
+import { decodeKeyConfigs, encodeKeyConfig } from './ohttp/key-config.ts'
 import { AEAD_AES_256_GCM, KDF_HKDF_SHA256, KEM_X25519 } from './ohttp/suites.ts'
 
 export const EHBP_SUITE = { kemId: KEM_X25519, kdfId: KDF_HKDF_SHA256, aeadId: AEAD_AES_256_GCM } as const
@@ -30,4 +30,9 @@ export const LENGTH_BYTES = 4
 export function encodeEhbpKey (publicKey: Uint8Array): Bytes {
   const { kemId, kdfId, aeadId } = EHBP_SUITE
   return encodeKeyConfig({ keyId: 0, kemId, publicKey, suites: [{ kdfId, aeadId }] })
+}
+
+/** The public key for EHBP among those of `application/ohttp-keys`; undefined if there is none. @throws {KeyConfigError} */
+export function ehbpKeyOf (list: Uint8Array): Uint8Array | undefined {
+  return decodeKeyConfigs(list).find(({ kemId }) => kemId === EHBP_SUITE.kemId)?.publicKey
 }

@@ -1,5 +1,7 @@
 /** polaris keys URL */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import type { AttestedKey } from '../../../lib/protocols/attestation.ts'
+import { ehbpKeyOf } from '../../../lib/protocols/ehbp.ts'
 import { adviseOnSimulated, appraise } from '../appraise.ts'
 import type { AppraiseOptions } from '../appraise.ts'
 import { watchClock } from '../network/clock.ts'
@@ -14,13 +16,16 @@ export function keysCommand (): Command {
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept; without it, genuine hardware with any software')
     .option('--development', 'without a policy: accept simulated evidence')
-    .option('--json', 'print the keys as JSON, with their values'))
+    .option('--json', 'print the keys as JSON, with their values')
+    .addOption(new Option('--format <format>', 'ehbp: print only the key for EHBP clients, in hexadecimal digits')
+      .choices(['ehbp']).conflicts('json')))
     .addHelpText('after', `
 Examples:
   $ polaris keys https://proxy.example.com --policy policy.json
   $ polaris keys https://proxy.example.com --policy policy.json --json | jq -r '.[0].value'
+  $ EHBP_KEY=$(polaris keys https://proxy.example.com --policy policy.json --format ehbp)
 `)
-    .action(async (url: string, options: AppraiseOptions & NetworkOptions & { json?: boolean }) => {
+    .action(async (url: string, options: AppraiseOptions & NetworkOptions & { json?: boolean, format?: 'ehbp' }) => {
       const clock = watchClock(await openNetwork(options))
       const verdict = await appraise(url, options, clock)
       if (!verdict.verified) {
@@ -29,8 +34,20 @@ Examples:
         return
       }
       if (options.policy === undefined) process.stderr.write(NO_POLICY)
+      if (options.format === 'ehbp') return printEhbpKey(verdict.keys)
       const keys = plainKeys(verdict.keys)
       process.stdout.write(options.json ? json(keys) : keys.map(({ kind, sha256 }) => `${kind} sha256:${sha256}\n`).join(''))
       process.exitCode = VERIFIED
     })
+}
+
+function printEhbpKey (keys: readonly AttestedKey[]): void {
+  const key = keys.filter(({ kind }) => kind === 'ohttp-keys').map(({ value }) => ehbpKeyOf(value)).find(key => key !== undefined)
+  if (key === undefined) {
+    process.stderr.write('polaris: the evidence covers no X25519 key, which EHBP needs\n')
+    process.exitCode = REFUSED
+    return
+  }
+  process.stdout.write(`${Buffer.from(key).toString('hex')}\n`)
+  process.exitCode = VERIFIED
 }
