@@ -90,7 +90,7 @@ async function seal (response: PlainResponse, { sealResponse }: OpenedRequest, a
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   return {
     status: 200,
-    headers: { 'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store', 'content-length': String(length) },
+    headers: { 'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store, no-transform', 'content-length': String(length) },
     body: length > LARGE_BYTES ? OwnedStream.of(parts) : Buffer.concat(parts, length)
   }
 }

@@ -20,7 +20,7 @@ import type { ChunkSealer } from './response.ts'
 
 /** Never cached, never held back: each chunk is for the client at once. */
 const OUTER_HEADERS: ResponseHeaders = {
-  'content-type': CHUNKED_RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store', incremental: '?1', 'x-accel-buffering': 'no'
+  'content-type': CHUNKED_RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store, no-transform', incremental: '?1', 'x-accel-buffering': 'no'
 }
 
 /** As far as it has to be there for its head. @throws {OhttpError} as `openChunkedRequest` */

@@ -22,7 +22,11 @@ export interface FileOptions extends FetchOptions, RsaPoolOptions {
 }
 
 const MAX_OCTETS = 256 * 1024
-const MAX_KEYS = 32
+/**
+ * Of all files. Attestation evidence covers 16 keys: these, and those of other protocols. With more, there would be no
+ * evidence and, if it is required, the gate would stay closed.
+ */
+const MAX_KEYS = 14
 const PEM_KEY = /-----BEGIN (?:RSA )?PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END (?:RSA )?PRIVATE KEY-----/g
 
 /**
@@ -42,6 +46,7 @@ export function createFileProvider (options: FileOptions, log: KeyLog): KeyProvi
         versions.set(version.published.keyId, version)
       }
     }
+    if (versions.size > MAX_KEYS) throw tooMany(versions.size)
     return [...versions.values()]
   }
 
@@ -76,14 +81,14 @@ async function readKeys (path: string): Promise<KeyObject[]> {
   const octets = await readPrivateFile(path)
   try {
     const keys = parseKeys(octets.toString('utf8'))
-    if (keys.length > 0 && keys.length <= MAX_KEYS) return keys
+    if (keys.length > 0) return keys
   } catch (cause) {
     // Not even the message of a parser goes further: some quote their input.
     throw unreadable(path, 'UNPARSABLE', 'holds no private key in a known form', 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set', cause)
   } finally {
     octets.fill(0)
   }
-  throw unreadable(path, 'UNPARSABLE', `holds no private key, or more than ${MAX_KEYS}`, 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set')
+  throw unreadable(path, 'UNPARSABLE', 'holds no private key', 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set')
 }
 
 function parseKeys (text: string): KeyObject[] {
@@ -110,6 +115,12 @@ async function readPrivateFile (path: string): Promise<Buffer> {
   }
 }
 
+function tooMany (count: number): RemoteError {
+  return new RemoteError('configuration', `The key files hold ${count} keys, at most ${MAX_KEYS} can be attested`, {
+    providerCode: 'TOO_MANY_KEYS', advice: 'Remove the oldest keys'
+  })
+}
+
 function unreadable (path: string, providerCode: string, what: string, advice: string, cause?: unknown): RemoteError {
   return new RemoteError('configuration', `The key file ${path} ${what}`, { providerCode, advice, cause })
 }
@@ -122,13 +133,19 @@ function unreadable (path: string, providerCode: string, what: string, advice: s
  */
 export async function unusableFiles (paths: readonly string[]): Promise<string[]> {
   const problems: string[] = []
+  let count = 0
   for (const path of paths) {
     try {
-      await readKeys(path)
+      count += (await readKeys(path)).length
     } catch (error) {
       if (!(error instanceof RemoteError) || error.kind === 'transient' || error.providerCode === 'UNPARSABLE') continue
-      problems.push(`${localSettings.keyFile.env}: ${error.message} (${error.providerCode}). ${error.advice}`)
+      problems.push(sentence(error))
     }
   }
+  if (count > MAX_KEYS) problems.push(sentence(tooMany(count)))
   return problems
+}
+
+function sentence ({ message, providerCode, advice }: RemoteError): string {
+  return `${localSettings.keyFile.env}: ${message} (${providerCode}). ${advice}`
 }

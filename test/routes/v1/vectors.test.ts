@@ -8,7 +8,8 @@ import type { PolarisV1Vectors } from '../../fixtures/vectors.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
 const vectors = loadVectors<PolarisV1Vectors>('polaris-v1.json')
-const modes = { enableInputEncryption: true, enableOutputEncryption: true }
+// One client's headers stand beside each message, which only a proxy without memory of messages accepts.
+const modes = { enableInputEncryption: true, enableOutputEncryption: true, v1ReplayProtection: false }
 
 function fromSeed (seed: string, bytes: number): Buffer {
   const blocks: Buffer[] = []
