@@ -46,24 +46,29 @@ function valueOf ({ enum: choices, type, format, minimum, default: usual }: Sett
   return format === undefined ? 'text' : examples[format] ?? ''
 }
 
-function read (env: Record<string, string>) {
+interface Read {
+  readonly config?: Readonly<Record<string, unknown>>
+  readonly problems: readonly string[]
+}
+
+function load (env: Readonly<Record<string, string>>): Read {
   try {
-    return { config: loadConfig({ ...base, ...env }) as unknown as Record<string, unknown>, problems: [] }
+    return { config: { ...loadConfig(env) }, problems: [] }
   } catch (error) {
-    if (error instanceof ConfigError) return { config: undefined, problems: error.problems }
+    if (error instanceof ConfigError) return { problems: error.problems }
     throw error
   }
 }
 
-/** The configuration with all of the base but this. */
-function without (env: string): Record<string, unknown> {
-  return loadConfig(Object.fromEntries(Object.entries(base).filter(([name]) => name !== env))) as unknown as Record<string, unknown>
-}
+const read = (env: Record<string, string>) => load({ ...base, ...env })
+
+/** With all of the base but this. */
+const readWithout = (env: string) => load(Object.fromEntries(Object.entries(base).filter(([name]) => name !== env)))
 
 /** What other settings say to this value does not count: only problems that begin with the variable. */
 const about = (env: string, problems: readonly string[]) => problems.filter(problem => problem.startsWith(`${env} `))
 
-for (const [name, setting] of Object.entries<Setting>(settings)) {
+for (const setting of Object.values<Setting>(settings)) {
   for (const env of [setting.env, ...setting.aliases ?? []]) {
     t.test(env, async t => {
       const value = valueOf(setting)
@@ -79,7 +84,7 @@ for (const [name, setting] of Object.entries<Setting>(settings)) {
       }
       for (const empty of ['', ' \n']) {
         if (setting.required) t.match(read({ [env]: empty }).problems, [/is required but not set/])
-        else t.same(read({ [env]: empty }).config?.[name], without(env)[name], 'nothing is the same as not set')
+        else t.same(read({ [env]: empty }), readWithout(env), 'nothing is the same as not set')
       }
       if (setting.type !== 'string' || setting.enum !== undefined || setting.format !== undefined) {
         const wrong = setting.format === 'audience' ? 'https://sts.googleapis.com' : '\u0000 hunter2 ?'
