@@ -8,7 +8,7 @@ import { parse } from 'yaml'
 import { runtimePackages } from '../scripts/lockfile.ts'
 import { startComposition } from './fixtures/composition.ts'
 import { compressedSize, readImage, unpack } from './fixtures/layout.ts'
-import { evaluate, podman, start } from './fixtures/podman.ts'
+import { evaluate, logged, podman, start } from './fixtures/podman.ts'
 
 const project = new URL('..', import.meta.url).pathname
 const image = readImage('CLIENT')
@@ -90,7 +90,7 @@ t.test('polaris proxy in it, as the compose file has it: verified, unprivileged,
     '--pids-limit', String(service.pids_limit), '--volume', `${folder}/policy.json:/policy.json:ro`, 'localhost/polaris-client:local',
     ...service.command.map(word => word.startsWith('$') ? url : word)
   ])
-  while (!/listening on/.test(await podman('logs', 'client').catch(() => ''))) await new Promise(resolve => setTimeout(resolve, 200))
+  await logged('client', /listening on/)
   const answer = await evaluate('client', 'const r = await fetch("http://127.0.0.1:8787/hello?name=Ada"); console.log(r.status, r.headers.get("polaris-verified"), await r.text())')
   t.match(answer, /^200 no .*Hello, Ada/)
   t.equal(await podman('exec', 'client', ...service.healthcheck.test.slice(1)), '')
