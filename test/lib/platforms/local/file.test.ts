@@ -2,7 +2,7 @@ import { generateKeyPairSync, hkdfSync } from 'node:crypto'
 import { chmod, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { createFileProvider } from '../../../../lib/platforms/local/file-keys.ts'
+import { createFileProvider, unusableFiles } from '../../../../lib/platforms/local/file-keys.ts'
 import { KeysBusyError } from '../../../../lib/keys/provider.ts'
 import { createLog } from '../../../fixtures/log.ts'
 import { rsaKey, secretsOf, wrap } from '../../../fixtures/rsa.ts'
@@ -82,6 +82,14 @@ t.test('a file that is open to everyone, or holds no usable key, is refused with
     await t.rejects(provider.unwrap(first.keyId, wrap(first.publicKey, 'x')), KeysBusyError, name)
     await provider.close()
   }
+})
+
+t.test('more keys than evidence can cover are named at start', async (t) => {
+  const pems = Array.from({ length: 15 }, () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const folder = t.testdir({ many: pems.join(''), most: pems.slice(1).join('') })
+  for (const name of ['many', 'most']) await chmod(join(folder, name), 0o600)
+  t.match(await unusableFiles([join(folder, 'many')]), [/POLARIS_CONTAINER_KEY_FILE: The key files hold 15 keys, at most 14 can be attested .* Remove the oldest keys/])
+  t.same(await unusableFiles([join(folder, 'most')]), [])
 })
 
 t.test('a file that is not there yet is waited for', async (t) => {
