@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { load } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
-import { PROXY, startServer } from './processes.ts'
+import { PROXY, leaveTheCore, startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 
 const { values: options } = parseArgs({
@@ -21,7 +21,8 @@ const CONNECTIONS = 8
 
 interface Round { readonly requestsPerSecond: number, readonly cpuPerRequest: number }
 
-const workload = await startServer('workload.ts', '/', {}, 'all')
+leaveTheCore()
+const workload = await startServer('bench/workload.ts', '/', {}, 'others')
 const start = (env: Record<string, string>) => startServer(PROXY, '/polaris-container/readyz', {
   POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, ...env
 }, 'one')

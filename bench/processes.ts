@@ -1,5 +1,5 @@
 /** Starts servers as processes of their own, and reads what they used. */
-import { fork } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
 import type { ChildProcess, ForkOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -21,31 +21,64 @@ export interface Server {
   stop (): Promise<void>
 }
 
-/** The core of everything whose CPU is compared: the last one that this process may use. */
-const CORE = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+/** A server of its own, relative to a checkout. */
+export const PROXY = 'server.ts'
+const HERE = new URL('../', import.meta.url)
 
-/** As a server of its own, the proxy, and the flags that `npm start` gives it. */
-export const PROXY = '../server.ts'
-const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: { start: string } }
-const FLAGS = scripts.start.split(' ').slice(1, -1)
+/**
+ * Which of the cores that this process may use: `one`, the last, of everything whose CPU is compared; `others`, where there
+ * are any, for the load and the workload; or `all`.
+ */
+export type Cores = 'one' | 'others' | 'all'
+const ALLOWED = coresOf(/^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0')
+const LISTS: Record<Cores, string> = {
+  one: String(ALLOWED.at(-1)),
+  others: (ALLOWED.length > 1 ? ALLOWED.slice(0, -1) : ALLOWED).join(),
+  all: ALLOWED.join()
+}
 
-/** As fork, but the child and all of its threads stay on one core (taskset is part of util-linux). */
-export function forkOnOneCore (file: string, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {
-  return fork(new URL(file, import.meta.url), {
-    ...options, execPath: 'taskset', execArgv: ['--cpu-list', CORE, process.execPath, ...execArgv]
+/** @param list such as `0-2,5` */
+function coresOf (list: string): number[] {
+  return list.split(',').flatMap(range => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
   })
 }
 
-/** Starts `file` with PORT and `env`, on one core or all of them, and waits until `path` answers 200. */
-export async function startServer (file: string, path: string, env: Record<string, string>, cores: 'one' | 'all'): Promise<Server> {
+/** Keeps this process, which makes the load, off the core of what is measured. */
+export function leaveTheCore (): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', LISTS.others, String(process.pid)])
+}
+
+/** As fork, but the child and all of its threads stay on those cores (taskset is part of util-linux). */
+export function forkOn (cores: Cores, file: URL, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {
+  return fork(file, { ...options, execPath: 'taskset', execArgv: ['--cpu-list', LISTS[cores], process.execPath, ...execArgv] })
+}
+
+/** The flags that `npm start` gives the proxy. */
+export function startFlags (checkout = HERE): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', checkout), 'utf8')) as { scripts: { start: string } }
+  return scripts.start.split(' ').slice(1, -1)
+}
+
+export interface ServerOptions {
+  /** Flags of Node. Default: those of `npm start` for the proxy, none for others. */
+  readonly flags?: readonly string[]
+  /** The directory of another checkout, ending with a slash. Default: this one. */
+  readonly checkout?: URL
+}
+
+/** Starts a file of the checkout with PORT and `env`, and waits until `path` answers 200. */
+export async function startServer (
+  file: string, path: string, env: Record<string, string>, cores: Cores, { checkout = HERE, flags = file === PROXY ? startFlags(checkout) : [] }: ServerOptions = {}
+): Promise<Server> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const options: ForkOptions = {
-    execArgv: [...file === PROXY ? FLAGS : [], '--import', new URL('probe.ts', import.meta.url).href],
+  const child = forkOn(cores, new URL(file, checkout), {
+    execArgv: [...flags, '--import', new URL('probe.ts', import.meta.url).href],
     env: { ...process.env, POLARIS_CONTAINER_LOG_LEVEL: 'warn', HOST: '127.0.0.1', ...env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  }
-  const child = cores === 'one' ? forkOnOneCore(file, options) : fork(new URL(file, import.meta.url), options)
+  })
   const ask = async (message: string): Promise<unknown> => {
     const answer = once(child, 'message')
     child.send(message)

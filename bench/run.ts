@@ -1,26 +1,30 @@
 /**
  * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
  * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests;
- * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'. Servers have one core, all the
- * same one, and all their threads count; the load and the workload have all cores.
+ * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'; `--against DIR` adds the proxy of
+ * another checkout, with its dependencies installed. Servers have one core, all the same one, and all their threads count;
+ * the load and the workload have the others. The floor runs with the flags of `npm start`, and with Node's defaults.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { load, prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 import { prepareOhttp } from './ohttp-request.ts'
-import { PROXY, forkOnOneCore, startServer } from './processes.ts'
+import { PROXY, forkOn, leaveTheCore, startFlags, startServer } from './processes.ts'
 import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
 
 const { values: options } = parseArgs({
-  options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' } }
+  options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '5' }, against: { type: 'string' }, only: { type: 'string', default: '' } }
 })
 const ROUNDS = Number(options.rounds)
 const ONLY = new RegExp(options.only)
 const CONNECTIONS = 8
+const FLOOR = 'Fastify + reply-from (floor)'
 const SIZES = [['1 KiB', 2 ** 10], ['64 KiB', 2 ** 16], ['1 MiB', 2 ** 20]] as const
 
 interface Subject {
@@ -46,7 +50,15 @@ const slow = { [2 ** 10]: 400, [2 ** 16]: 400, [2 ** 20]: 200 }
 /** Sent twice, as those of every round. */
 const WARM_UP = { fast: { [2 ** 10]: 30_000, [2 ** 20]: 1_800 }, unique: { [2 ** 10]: 10_000, [2 ** 20]: 1_800 }, slow: { [2 ** 10]: 3_000 } }
 
-let v1Request: { octets: number, request: PreparedRequest } | undefined
+/** One request serves for all rounds of a size: encrypting it takes the client as long as it takes the server. */
+function preparedV1 ({ url }: Server): Subject['prepare'] {
+  let kept: { length: number, request: PreparedRequest } | undefined
+  return async body => {
+    kept = kept?.length === body.length ? kept : { length: body.length, request: await prepareV1(url, body) }
+    const { request } = kept
+    return () => request
+  }
+}
 
 function ohttp ({ url }: Server, chunked: boolean): Subject['prepare'] {
   return async (body, count) => {
@@ -55,37 +67,33 @@ function ohttp ({ url }: Server, chunked: boolean): Subject['prepare'] {
   }
 }
 
-const workload = await startServer('workload.ts', '/', {}, 'all')
+leaveTheCore()
+const workload = await startServer('bench/workload.ts', '/', {}, 'others')
 const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
-const floor = await startServer('floor.ts', '/', env, 'one')
-// One for each row: code that V8 has compiled for one protocol is slower for a second.
-const clear = await startServer(PROXY, '/polaris-container/readyz', env, 'one')
-const oneShot = await startServer(PROXY, '/polaris-container/readyz', env, 'one')
-const chunked = await startServer(PROXY, '/polaris-container/readyz', env, 'one')
-const v1 = await startServer(PROXY, '/polaris-container/readyz', {
-  ...env,
-  POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
-  POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true',
-  // One request serves for a whole run.
-  POLARIS_CONTAINER_V1_REPLAY_PROTECTION: 'false'
-}, 'one')
 const subjects: Subject[] = [
-  { name: 'Fastify + reply-from (floor)', server: floor, count: fast, warmUp: WARM_UP.fast, prepare: plain },
-  { name: 'passthrough', server: clear, count: fast, warmUp: WARM_UP.fast, prepare: plain },
-  { name: 'OHTTP', server: oneShot, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(oneShot, false) },
-  { name: 'chunked OHTTP', server: chunked, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(chunked, true) },
-  {
-    name: 'v1',
-    server: v1,
-    count: slow,
-    warmUp: WARM_UP.slow,
-    async prepare (body) {
-      v1Request = v1Request?.octets === body.length ? v1Request : { octets: body.length, request: await prepareV1(v1.url, body) }
-      const { request } = v1Request
-      return () => request
-    }
-  }
+  { name: FLOOR, server: await startServer('bench/floor.ts', '/', env, 'one', { flags: startFlags() }), count: fast, warmUp: WARM_UP.fast, prepare: plain },
+  { name: "floor with Node's defaults", server: await startServer('bench/floor.ts', '/', env, 'one'), count: fast, warmUp: WARM_UP.fast, prepare: plain }
 ]
+const checkouts = [{ label: '', checkout: new URL('../', import.meta.url) }]
+if (options.against !== undefined) checkouts.push({ label: ' (other)', checkout: pathToFileURL(`${resolve(options.against)}/`) })
+// One server for each row: code that V8 has compiled for one protocol is slower for a second.
+for (const { label, checkout } of checkouts) {
+  const start = (more: Record<string, string> = {}) => startServer(PROXY, '/polaris-container/readyz', { ...env, ...more }, 'one', { checkout })
+  const oneShot = await start()
+  const chunked = await start()
+  const v1 = await start({
+    POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true',
+    POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION: 'true',
+    // One request serves for a whole run.
+    POLARIS_CONTAINER_V1_REPLAY_PROTECTION: 'false'
+  })
+  subjects.push(
+    { name: `passthrough${label}`, server: await start(), count: fast, warmUp: WARM_UP.fast, prepare: plain },
+    { name: `OHTTP${label}`, server: oneShot, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(oneShot, false) },
+    { name: `chunked OHTTP${label}`, server: chunked, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(chunked, true) },
+    { name: `v1${label}`, server: v1, count: slow, warmUp: WARM_UP.slow, prepare: preparedV1(v1) }
+  )
+}
 
 const rows: Row[] = []
 /** CPU microseconds, one figure of each round. */
@@ -131,7 +139,7 @@ async function measure ({ name, server, prepare }: Subject, size: string, body: 
 
 /** What six of make up most of a v1 request, on the core that the servers have. */
 async function privateOperation (): Promise<number> {
-  const [micros] = await once(forkOnOneCore('private-operation.ts'), 'message') as [number]
+  const [micros] = await once(forkOn('one', new URL('private-operation.ts', import.meta.url)), 'message') as [number]
   return micros
 }
 
@@ -154,7 +162,7 @@ function medianRow (results: Row[]): Row {
 }
 
 function report (all: Row[], rsa: number): void {
-  const floorOf = (size: string) => all.find(row => row.size === size && row.subject.endsWith('(floor)'))?.cpuPerRequest ?? NaN
+  const floorOf = (size: string) => all.find(row => row.size === size && row.subject === FLOOR)?.cpuPerRequest ?? NaN
   console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is that of the server process, which has one core.\n`)
   console.log('| body | server | req/s | p50 ms | p99 ms | CPU µs/req | × floor | longest stall ms | peak RSS MiB |')
   console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')

@@ -28,7 +28,7 @@ const WARM_UP = 4
 
 interface Round { readonly requestsPerSecond: number, readonly cpuPerRequest: number, readonly cores: number }
 
-const workload = await startServer('workload.ts', '/', {}, 'all')
+const workload = await startServer('bench/workload.ts', '/', {}, 'all')
 const start = (workers: string, cores: 'one' | 'all') => startServer(PROXY, '/polaris-container/readyz', {
   POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, POLARIS_CONTAINER_WORKERS: workers
 }, SHARE === undefined ? cores : 'all')
