@@ -1,5 +1,5 @@
 /**
- * Evidence about the keys and the platform (docs/attestation.md): for a client's nonce, or from the cache without one.
+ * Evidence about the keys and the platform (docs/attestation-document.md): for a client's nonce, or from the cache without one.
  * Each answer to a nonce costs the platform a report, so that both are limited.
  */
 import rateLimit from '@fastify/rate-limit'

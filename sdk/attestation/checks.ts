@@ -8,7 +8,7 @@ import type { PlatformPolicies } from './policy.ts'
 export type Outcome = 'passed' | 'failed' | 'skipped'
 
 export interface Check {
-  /** Stable, kebab-case; docs/attestation.md lists them. */
+  /** Stable, kebab-case; docs/attestation-policy.md lists them. */
   readonly name: string
   readonly outcome: Outcome
   /** Printable ASCII. Names what was expected and what was presented; holds no token. */

@@ -1,5 +1,5 @@
 /**
- * Appraisal policies (RFC 9334, section 8.5): what a client accepts. Plain JSON, documented in docs/attestation.md.
+ * Appraisal policies (RFC 9334, section 8.5): what a client accepts. Plain JSON, documented in docs/attestation-policy.md.
  * Hashes are lower-case hexadecimal. A list holds alternatives, so that an upgrade can roll; a list that is left out
  * accepts anything, and then the verdict says so.
  */

@@ -1,5 +1,5 @@
 /**
- * Replicas that derive their HPKE keys are given another RSA key, one replica after the other, as docs/keys.md says:
+ * Replicas that derive their HPKE keys are given another RSA key, one replica after the other, as docs/keys-rotate.md says:
  * first behind the old one, then in front of it, then alone. Clients hold keys all the while, replicas restart, and no
  * exchange fails, in either protocol.
  */
@@ -25,7 +25,7 @@ const ROTATION = 1500
 const firstId = ({ keyId }: RsaKey) => Buffer.from(keyId, 'base64url')[0] ?? 0
 const first = rsaKey()
 let second = rsaKey()
-// Else their HPKE keys could have the same ids, which docs/keys.md says to look out for.
+// Else their HPKE keys could have the same ids, which docs/keys-rotate.md says to look out for.
 while (Math.abs(firstId(first) - firstId(second)) < 60) second = rsaKey()
 
 const publishedPem = async (url: string) => (await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey

@@ -1,7 +1,7 @@
 /**
  * The HPKE keys of replicas that derive them from their RSA keys: one ring for each RSA key that this one has. Those of
  * the newest are published, and all are accepted. So replicas that are given a new RSA key one after the other, first
- * behind the old one and then in front of it, open what is encrypted to any of them at every moment (docs/keys.md).
+ * behind the old one and then in front of it, open what is encrypted to any of them at every moment (docs/keys-rotate.md).
  */
 import { OhttpError } from '../../protocols/ohttp/ohttp.ts'
 import { derivedSecrets } from './epoch-secrets.ts'

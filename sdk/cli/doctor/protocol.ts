@@ -38,7 +38,7 @@ export async function checkAttestation ({ url, network }: Patient, options: Appr
     if (tee === 'none') return warning('The proxy proves nothing: it runs in no trusted execution environment', 'Its keys are as authentic as TLS. For more, run it in a TEE: docs/attestation.md')
     if (tee === 'simulated' && options.policy === undefined && !options.development) return warning('The evidence is simulated, which proves nothing', 'For development, say --development; in production, see POLARIS_CONTAINER_ATTESTATION_TYPE')
     const failed = checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => `${name}: ${detail}`)
-    if (!verified) return problem(`Refused, ${tee}: ${failed.join('; ')}`, 'docs/attestation.md, "When something is wrong", explains each check. If the deployment changed, review it and make a new policy: polaris policy init')
+    if (!verified) return problem(`Refused, ${tee}: ${failed.join('; ')}`, 'docs/attestation-troubleshooting.md explains each check. If the deployment changed, review it and make a new policy: polaris policy init')
     return options.policy === undefined
       ? warning(`Genuine, ${tee}; any software passes without a policy`, 'Pin what you expect: polaris policy init, then --policy')
       : ok(`Verified by the policy, ${tee}, ${checks.filter(({ outcome }) => outcome === 'passed').length} checks passed`)

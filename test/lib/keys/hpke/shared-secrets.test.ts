@@ -59,7 +59,7 @@ for (const [name, secrets] of Object.entries(sources)) {
   })
 }
 
-t.test('the construction is the one of docs/keys.md', async t => {
+t.test('the construction is the one of docs/keys-derivation.md', async t => {
   const epoch = 1234
   const info = `polaris-secure-proxy hpke keys v1 epoch ${epoch}`
   const pkcs1 = rsa.privateKey.export({ format: 'der', type: 'pkcs1' })
