@@ -6,12 +6,14 @@ import { ConfigError } from '../lib/config/config.ts'
 import { settings } from '../lib/config/settings.ts'
 import { evidenceProblems } from '../lib/config/start.ts'
 import { readText } from '../lib/config/text-file.ts'
+import { weaknesses } from '../lib/config/weaknesses.ts'
 import { attesterFrom } from '../lib/platforms/choose.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { provide } from '../lib/polaris.ts'
 import { RemoteError } from '../lib/remote/error.ts'
+import { weakeningsClaim } from '../lib/protocols/attestation.ts'
 import type { AttestedKey } from '../lib/protocols/attestation.ts'
 
 declare module '../lib/polaris.ts' {
@@ -45,6 +47,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   const service = createAttestationService({
     attester,
     keys: coveredKeys,
+    claims: [weakeningsClaim(weaknesses(config, platforms).map(({ code }) => code))],
     required: config.attestationRequired || appraise !== undefined,
     grace: config.attestationGrace,
     renewal: config.attestationRenewal,

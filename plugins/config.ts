@@ -40,5 +40,5 @@ export default fp<ConfigPluginOptions>(async function config (app, options) {
 
   if (options.config === undefined) for (const warning of unknownVariables(process.env)) app.log.warn(warning)
   app.log.info({ protections: protections(config) }, 'protections')
-  for (const weakness of weaknesses(config, platforms)) app.log.warn(weakness)
+  for (const { sentence } of weaknesses(config, platforms)) app.log.warn(sentence)
 }, { name: 'polaris-config' })

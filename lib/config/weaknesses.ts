@@ -1,9 +1,21 @@
-/** What a configuration protects and what it does not, for the log at start. */
+/**
+ * What a configuration protects and what it does not: for the log at start, and, by their codes, for the attestation
+ * document, so that clients see in what was attested which protections the settings take back.
+ */
+import { isIP } from 'node:net'
 import type { KeyType } from '../platforms/platform.ts'
 import { builtIn } from '../platforms/registry.ts'
 import type { Registry } from '../platforms/registry.ts'
 import type { Config } from './config.ts'
 import { settings } from './settings.ts'
+
+/** A setting in force that an auditor would object to. */
+export interface Weakness {
+  /** Stable: policies list the ones that they accept (`acceptedWeakenings`). docs/attestation-policy.md explains each. */
+  readonly code: string
+  /** For operators, with the variable to change. Without its full stop. */
+  readonly sentence: string
+}
 
 /** Which protections a configuration has on, for one log line at start. */
 export function protections (config: Config): Record<string, unknown> {
@@ -17,30 +29,54 @@ export function protections (config: Config): Record<string, unknown> {
   }
 }
 
-/** A sentence for each setting in force that an auditor would object to. */
-export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): string[] {
+/** In the order in which the log warns of them. */
+export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): Weakness[] {
   const { enableInputEncryption: input, enableOutputEncryption: output } = settings
-  const found: string[] = []
-  if (!config.enableInputEncryption) found.push(`Plaintext requests are accepted (${input.env}=false)`)
+  const found: Weakness[] = []
+  const add = (code: string, sentence: string) => found.push({ code, sentence })
+  if (!config.enableInputEncryption) add('plaintext-accepted', `Plaintext requests are accepted (${input.env}=false)`)
   if (config.enableOutputEncryption && !config.enableInputEncryption) {
-    found.push(`Responses are sealed to keys that no one authenticated (${output.env} without ${input.env})`)
+    add('responses-to-any-key', `Responses are sealed to keys that no one authenticated (${output.env} without ${input.env})`)
   }
   const keyType = keyTypes.find(({ name }) => name === config.keyType)
   const weakness = keyType?.weakness?.(config)
-  if (weakness !== undefined) found.push(weakness)
+  if (weakness !== undefined) add(`key-type-${config.keyType}`, weakness)
   if (config.hpkeSeed === 'sealed' && config.hpkeSeedFileSha256 === undefined) {
-    found.push(`Anyone who can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
+    add('seed-file-not-pinned', `Anyone who can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
   }
   if (config.enableV1 && config.enableInputEncryption) {
-    found.push(...v1Weaknesses(config, keyType === undefined || isAlone(keyType)))
+    const sentence = v1Weakness(config, keyType === undefined || isAlone(keyType))
+    if (sentence !== undefined) add('v1-replay', sentence)
   }
   if (config.v1AllowUnboundResponseKey) {
-    found.push(`Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
+    add('v1-unbound-response-key', `Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
   }
-  if (config.workloadBaseUrl.startsWith('https:') && !config.workloadTlsVerify) {
-    found.push(`The workload's certificate is not verified (${settings.workloadTlsVerify.env}=false)`)
-  }
+  found.push(...workloadWeaknesses(config))
   return found
+}
+
+function workloadWeaknesses ({ workloadBaseUrl, workloadTlsVerify }: Config): Weakness[] {
+  const { protocol, hostname } = new URL(workloadBaseUrl)
+  if (protocol === 'https:') {
+    return workloadTlsVerify
+      ? []
+      : [{
+          code: 'workload-not-verified',
+          sentence: `The workload's certificate is not verified (${settings.workloadTlsVerify.env}=false)`
+        }]
+  }
+  return isLoopback(hostname)
+    ? []
+    : [{
+        code: 'workload-over-network',
+        sentence: `Opened requests go to the workload's host unencrypted (${settings.workloadBaseUrl.env} is http://)`
+      }]
+}
+
+/** By its name alone: nothing is resolved, since whoever resolves it could lie. */
+function isLoopback (hostname: string): boolean {
+  if (isIP(hostname) === 4) return hostname.startsWith('127.')
+  return hostname === '[::1]' || hostname === 'localhost' || hostname.endsWith('.localhost')
 }
 
 /** Whether the key is one of this process alone, which ends with it: there is nothing to share with other instances. */
@@ -48,10 +84,10 @@ function isAlone ({ seeds }: KeyType): boolean {
   return seeds.length === 0
 }
 
-function v1Weaknesses ({ v1ReplayProtection, v1ReplayWindow, replayStore }: Config, keyIsAlone: boolean): string[] {
+function v1Weakness ({ v1ReplayProtection, v1ReplayWindow, replayStore }: Config, keyIsAlone: boolean): string | undefined {
   const again = 'Recorded v1 requests can be sent again'
-  if (!v1ReplayProtection) return [`${again}, and decrypted that way (${settings.v1ReplayProtection.env}=false)`]
-  if (keyIsAlone) return []
+  if (!v1ReplayProtection) return `${again}, and decrypted that way (${settings.v1ReplayProtection.env}=false)`
+  if (keyIsAlone) return undefined
   const until = `${v1ReplayWindow / 1000} s${replayStore === 'memory' ? ' and at every restart' : ''}`
-  return [`${again} after ${until}, and decrypted that way: the key lives longer (${settings.v1ReplayWindow.env})`]
+  return `${again} after ${until}, and decrypted that way: the key lives longer (${settings.v1ReplayWindow.env})`
 }

@@ -7,6 +7,7 @@
  * of keys and names of claims are bound like any other, and used by nobody.
  */
 export * from './attestation/binding.ts'
+export * from './attestation/claims.ts'
 export * from './attestation/reader.ts'
 export * from './attestation/types.ts'
 export * from './attestation/writer.ts'

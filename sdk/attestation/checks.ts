@@ -24,6 +24,8 @@ export interface Verdict {
   readonly keys: readonly AttestedKey[]
   /** The policy section that pins exactly what was presented; what `polaris policy init` writes, for review. */
   readonly presented: PlatformPolicies
+  /** The protections that the proxy says its settings take back; undefined if it does not say. `polaris policy init` pins them. */
+  readonly weakenings?: readonly string[]
   /** When the issuer made the evidence, by its own signed word. Undefined for hardware reports, which carry no time, and unless verified. */
   readonly issuedAt?: Date | undefined
 }

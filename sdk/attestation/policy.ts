@@ -3,13 +3,14 @@
  * Hashes are lower-case hexadecimal. A list holds alternatives, so that an upgrade can roll; a list that is left out
  * accepts anything, and then the verdict says so.
  */
+import { NAME } from '../../lib/protocols/attestation.ts'
 import { azureMaaSection } from './azure/policy.ts'
 import type { AzureMaaPolicy } from './azure/policy.ts'
 import type { NvidiaPolicy } from './nvidia/policy.ts'
 import { nvidiaForm } from './nvidia/form.ts'
 import { googleSection } from './google/policy.ts'
 import type { GooglePolicy } from './google/policy.ts'
-import { AttestationPolicyError, count, exactly, flag, object, required } from './policy-rules.ts'
+import { AttestationPolicyError, count, exactly, flag, list, matching, object, required } from './policy-rules.ts'
 import type { PolicySection, Rule } from './policy-rules.ts'
 import { simulatedSection } from './simulated/policy.ts'
 import type { SimulatedPolicy } from './simulated/policy.ts'
@@ -33,6 +34,11 @@ export interface AttestationPolicy {
   readonly platforms: PlatformPolicies
   /** Devices beside the CPU that have to prove themselves, too. */
   readonly devices?: { readonly nvidia?: NvidiaPolicy }
+  /**
+   * Codes of the weakened protections that are accepted; docs/attestation-policy.md lists them. An empty list demands the
+   * strict mode. Left out, any are accepted, and the verdict names them.
+   */
+  readonly acceptedWeakenings?: readonly string[]
   /** Of tokens, from `iat` on. 300 where left out, at most a day. */
   readonly maximumAgeSeconds?: number
   /** How far clocks may differ. 60 where left out, at most an hour. */
@@ -78,6 +84,7 @@ export function parseAttestationPolicy (
     version: required(exactly(1)),
     platforms: required(object(Object.fromEntries(sections.map(({ tee, form }) => [tee, form])))),
     devices: object({ nvidia: nvidiaForm }),
+    acceptedWeakenings: list(matching(NAME)),
     maximumAgeSeconds: count(DAY_SECONDS),
     clockToleranceSeconds: count(HOUR_SECONDS),
     allowCached: flag,

@@ -3,12 +3,14 @@ import {
   bindingPreimage,
   bindingPreimageV1,
   parseAttestationDocument,
+  readWeakenings,
   reportData,
   sha256
 } from '../../lib/protocols/attestation.ts'
 import type { ParsedAttestation } from '../../lib/protocols/attestation.ts'
 import { sameBytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
+import { claimChecks } from './claims.ts'
 import type { Check, Findings, Verdict } from './checks.ts'
 import { deviceChecks } from './devices.ts'
 import type { Challenge, VerifierContext, VerifyOptions } from './context.ts'
@@ -72,12 +74,22 @@ export async function verifyDocument (
       sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
       'The binding in the document is the one of its nonce and keys'
     ),
+    ...claimChecks(parsed.claims, accepted.acceptedWeakenings),
     ...found,
     ...await deviceChecks(parsed, accepted, context)
   ]
   const covered = keys.map(({ kind, value }) => ({ kind, value }))
   const verified = found.length > 0 && isVerified(checks)
-  return { verified, tee: parsed.tee, checks, keys: covered, presented, ...verified && challenge === 'answered' && { issuedAt } }
+  const weakenings = readWeakenings(parsed.claims)
+  return {
+    verified,
+    tee: parsed.tee,
+    checks,
+    keys: covered,
+    presented,
+    ...Array.isArray(weakenings) && { weakenings },
+    ...verified && challenge === 'answered' && { issuedAt }
+  }
 }
 
 type Subject = Pick<VerifierContext, 'evidence' | 'endorsements' | 'binding' | 'reportData' | 'challenge'>

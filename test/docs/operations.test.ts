@@ -32,5 +32,5 @@ t.test('every weakness that is warned of', async t => {
     { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed', replayStore: 'redis://localhost' }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
   t.ok(weak.length >= 5)
-  for (const weakness of weak) t.ok(explained.includes(weakness.replace(/ \(.*/, '')), weakness)
+  for (const { sentence } of weak) t.ok(explained.includes(sentence.replace(/ \(.*/, '')), sentence)
 })

@@ -17,6 +17,7 @@ export const keyTypes: readonly KeyType<typeof localSettings>[] = [
     name: 'file',
     requires: ['keyFile'],
     seeds: [{ seed: 'derived' }, { seed: 'sealed' }],
+    weakness: () => 'Anyone who has a copy of the key files can open requests (POLARIS_CONTAINER_KEY_TYPE=file)',
     problems: async ({ keyFile }) => (await import('./file-keys.ts')).unusableFiles(listOf(keyFile)),
     async create ({ keyFile }, { log, retry, pool }) {
       const { createFileProvider } = await import('./file-keys.ts')

@@ -45,7 +45,7 @@ export type TypedValue = readonly [mediaType: string, value: string]
  * A name and a value, which the proxy says of itself. Bound into the evidence, it is as trustworthy as the software that
  * the evidence proves.
  *
- * - `weakenings`: JSON, a list of names: the protections that the settings take back (lib/config/weakenings.ts).
+ * - `weakenings`: JSON, a list of codes: the protections that the settings take back (lib/config/weaknesses.ts).
  */
 export type Claim = readonly [name: string, value: string]
 

@@ -45,7 +45,7 @@ async function init (url: string, options: InitOptions): Promise<void> {
     return
   }
   const simulated = verdict.tee === 'simulated'
-  const policy: AttestationPolicy = { version: 1, ...simulated && { development: true }, platforms: verdict.presented }
+  const policy: AttestationPolicy = { version: 1, ...simulated && { development: true }, platforms: verdict.presented, ...verdict.weakenings && { acceptedWeakenings: verdict.weakenings } }
   if (output === undefined || output === '-') process.stdout.write(json(policy))
   else await create(output, json(policy))
   process.stderr.write(simulated

@@ -72,7 +72,7 @@ t.test('keys that replicas share, or that live longer than a process, need a rep
 
 t.test('a seed file that is pinned is no weakness, and a pin is a hash', async t => {
   const sealed: ConfigInput = { workloadBaseUrl: 'http://127.0.0.1:9', replayStore: 'redis://127.0.0.1', ...file, hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed' }
-  const chosen = (input: ConfigInput) => weaknesses(configFrom(input)).filter(weakness => weakness.includes('seed file'))
+  const chosen = (input: ConfigInput) => weaknesses(configFrom(input)).filter(({ code }) => code === 'seed-file-not-pinned')
   t.equal(chosen(sealed).length, 1)
   t.same(chosen({ ...sealed, hpkeSeedFileSha256: 'ab'.repeat(32) }), [])
   for (const pin of ['ab', 'xy'.repeat(32), `sha256:${'ab'.repeat(32)}`]) t.match(problems({ ...sealed, hpkeSeedFileSha256: pin }), [/^HPKE_SEED_FILE_SHA256 has a value/])

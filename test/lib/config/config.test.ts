@@ -173,7 +173,7 @@ t.test('every weak setting in force is named, and none of a strict configuration
     [{ ...strict, [`${P}V1_ALLOW_UNBOUND_RESPONSE_KEY`]: 'true' }, /Unbound response keys are accepted/],
     [{ ...strict, [`${P}WORKLOAD_BASE_URL`]: 'https://h', [`${P}WORKLOAD_TLS_VERIFY`]: 'false' }, /certificate is not verified/]
   ]
-  for (const [env, pattern] of cases) t.match(weaknesses(loadConfig(env)).join('\n'), pattern)
+  for (const [env, pattern] of cases) t.match(weaknesses(loadConfig(env)).map(({ sentence }) => sentence).join('\n'), pattern)
   t.match(protections(loadConfig(strict)), { input: 'encryption required', output: 'always sealed', v1: true, keys: 'ephemeral', workloadTls: 'none' })
   t.match(protections(loadConfig({ ...base, [`${P}WORKLOAD_BASE_URL`]: 'https://h' })), { input: 'plaintext accepted', workloadTls: 'verified' })
 })
