@@ -8,7 +8,7 @@ import type { Verdict } from './checks.ts'
 import type { VerifyOptions } from './context.ts'
 import { parseAttestationPolicy } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
-import { contextFor, isVerified, platformFindings, verifyDocument } from './verify.ts'
+import { contextFor, isVerified, platformFindings, softwareOf, verifyDocument } from './verify.ts'
 
 /** Evidence and what endorses it, as an attestation document holds them. */
 export interface Pieces {
@@ -63,8 +63,18 @@ export async function appraise (
     accepted,
     rest
   )
-  const { checks, presented } = await platformFindings(pieces.tee, context, accepted)
-  return { verified: isVerified(checks), tee: pieces.tee, checks, keys: [], presented }
+  const { checks, presented, machine } = await platformFindings(pieces.tee, context, accepted)
+  return {
+    verified: isVerified(checks),
+    tee: pieces.tee,
+    checks,
+    keys: [],
+    presented,
+    at: context.now,
+    challenge: context.challenge,
+    machine,
+    software: softwareOf(pieces.tee, accepted, options.verifiers)
+  }
 }
 
 /**

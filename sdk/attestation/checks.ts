@@ -1,6 +1,8 @@
 /** Verdicts: lists of named checks, each with its outcome and a detail fit to be shown to a person. */
 import type { AttestedKey } from '../../lib/protocols/attestation.ts'
+import type { Challenge } from './context.ts'
 import type { PlatformPolicies } from './policy.ts'
+import type { Devices, Machine, Software } from './verdict/subject.ts'
 
 /**
  * `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which.
@@ -28,6 +30,14 @@ export interface Verdict {
   readonly weakenings?: readonly string[]
   /** When the issuer made the evidence, by its own signed word. Undefined for hardware reports, which carry no time, and unless verified. */
   readonly issuedAt?: Date | undefined
+  /** When it was appraised. */
+  readonly at?: Date
+  /** Whether the evidence answers this client's nonce. */
+  readonly challenge?: Challenge
+  /** What the following members say is proven only if `verified` is true. */
+  readonly machine?: Machine | undefined
+  readonly software?: Software | undefined
+  readonly devices?: Devices | undefined
 }
 
 /** What a platform's verifier finds. */
@@ -36,6 +46,8 @@ export interface Findings {
   readonly presented: PlatformPolicies
   /** The time in the evidence that its issuer signed. */
   readonly issuedAt?: Date | undefined
+  /** What the evidence is about. */
+  readonly machine?: Machine
 }
 
 /**
@@ -115,6 +127,6 @@ export function show (value: unknown): string {
 }
 
 /** Presented values are the other side's choice: no control or direction characters reach a terminal. */
-function printable (text: string): string {
+export function printable (text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?')
 }

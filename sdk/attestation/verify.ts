@@ -12,10 +12,12 @@ import { sameBytes } from './bytes.ts'
 import { check, skipped } from './checks.ts'
 import { claimChecks } from './claims.ts'
 import type { Check, Findings, Verdict } from './checks.ts'
-import { deviceChecks } from './devices.ts'
+import { deviceFindings } from './devices.ts'
 import type { Challenge, VerifierContext, VerifyOptions } from './context.ts'
 import { parseAttestationPolicy, sectionFor } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
+import type { Software } from './verdict/subject.ts'
+import type { Verifier } from './verifier.ts'
 import { VERIFIERS } from './verifiers.ts'
 
 /**
@@ -65,7 +67,8 @@ export async function verifyDocument (
     accepted,
     options
   )
-  const { checks: found, presented, issuedAt } = await platformFindings(parsed.tee, context, accepted)
+  const { checks: found, presented, issuedAt, machine } = await platformFindings(parsed.tee, context, accepted)
+  const { checks: deviceChecks, devices } = await deviceFindings(parsed, accepted, context)
   const checks = [
     nonceCheck(challenge, parsed, accepted),
     await keysCheck(parsed),
@@ -76,7 +79,7 @@ export async function verifyDocument (
     ),
     ...claimChecks(parsed.claims, accepted.acceptedWeakenings),
     ...found,
-    ...await deviceChecks(parsed, accepted, context)
+    ...deviceChecks
   ]
   const covered = keys.map(({ kind, value }) => ({ kind, value }))
   const verified = found.length > 0 && isVerified(checks)
@@ -88,7 +91,12 @@ export async function verifyDocument (
     keys: covered,
     presented,
     ...Array.isArray(weakenings) && { weakenings },
-    ...verified && challenge === 'answered' && { issuedAt }
+    ...verified && challenge === 'answered' && { issuedAt },
+    at: context.now,
+    challenge,
+    machine,
+    software: softwareOf(parsed.tee, accepted, options.verifiers),
+    devices
   }
 }
 
@@ -117,6 +125,13 @@ export async function platformFindings (
   const section = verifier && sectionFor(verifier, policy)
   if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
   return verifier.verify(context, section)
+}
+
+/** Whether the section of that platform pins what runs there. */
+export function softwareOf (tee: string, policy: AttestationPolicy, verifiers: readonly Verifier[] = VERIFIERS): Software {
+  const verifier = verifiers.find(candidate => candidate.tee === tee)
+  const section = verifier && sectionFor(verifier, policy)
+  return { known: section !== undefined && verifier?.unpinned(section) === undefined ? 'pinned' : 'any' }
 }
 
 export function isVerified (checks: readonly Check[]): boolean {

@@ -79,6 +79,11 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
         )
     ],
     issuedAt: issueTime(claims),
+    machine: {
+      name: 'AMD SEV-SNP virtual machine',
+      vouchedBy: 'Microsoft',
+      exposed: snp('is-debuggable') === false ? undefined : 'its host can look into'
+    },
     presented: {
       'azure-maa': {
         issuers: [issuer],

@@ -5,6 +5,7 @@
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
+import type { Machine } from '../verdict/subject.ts'
 import type { VerifierContext } from '../context.ts'
 import { AttestationFetchError, fetchJson } from '../http.ts'
 import { bindingCheck, claim, issueTime, readToken, signatureCheck, strings, timeChecks } from '../tokens/token.ts'
@@ -62,6 +63,7 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
       commandCheck(container('cmd_override'), policy.command)
     ],
     issuedAt: issueTime(claims),
+    machine: machineOf(claim(claims, 'hwmodel'), debuggable),
     presented: {
       'google-confidential-space': {
         audience: policy.audience,
@@ -78,6 +80,21 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
         ...(debuggable && { allowDebug: true })
       }
     }
+  }
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  GCP_AMD_SEV: 'AMD SEV virtual machine',
+  GCP_AMD_SEV_ES: 'AMD SEV-ES virtual machine',
+  GCP_INTEL_TDX: 'Intel TDX virtual machine'
+}
+
+function machineOf (model: unknown, debuggable: boolean): Machine {
+  const known = typeof model === 'string' && Object.hasOwn(NAMES, model) ? NAMES[model] : undefined
+  return {
+    name: known ?? `virtual machine of the kind ${show(model)}`,
+    vouchedBy: 'Google',
+    exposed: known === undefined ? 'may keep nothing from its host' : debuggable ? 'its operator can log in to' : undefined
   }
 }
 

@@ -1,9 +1,11 @@
 /** Appraises the evidence of NVIDIA GPUs, by itself or with the verdict of NVIDIA's own service. */
 import { check, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
+import type { Devices } from '../verdict/subject.ts'
 import { checkGpus, presentedGpus } from './local.ts'
 import { checkNrasAnswer } from './nras.ts'
 import type { NvidiaPolicy } from './policy.ts'
+import { productOf } from './products.ts'
 import { parseGpuRequest } from './request.ts'
 import { GpuEvidenceError } from './spdm.ts'
 import type { GpuRequest } from './request.ts'
@@ -29,6 +31,8 @@ export interface NvidiaFindings {
   readonly checks: readonly Check[]
   /** The section that pins exactly what was presented. */
   readonly presented: NvidiaPolicy
+  /** How many GPUs, and what they are sold as. Trust it only if no check failed. */
+  readonly devices?: Devices
 }
 
 /**
@@ -46,8 +50,14 @@ export async function appraiseNvidia (request: unknown, options: NvidiaOptions):
     : await checkNrasAnswer(answer, parsed, { nonce: nonce.toLowerCase(), now, clockToleranceSeconds, keySet })
   return {
     checks: [...local, ...nras],
-    presented: { ...presentedGpus(parsed), appraisal: answer === undefined ? 'local' : 'nras' }
+    presented: { ...presentedGpus(parsed), appraisal: answer === undefined ? 'local' : 'nras' },
+    devices: devicesOf(parsed)
   }
+}
+
+function devicesOf ({ gpus }: GpuRequest): Devices {
+  const models = gpus.map(gpu => gpu instanceof GpuEvidenceError ? undefined : productOf(gpu))
+  return { vendor: 'NVIDIA', kind: 'GPU', count: gpus.length, models: [...new Set(models.filter(model => model !== undefined))] }
 }
 
 function readRequest (request: unknown): GpuRequest | GpuEvidenceError {

@@ -24,6 +24,8 @@ export const MAX_EVIDENCE_BYTES = 64 * 1024
 /** Types of opaque data that are read. */
 const DRIVER_VERSION = 3
 const VBIOS_VERSION = 6
+const CHIP_VARIANT = 15
+const BOARD = 17
 const FIRMWARE_ID = 20
 /** VBIOS versions come as 8 bytes, of which 5 are printed. */
 const VBIOS_BYTES = 8
@@ -43,6 +45,9 @@ export interface GpuEvidence {
   readonly driver: string
   /** E.g. '96.00.CF.00.02', as NVIDIA prints it. */
   readonly vbios: string
+  /** The board and the variant of the chip, e.g. 'G520' and '885'. For people: nothing is decided by them. */
+  readonly board: string | undefined
+  readonly variant: string | undefined
   /** Digest of the firmware that was loaded, which the leaf certificate names, too (DICE). */
   readonly firmwareId: Bytes | undefined
 }
@@ -83,8 +88,10 @@ export function parseGpuEvidence (bytes: Uint8Array): GpuEvidence {
     signature,
     nonce,
     measurements: parseRecord(record, head[4] ?? 0),
-    driver: text(required(fields, DRIVER_VERSION, 'driver version')),
+    driver: driverVersion(required(fields, DRIVER_VERSION, 'driver version')),
     vbios: vbiosVersion(required(fields, VBIOS_VERSION, 'VBIOS version')),
+    board: text(fields.get(BOARD)),
+    variant: text(fields.get(CHIP_VARIANT)),
     firmwareId: fields.get(FIRMWARE_ID)
   }
 }
@@ -118,11 +125,16 @@ function required (fields: ReadonlyMap<number, Bytes>, type: number, name: strin
   return value
 }
 
+function driverVersion (bytes: Bytes): string {
+  const version = text(bytes)
+  if (version === undefined) throw new GpuEvidenceError('its driver version is no text')
+  return version
+}
+
 /** Printable ASCII, up to the first zero byte, behind which nothing else may be. */
-function text (bytes: Bytes): string {
-  const [, printable] = /^([\x21-\x7e]{1,64})\0*$/.exec(String.fromCharCode(...bytes.subarray(0, 80))) ?? []
-  if (printable === undefined || bytes.length > 80) throw new GpuEvidenceError('its driver version is no text')
-  return printable
+function text (bytes: Bytes | undefined): string | undefined {
+  if (bytes === undefined || bytes.length > 80) return undefined
+  return /^([\x21-\x7e]{1,64})\0*$/.exec(String.fromCharCode(...bytes))?.[1]
 }
 
 function vbiosVersion (bytes: Bytes): string {

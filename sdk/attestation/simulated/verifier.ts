@@ -29,6 +29,7 @@ async function verifySimulated (context: VerifierContext, policy: SimulatedPolic
       bindingCheck(context, claim(claims, 'eat_nonce'), "The token's nonce")
     ],
     issuedAt: issueTime(claims),
+    machine: { name: 'simulation' },
     presented: { simulated: { ...(root !== undefined && { roots: [root] }) } }
   }
 }

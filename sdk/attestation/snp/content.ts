@@ -4,6 +4,7 @@ import { check, formedCheck, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import { hardwareBound, hardwareFreshness } from '../context.ts'
 import type { VerifierContext } from '../context.ts'
+import type { Machine } from '../verdict/subject.ts'
 import type { SnpPlatformInfo, SnpPolicy } from './policy.ts'
 import type { SnpReport } from './report.ts'
 
@@ -22,6 +23,13 @@ const PLATFORM_BITS: Readonly<Record<keyof SnpPlatformInfo, bigint>> = {
   raplDisabled: 3n,
   ciphertextHiding: 4n,
   aliasCheck: 5n
+}
+
+export function machineOf ({ policy }: SnpReport): Machine {
+  const exposed = (policy & DEBUG) !== 0n
+    ? 'its host can look into'
+    : (policy & MIGRATION) !== 0n ? 'a migration agent can copy' : undefined
+  return { name: 'AMD SEV-SNP virtual machine', exposed }
 }
 
 export function contentChecks (context: VerifierContext, policy: SnpPolicy, report: SnpReport): Check[] {

@@ -45,6 +45,10 @@ async function verifyTdx (context: VerifierContext, policy: TdxPolicy): Promise<
       hardwareFreshness(context),
       ...contentChecks(policy, quote)
     ],
+    machine: {
+      name: 'Intel TDX virtual machine',
+      exposed: policy.withoutCollateral ? 'may be revoked or lack security updates, since the policy asks for no collateral' : undefined
+    },
     presented: { tdx: presentedPins(quote) }
   }
 }

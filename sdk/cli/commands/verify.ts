@@ -6,7 +6,7 @@ import { watchClock } from '../network/clock.ts'
 import { openNetwork, withNetworkOptions } from '../network/network.ts'
 import type { NetworkOptions } from '../network/network.ts'
 import { REFUSED, VERIFIED } from '../status.ts'
-import { NO_POLICY, json, plainKeys, renderVerdict } from '../terminal/render.ts'
+import { NO_POLICY, json, plainVerdict, renderVerdict } from '../terminal/render.ts'
 
 export function verifyCommand (): Command {
   return withNetworkOptions(new Command('verify')
@@ -23,8 +23,8 @@ Examples:
     .action(async (url: string, options: AppraiseOptions & NetworkOptions & { json?: boolean }) => {
       const clock = watchClock(await openNetwork(options))
       const verdict = await appraise(url, options, clock)
-      const { verified, tee, checks, keys } = verdict
-      process.stdout.write(options.json ? json({ verified, tee, checks, keys: plainKeys(keys) }) : renderVerdict(verdict, process.stdout))
+      const { verified } = verdict
+      process.stdout.write(options.json ? json(plainVerdict(verdict)) : renderVerdict(verdict, process.stdout))
       if (verified && options.policy === undefined) process.stderr.write(NO_POLICY)
       process.stderr.write(adviseOnSimulated(verdict, options) + clock.advice(verdict))
       process.exitCode = verified ? VERIFIED : REFUSED

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { styleText } from 'node:util'
 import type { AttestedKey } from '../../../lib/protocols/attestation.ts'
 import type { Check, Outcome, Verdict } from '../../attestation/checks.ts'
+import { verdictSentence } from '../../attestation/verdict/sentence.ts'
 
 type Stream = NodeJS.WriteStream
 
@@ -12,13 +13,16 @@ const STYLES: Record<Outcome, { readonly mark: string, readonly colour: 'green' 
   skipped: { mark: '–', colour: 'yellow' }
 }
 
-export function renderVerdict ({ verified, tee, checks }: Verdict, stream: Stream): string {
+/** Check by check, then in one sentence, then in one word. Of devices or a bundle alone there is no sentence to say. */
+export function renderVerdict (verdict: Verdict, stream: Stream): string {
+  const { verified, tee, checks, at } = verdict
   const width = Math.max(...checks.map(({ name }) => name.length))
   const failed = checks.filter(({ outcome }) => outcome === 'failed').length
   const summary = verified
     ? styleText('green', `verified: ${tee}`, { stream })
     : styleText('red', `refused: ${tee}, ${failed} of ${checks.length} checks failed`, { stream })
-  return [...checks.map(check => renderCheck(check, width, stream)), summary].join('\n') + '\n'
+  const sentence = at === undefined ? [] : [verdictSentence(verdict)]
+  return [...checks.map(check => renderCheck(check, width, stream)), ...sentence, summary].join('\n') + '\n'
 }
 
 function renderCheck ({ name, outcome, detail }: Check, width: number, stream: Stream): string {
@@ -40,6 +44,12 @@ export function plainKeys (keys: readonly AttestedKey[]): PlainKey[] {
     sha256: createHash('sha256').update(value).digest('hex'),
     value: Buffer.from(value).toString('base64url')
   }))
+}
+
+/** A verdict for machines. */
+export function plainVerdict (verdict: Verdict): object {
+  const { verified, tee, checks, keys, at } = verdict
+  return { verified, tee, ...at && { sentence: verdictSentence(verdict), at: at.toISOString() }, checks, keys: plainKeys(keys) }
 }
 
 /** For machines; ends with a newline. */

@@ -6,7 +6,7 @@ import type { Verdict } from '../../../attestation/checks.ts'
 import { parseAttestationPolicy } from '../../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../../attestation/policy.ts'
 import { REFUSED, UsageError, VERIFIED } from '../../status.ts'
-import { NO_POLICY, json, plainKeys, renderVerdict } from '../../terminal/render.ts'
+import { NO_POLICY, json, plainVerdict, renderVerdict } from '../../terminal/render.ts'
 
 const MAX_BYTES = 16 * 1024 * 1024
 const RFC3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
@@ -100,10 +100,7 @@ export function hexOption (name: string, value: string, bytes: number): Buffer {
 }
 
 export function report (verdict: Verdict, options: CommonOptions): void {
-  const { verified, tee, checks, keys } = verdict
-  process.stdout.write(
-    options.json ? json({ verified, tee, checks, keys: plainKeys(keys) }) : renderVerdict(verdict, process.stdout)
-  )
+  process.stdout.write(options.json ? json(plainVerdict(verdict)) : renderVerdict(verdict, process.stdout))
   if (options.policy === undefined) process.stderr.write(NO_POLICY)
-  process.exitCode = verified ? VERIFIED : REFUSED
+  process.exitCode = verdict.verified ? VERIFIED : REFUSED
 }
