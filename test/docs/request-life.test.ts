@@ -19,7 +19,7 @@ t.test('the hooks of the route are the steps', async t => {
   const steps = [...pipeline.matchAll(/^ {4}(onRequest|preParsing|handler|onSend): (\w+)/gm)].map(([, hook]) => hook)
   t.same(steps, ['onRequest', 'preParsing', 'handler', 'onSend'])
   const headings = [...page.matchAll(/^### \d+\. (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase())
-  for (const hook of steps) t.ok(headings.some(heading => heading.startsWith(hook!.toLowerCase())), hook)
+  for (const hook of steps) t.ok(headings.some(heading => heading.startsWith(hook!.toLowerCase())), hook!)
 })
 
 t.test('each answer is a problem with that status', async t => {
