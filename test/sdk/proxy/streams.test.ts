@@ -1,10 +1,16 @@
 // polaris proxy holds no body: what is sent arrives piece by piece, what breaks off breaks off on the other side too.
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
+import { selfSigned } from '../../fixtures/certificate.ts'
 import { startMeddler } from '../../fixtures/meddler.ts'
 import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
+import type { LocalProxy } from '../../fixtures/local-proxy.ts'
 
 t.setTimeout(120_000)
 
@@ -75,25 +81,44 @@ t.test('a client that goes away ends the request at the workload: before an answ
   }
 })
 
-t.test('an answer that breaks off is a reset connection, whatever its framing', async t => {
-  for (const headers of [{}, { 'content-length': 100 }]) {
+t.test('an answer that breaks off is a reset connection, whatever its framing and the listener', async t => {
+  const { cert, key } = selfSigned()
+  // Where tests usually have their files, the path of a socket would be too long.
+  const folder = mkdtempSync(join(tmpdir(), 'polaris-'))
+  t.teardown(() => { rmSync(folder, { recursive: true }) })
+  const [certFile, keyFile, socketPath] = [join(folder, 'cert.pem'), join(folder, 'key.pem'), join(folder, 'socket')]
+  writeFileSync(certFile, cert)
+  writeFileSync(keyFile, key)
+  const listeners: [name: string, args: string[], begin: (local: LocalProxy) => ClientRequest][] = [
+    ['TCP', [], ({ url }) => httpRequest(url, { agent: false })],
+    ['TLS', ['--tls-cert', certFile, '--tls-key', keyFile],
+      ({ url }) => httpsRequest(url, { agent: false, rejectUnauthorized: false })],
+    ['a Unix socket', ['--unix', socketPath], () => httpRequest({ socketPath, agent: false })]
+  ]
+  for (const [name, args, begin] of listeners) {
     const { local } = await startChain(t, {
-      listener (_request, response) {
-        response.writeHead(200, headers)
+      args,
+      listener (request, response) {
+        response.writeHead(200, request.url === '/length' ? { 'content-length': 100 } : {})
         response.write('half')
         setTimeout(() => response.destroy(), 100)
       }
     })
-    const request = httpRequest(local.url, { agent: false }).end()
-    const response = await answerTo(request)
-    request.on('error', error => t.match(error, { code: 'ECONNRESET' }))
-    const pieces: string[] = []
-    response.on('data', (piece: Buffer) => pieces.push(piece.toString()))
-    const [error] = await once(response, 'error') as [Error]
-    t.match(error, { code: 'ECONNRESET' })
-    t.notOk(response.complete)
-    t.equal(pieces.join(''), 'half')
-    await local.said(/outcome=incomplete/)
+    for (const path of ['/chunked', '/length']) {
+      const request = begin(local)
+      request.path = path
+      request.on('error', error => t.match(error, { code: 'ECONNRESET' })).end()
+      const response = await answerTo(request)
+      const pieces: string[] = []
+      response.on('data', (piece: Buffer) => pieces.push(piece.toString()))
+      const [error] = await once(response, 'error') as [Error]
+      t.match(error, { code: 'ECONNRESET' }, name)
+      t.notOk(response.complete, `${name}, ${path}`)
+      t.equal(pieces.join(''), 'half')
+    }
+    await local.said(/(?:outcome=incomplete[^]*){2}/)
+    local.child.kill()
+    await local.exit
   }
 })
 

@@ -1,11 +1,8 @@
 /** Over real connections: the proxy with a client that nobody here wrote, and the SDK with such a gateway. */
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { createPolarisFetch } from '../../../../sdk/index.ts'
-import { AEAD_IDS, callGateway, createIndependentGateway } from '../../../fixtures/independent-ohttp.ts'
+import { AEAD_IDS, callGateway, startIndependentGateway } from '../../../fixtures/independent-ohttp.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
@@ -31,19 +28,11 @@ for (const aeadId of AEAD_IDS) {
   }
 
   t.test(`the fetch uses a gateway of @hpke/core and bhttp-js: AEAD ${aeadId}`, async t => {
-    const gateway = await createIndependentGateway(aeadId)
-    const server = createServer(async (request, response) => {
-      if (request.method === 'GET') return response.setHeader('content-type', 'application/ohttp-keys').end(gateway.keys)
-      const answer = await gateway.answer(await buffer(request), async inner => new Response(`${inner.method} ${new URL(inner.url).pathname} ${inner.headers.get('x-own')} ${await inner.text()}`, { status: 203, headers: { 'x-answer': 'theirs' } }))
-      response.setHeader('content-type', 'message/ohttp-chunked-res').end(answer)
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.teardown(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-    const polarisFetch = createPolarisFetch({ baseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+    const url = await startIndependentGateway(t, async inner => new Response(
+      `${inner.method} ${new URL(inner.url).pathname} ${inner.headers.get('x-own')} ${await inner.text()}`,
+      { status: 203, headers: { 'x-answer': 'theirs' } }
+    ), aeadId)
+    const polarisFetch = createPolarisFetch({ baseURL: url })
     const body = 'x'.repeat(50_000)
     for (const content of [body, new Blob([body]).stream()]) {
       const response = await polarisFetch('/things', { method: 'PUT', headers: { 'x-own': 'yes' }, body: content, duplex: 'half' })

@@ -2,6 +2,7 @@
 import { createServer } from 'node:net'
 import t from 'tap'
 import { createPolarisFetch } from '../../../../sdk/index.ts'
+import { startIndependentGateway } from '../../../fixtures/independent-ohttp.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
@@ -72,6 +73,27 @@ t.test('informational responses and trailers are left out', async t => {
   t.strictSame([early.status, await early.text()], [200, 'late'])
   const trailers = await polarisFetch('/trailers')
   t.strictSame([trailers.status, await trailers.text(), trailers.headers.has('x-digest')], [200, 'with trailers', false])
+})
+
+t.test('a body that is shorter than its content-length is an error, whoever cut it', async t => {
+  const short = { status: 200, headers: { 'content-length': '100' } }
+  const lying = await startIndependentGateway(t, async () => new Response('half', short))
+  const breaking = await startWorkload(t, (_request, response) => {
+    response.writeHead(short.status, short.headers).write('half', () => response.destroy())
+  })
+  const gateways = [
+    ['the gateway seals it as complete', lying],
+    ['the workload breaks off', (await startProxy(t, { workloadBaseUrl: breaking.url })).url]
+  ] as const
+  for (const [who, baseURL] of gateways) {
+    const { status, body } = await createPolarisFetch({ baseURL })('/')
+    t.equal(status, 200, who)
+    const pieces: string[] = []
+    await t.rejects((async () => {
+      for await (const piece of body!) pieces.push(Buffer.from(piece).toString())
+    })(), { name: 'PolarisFetchError', code: 'ERR_POLARIS_INCOMPLETE' }, who)
+    t.equal(pieces.join(''), 'half', who)
+  }
 })
 
 t.test('its body can be read into buffers of the caller\'s, as that of fetch can', async t => {
