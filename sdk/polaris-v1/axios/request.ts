@@ -1,6 +1,7 @@
 /** The axios request interceptor: seals path, headers and body with the legacy protocol. */
 import { encodeBase64 } from '../../../lib/protocols/base64.ts'
 import { UnsupportedRequestError } from '../../errors.ts'
+import { checkNames } from '../../known-names.ts'
 import { toOctets } from '../octets.ts'
 import { createPublicKeys, fetchPublicKey } from '../public-keys.ts'
 import { requestBody } from './body.ts'
@@ -40,6 +41,13 @@ const SYSTEM_PATHS = ['health', 'publicKey', 'logLevel', 'livez', 'readyz', 'sta
 /** These describe the connection or the framing, and each connection has its own. `host` chooses the way to the proxy. */
 const CONNECTION_HEADERS = ['connection', 'content-length', 'expect', 'host', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade']
 
+const OPTIONS: readonly (keyof CreateAxiosRequestInterceptorParams)[] = [
+  'polarisSDK', 'enableInputEncryption', 'enableOutputEncryption', 'publicKey', 'polarisProxyBasePath', 'headerNames', 'fetch'
+]
+const HEADER_NAMES: Required<HeaderNames> = {
+  url: 'polaris-url', headers: 'polaris-secure', responsePublicKey: 'polaris-response-public-key'
+}
+
 const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
 
 /**
@@ -59,17 +67,22 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
  * const { data } = await client.post('/records', { patient: 4711 })
  * console.log(data)
  * ```
+ *
+ * @throws {TypeError} there is no such option: a misspelt one could leave something unprotected
  */
-export function createAxiosRequestInterceptor ({
-  polarisSDK,
-  enableInputEncryption = true,
-  enableOutputEncryption = true,
-  publicKey,
-  polarisProxyBasePath = '',
-  headerNames = {},
-  fetch = globalThis.fetch
-}: CreateAxiosRequestInterceptorParams): <C extends AxiosConfigLike>(config: C) => Promise<C> {
-  const names = { url: 'polaris-url', headers: 'polaris-secure', responsePublicKey: 'polaris-response-public-key', ...headerNames }
+export function createAxiosRequestInterceptor (params: CreateAxiosRequestInterceptorParams): <C extends AxiosConfigLike>(config: C) => Promise<C> {
+  const {
+    polarisSDK,
+    enableInputEncryption = true,
+    enableOutputEncryption = true,
+    publicKey,
+    polarisProxyBasePath = '',
+    headerNames = {},
+    fetch = globalThis.fetch
+  } = params
+  checkNames(params, OPTIONS, 'createAxiosRequestInterceptor has no option')
+  checkNames(headerNames, Object.keys(HEADER_NAMES), 'headerNames has no member')
+  const names = { ...HEADER_NAMES, ...headerNames }
   const basePath = `/${polarisProxyBasePath}/`.replace(/\/{2,}/g, '/')
   const systemPaths = new Set([...SYSTEM_PATHS, ...SYSTEM_PATHS.map(path => basePath.slice(0, -1) + path)])
   const keys = createPublicKeys((base, fresh) => fetchPublicKey(base, fetch, fresh))

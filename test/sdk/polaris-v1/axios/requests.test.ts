@@ -266,3 +266,16 @@ t.test('requests recorded from the original are made again', { skip: vectors ? f
 function withoutFraming (headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'content-length'))
 }
+
+t.test('options that do not exist are refused by name: a misspelt key would not be pinned', async t => {
+  const polarisSDK = new PolarisSDK(new NodeKeyHandler())
+  const cases: [options: object, message: string][] = [
+    [{ publickey: 'pem' }, 'createAxiosRequestInterceptor has no option "publickey": did you mean publicKey?'],
+    [{ enableEncryption: true }, 'createAxiosRequestInterceptor has no option "enableEncryption": did you mean enableInputEncryption?'],
+    [{ headerNames: { URL: 'x' } }, 'headerNames has no member "URL": did you mean url?'],
+    [{ timeout: 1 }, 'createAxiosRequestInterceptor has no option "timeout": there are polarisSDK, ']
+  ]
+  for (const [options, message] of cases) {
+    t.throws(() => createAxiosRequestInterceptor({ polarisSDK, ...options }), { name: 'TypeError', message: new RegExp(`^${message.replace(/[?]/g, '\\$&')}`) })
+  }
+})
