@@ -7,7 +7,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { settings } from '../../lib/config/settings.ts'
 import { kustomize, readManifests, validateManifest } from '../fixtures/manifests.ts'
-import type { Manifest } from '../fixtures/manifests.ts'
+import type { Manifest, PodSpec } from '../fixtures/manifests.ts'
 
 const chart = new URL('../../examples/helm/', import.meta.url).pathname
 const HELM = process.env['HELM'] ?? 'helm'
@@ -115,4 +115,37 @@ t.test('a client stays with the replica whose keys it has, unless replicas share
   const affinity = (...words: string[]) => render(...words).find(({ kind }) => kind === 'Service')?.spec?.sessionAffinity
   t.equal(affinity(), 'ClientIP')
   t.equal(affinity(...derived, '--set', 'accept.replays=true'), undefined)
+})
+
+const policy = '{"version":1,"platforms":{"sev-snp":{}}}\n'
+const client = ['--set', `client.url=https://proxy.example.com/ai,client.image.registry=registry.example.com,client.image.digest=${digest}`]
+
+t.test('a workload that calls another confidential service gets the local proxy of examples/local-proxy beside it', { skip }, async t => {
+  const file = join(t.testdir({ 'policy.json': policy }), 'policy.json')
+  const manifests = render(...client, '--set-file', `client.policy=${file}`)
+  for (const manifest of manifests) await t.resolves(validateManifest(manifest), manifest.kind)
+  const pod = podOf(manifests)
+  const [example] = readManifests(readFileSync(new URL('../../examples/local-proxy/pod.yaml', import.meta.url), 'utf8'))
+  const [sidecar] = (example?.spec as PodSpec | undefined)?.initContainers ?? []
+  t.same(pod?.spec.initContainers, [{
+    ...sidecar,
+    image: `registry.example.com/polaris-client@${digest}`,
+    args: sidecar?.args?.map(word => word.startsWith('https:') ? 'https://proxy.example.com/ai' : word),
+    volumeMounts: [{ name: 'client-policy', mountPath: '/policy', readOnly: true }]
+  }])
+  const map = manifests.find(({ kind }) => kind === 'ConfigMap')
+  t.same(map?.data, { 'policy.json': policy })
+  t.same(pod?.spec.volumes, [{ name: 'client-policy', configMap: { name: map?.metadata.name } }])
+  const annotations = (text: string) => podOf(render(...client, '--set', `client.policy=${text}`))?.metadata.annotations
+  t.notSame(annotations('x1'), annotations('x2'), 'another policy replaces the pods')
+})
+
+t.test('without a policy, a digest or sidecars there is none; and without a URL nothing of it', { skip }, async t => {
+  const all = [...needed, ...client, '--set', 'client.policy=policy']
+  t.equal(template(...all).status, 0)
+  for (const wrong of ['client.policy=', 'client.image.digest=latest', 'client.image.registry=', 'client.url=proxy.example.com', 'client.urls=x']) {
+    t.not(template(...all, '--set', wrong).status, 0, wrong)
+  }
+  t.match(template(...all, '--kube-version', '1.28.0').stderr, /needs Kubernetes 1\.29/)
+  t.same(render('--set', 'client.policy=policy').filter(({ kind }) => kind === 'ConfigMap'), [])
 })
