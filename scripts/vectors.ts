@@ -21,6 +21,7 @@ import { encapsulateRequest, startChunkedExchange } from '../sdk/ohttp/client.ts
 import { responseSizes } from '../lib/protocols/ohttp/ohttp.ts'
 import { MLKEM768_X25519_CHACHA20 } from '../test/fixtures/hpke-vectors.ts'
 import { attestationVectors } from './attestation-vectors.ts'
+import { ehbpVectors } from './ehbp-vectors.ts'
 
 const REQUEST = {
   method: 'POST',
@@ -172,6 +173,12 @@ async function chunked (party: Party): Promise<object> {
   }
 }
 
+function ehbp (party: Party): Promise<object> {
+  return ehbpVectors({
+    ikmR: octets('ikmR', 32), keyPair: party.keyPair, kem: fixedKem(party), responseNonce: octets('response nonce', 32)
+  })
+}
+
 /** File name to what it holds. */
 export async function generateVectors (): Promise<Readonly<Record<string, object>>> {
   const all = parties()
@@ -182,6 +189,7 @@ export async function generateVectors (): Promise<Readonly<Record<string, object
   return {
     'attestation.json': await attestationVectors(),
     'bhttp.json': bhttp(),
+    'ehbp.json': await ehbp(all[0]!),
     'key-config.json': {
       format: 'application/ohttp-keys, RFC 9458, section 3',
       configs: configs.map(({ publicKey, ...config }) => ({ ...config, publicKey: hex(publicKey) })),

@@ -2,10 +2,13 @@ import t from 'tap'
 import { readFileSync, readdirSync } from 'node:fs'
 import { deriveKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'
 import { openChunkedRequest, openRequest } from '../../lib/exchanges/ohttp/request.ts'
-import { concat } from '../../lib/protocols/bytes.ts'
+import { createRecipientFactory } from '../../lib/hpke/recipient.ts'
+import { EMPTY, concat } from '../../lib/protocols/bytes.ts'
+import { EHBP_SUITE, REQUEST_INFO, RESPONSE_LABEL, encodeEhbpKey } from '../../lib/protocols/ehbp.ts'
 import { decodeKeyConfig, decodeKeyConfigs } from '../../lib/protocols/ohttp/key-config.ts'
 import { DIRECTORY, generateVectors, serialise } from '../../scripts/vectors.ts'
 import { readMessage } from '../fixtures/bhttp.ts'
+import { openResponse } from '../fixtures/ehbp-client.ts'
 import { arriving, gatewayWith, opening } from '../fixtures/ohttp.ts'
 import { hex, unhex } from '../fixtures/vectors.ts'
 
@@ -94,4 +97,32 @@ t.test('each chunked exchange opens and seals as it says', async (t) => {
     const sealed = exchange.responseChunks.map((chunk, i) => i === last ? sealer.final(unhex(chunk)) : sealer.seal(unhex(chunk)))
     t.equal(hex(concat(...sealed)), exchange.encapsulatedResponse.join(''), exchange.name)
   }
+})
+
+interface Ehbp extends Exchange {
+  request: string
+  requestBody: string
+  exportedSecret: string
+  response: string
+  responseBody: string
+}
+
+t.test('the EHBP exchange opens as it says', async t => {
+  const vector = read('ehbp.json') as Ehbp
+  const keyPair = keyPairOf(vector)
+  t.equal(hex(encodeEhbpKey(keyPair.publicKey)), vector.keyConfig)
+  const secret = keyPair.decapsulate(unhex(vector.enc))
+  t.equal(hex(secret), vector.sharedSecret)
+  const recipient = createRecipientFactory(EHBP_SUITE, REQUEST_INFO)(secret)
+  const opened: Uint8Array[] = []
+  for (let rest = unhex(vector.requestBody); rest.length > 0;) {
+    const length = Buffer.from(rest).readUInt32BE()
+    if (length > 0) opened.push(recipient.open(rest.subarray(4, 4 + length), EMPTY))
+    rest = rest.subarray(4 + length)
+  }
+  t.strictSame([opened.length, hex(concat(...opened))], [3, vector.request])
+  t.equal(hex(recipient.export(RESPONSE_LABEL, 32)), vector.exportedSecret)
+  // Of node:crypto alone.
+  const response = openResponse(unhex(vector.exportedSecret), unhex(vector.enc), vector.responseNonce, unhex(vector.responseBody))
+  t.equal(hex(Buffer.concat(response)), vector.response)
 })
