@@ -1,15 +1,16 @@
 /**
- * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- <file>]`, by default
- * dist/polaris-linux-x64 or -arm64. It is the pinned Node binary with the bundled command inside (Node's single
- * executable applications); the same sources and lockfile give the same bytes.
+ * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- [--arch x64|arm64] <file>]`,
+ * by default dist/polaris-linux-x64 or -arm64, for this machine. It is the pinned Node binary with the bundled command
+ * inside (Node's single executable applications); the same sources and lockfile give the same bytes, on whatever machine.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { build } from 'esbuild'
 import type { Plugin } from 'esbuild'
 
@@ -52,9 +53,34 @@ async function bundle (outfile: string): Promise<void> {
   })
 }
 
+export const ARCHITECTURES = ['x64', 'arm64'] as const
+export type Architecture = typeof ARCHITECTURES[number]
+
+interface Lockfile { readonly packages: Readonly<Record<string, { readonly version: string, readonly integrity: string } | undefined>> }
+
+/** The Node binary that the lockfile pins. npm has installed this machine's; another one is fetched, and compared with the pin. */
+async function pinnedNode (architecture: Architecture, work: string): Promise<string> {
+  const name = `node-linux-${architecture}`
+  const installed = join(root, 'node_modules', name, 'bin/node')
+  if (existsSync(installed)) return installed
+  const { packages } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as Lockfile
+  const { version, integrity } = packages[`node_modules/${name}`] ?? { version: 'none', integrity: 'none' }
+  await run('npm', ['pack', '--silent', `${name}@${version}`], { cwd: work })
+  const archive = join(work, `${name}-${version}.tgz`)
+  const found = `sha512-${createHash('sha512').update(await readFile(archive)).digest('base64')}`
+  if (found !== integrity) throw new Error(`${name} ${version} is not the pinned one: ${found}`)
+  await run('tar', ['-xzf', archive, '--strip-components=1', '--no-same-owner', 'package/bin/node'], { cwd: work })
+  return join(work, 'bin/node')
+}
+
+function thisMachine (): Architecture {
+  const found = ARCHITECTURES.find(name => name === process.arch)
+  if (found === undefined) throw new Error(`There is no executable for ${process.arch}: say --arch ${ARCHITECTURES.join(' or --arch ')}`)
+  return found
+}
+
 /** @returns SHA-256 of the file, in hexadecimal */
-export async function buildExecutable (outfile: string): Promise<string> {
-  const node = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin/node')
+export async function buildExecutable (outfile: string, architecture: Architecture = thisMachine()): Promise<string> {
   const work = await mkdtemp(join(tmpdir(), 'polaris-executable-'))
   try {
     await bundle(join(work, 'polaris.cjs'))
@@ -63,10 +89,10 @@ export async function buildExecutable (outfile: string): Promise<string> {
       main: 'polaris.cjs', output: 'polaris.blob', disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: false
     }
     await writeFile(join(work, 'sea.json'), JSON.stringify(settings))
-    // By the binary that the application goes into: they have to be of one version.
-    await run(node, ['--experimental-sea-config', 'sea.json'], { cwd: work })
+    // By a binary of the version that the application goes into.
+    await run(await pinnedNode(thisMachine(), work), ['--experimental-sea-config', 'sea.json'], { cwd: work })
     await mkdir(dirname(outfile), { recursive: true })
-    await copyFile(node, outfile)
+    await copyFile(await pinnedNode(architecture, work), outfile)
     await chmod(outfile, 0o755)
     await run(process.execPath, [postject, outfile, 'NODE_SEA_BLOB', join(work, 'polaris.blob'), '--sentinel-fuse', FUSE])
     return createHash('sha256').update(await readFile(outfile)).digest('hex')
@@ -76,6 +102,9 @@ export async function buildExecutable (outfile: string): Promise<string> {
 }
 
 if (import.meta.main) {
-  const outfile = resolve(process.argv[2] ?? join(root, `dist/polaris-linux-${process.arch}`))
-  process.stdout.write(`${await buildExecutable(outfile)}  ${outfile}\n`)
+  const { values: { arch = thisMachine() }, positionals: [file] } = parseArgs({ options: { arch: { type: 'string' } }, allowPositionals: true })
+  const architecture = ARCHITECTURES.find(name => name === arch)
+  if (architecture === undefined) throw new Error(`--arch must be ${ARCHITECTURES.join(' or ')}`)
+  const outfile = resolve(file ?? join(root, `dist/polaris-linux-${architecture}`))
+  process.stdout.write(`${await buildExecutable(outfile, architecture)}  ${outfile}\n`)
 }
