@@ -1,9 +1,10 @@
 /**
- * Writes docs/configuration.md from the table of settings. `--check` writes nothing, and fails where the file is stale.
+ * Writes docs/configuration.md from the table of settings. `--check` writes nothing, and fails if the file is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { accepts, groups, settings } from '../lib/config/settings.ts'
 import type { Setting } from '../lib/config/settings.ts'
+import { wrapped } from './wrap.ts'
 
 const file = new URL('../docs/configuration.md', import.meta.url)
 
@@ -27,7 +28,7 @@ const tables = Object.entries(groups).map(([group, table]) => [
   ...Object.entries<Setting>(table).map(([name, setting]) => row([variable(setting), accepts(setting), fallback(setting), setting.description, `\`${name}\``])),
   ''
 ].join('\n'))
-const wanted = [intro, ...tables].join('\n')
+const wanted = wrapped([intro, ...tables].join('\n'))
 
 if (process.argv.includes('--check')) {
   if (readFileSync(file, 'utf8') !== wanted) {
