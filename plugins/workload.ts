@@ -25,7 +25,7 @@ export interface Forward {
   /** Emits 'abort' when the client is gone. */
   readonly signal: EventEmitter
   /** What the client is counted by. */
-  readonly client: string
+  readonly client: () => string
 }
 
 type ForwardHeaders = Record<string, string> & { [FORWARD]?: Forward }
@@ -95,7 +95,7 @@ export default fp(async function workload (app) {
   /** A body that has arrived keeps nobody waiting. */
   function countUpload ({ exchange: { body }, client }: Forward): void {
     if (!(body instanceof Readable) || body.readableEnded || (body as { complete?: boolean }).complete === true) return
-    finished(body, { writable: false }, connections.startUpload(client))
+    finished(body, { writable: false }, connections.startUpload(client()))
   }
 
   function send ({ exchange, signal }: Forward, giveBack: () => void, callback: Callback): void {

@@ -81,7 +81,7 @@ export default async function proxy (app: FastifyInstance) {
     if (exchange.refusal !== undefined) throw exchange.refusal
     const signal = new EventEmitter()
     reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
-    const client = clientOf(clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted))
+    const client = () => clientOf(clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted))
     return reply.from('/', {
       method: exchange.method as 'POST',
       rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client }),

@@ -26,7 +26,7 @@ const EXTENDED = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', '
  * `X_Forwarded_For` and `X-Forwarded-For` under one name, so that both count.
  */
 export function isForwardingHeader (name: string): boolean {
-  const dashed = name.replaceAll('_', '-')
+  const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
   return dashed.startsWith('x-forwarded-') || FORWARDING.has(dashed)
 }
 

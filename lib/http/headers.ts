@@ -75,7 +75,8 @@ export type ResponseHeaders = Record<string, string | string[] | undefined>
  * each character: bytes of the workload's would arrive changed, or as the end of a line.
  */
 export function responseHeaders (headers: ResponseHeaders, keepLength: boolean): ResponseHeaders {
-  const named = connectionOptions(['connection', [headers['connection'] ?? []].flat().join(',')])
+  const { connection } = headers
+  const named = connection === undefined ? undefined : connectionOptions(['connection', [connection].flat().join()])
   const kept: ResponseHeaders = {}
   for (const name in headers) {
     // No object keeps a value under this name as it does under others.

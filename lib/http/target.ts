@@ -49,9 +49,8 @@ const MAX_DECODINGS = 4
  * parameters.
  */
 function readings (target: string): string[] {
-  const [first = ''] = target.split('?', 1)
   const found: string[] = []
-  let path = first
+  let path = pathOf(target)
   for (let decodings = 0; decodings <= MAX_DECODINGS; decodings++) {
     const plain = path.replaceAll('\\', '/')
     found.push(plain, plain.replace(/;[^/]*/g, ''))
@@ -75,13 +74,18 @@ function withoutDots (path: string): string {
 }
 
 /** Whether a target is nothing but plain characters: then it has one reading. Most targets are. */
-const isPlain = (target: string) => !/[%\\;]|\/\.|\/\//.test(target.split('?', 1)[0] ?? '')
+const isPlain = (target: string) => !/[%\\;]|\/\.|\/\//.test(pathOf(target))
+
+function pathOf (target: string): string {
+  const end = target.indexOf('?')
+  return end === -1 ? target : target.slice(0, end)
+}
 
 /** Whether a target names one of the proxy's own endpoints, however it is spelled: those are never forwarded. */
 export function isSystemTarget (target: string): boolean {
-  const plain = isPlain(target) ? [target.split('?', 1)[0] ?? ''] : readings(target)
+  if (isPlain(target)) return isBelowPrefix(pathOf(target))
   // Dot segments that climb out of the root end there, for most servers.
-  return plain.some(path => isBelowPrefix(path) || isBelowPrefix(withoutDots(path).replace(/^(?:\/\.\.)+(?=\/)/, '')))
+  return readings(target).some(path => isBelowPrefix(path) || isBelowPrefix(withoutDots(path).replace(/^(?:\/\.\.)+(?=\/)/, '')))
 }
 
 function isBelowPrefix (path: string): boolean {

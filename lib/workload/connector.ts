@@ -35,6 +35,9 @@ subscribe('undici:client:sendHeaders', message => {
 
 const CONTINUE = /^HTTP\/1\.[01] 100[ \r]/
 const CONTINUE_START = 'HTTP/1.1 100 '
+/** Where the status stands, and the digit that it begins with if a response is none yet. */
+const STATUS_AT = 'HTTP/1.1 '.length
+const INTERIM = 0x31
 const HEAD_END = '\r\n\r\n'
 /** More than a workload would say before its response. */
 const MAX_SKIPPED_BYTES = 16 * 1024
@@ -54,6 +57,10 @@ function skipContinues (socket: Socket): void {
   socket.read = (size?: number): Buffer | null => {
     const piece = read(size) as Buffer | null
     if (!isStart || piece === null) return piece
+    if (held === undefined && piece.length > STATUS_AT && piece[STATUS_AT] !== INTERIM) {
+      isStart = false
+      return piece
+    }
     let bytes = held === undefined ? piece : Buffer.concat([held, piece])
     held = undefined
     while (CONTINUE.test(bytes.toString('latin1', 0, CONTINUE_START.length)) && skipped + bytes.length <= MAX_SKIPPED_BYTES) {

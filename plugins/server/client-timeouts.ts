@@ -28,9 +28,19 @@ export default fp(async function clientTimeouts (app) {
         response.setTimeout(clientIdleTimeout)
       }
     })
-    if (leastBytes > 0 && !request.raw.complete) watchRate(reply)
+    if (leastBytes > 0) begin(reply)
     done()
   })
+
+  /** Most requests are here in a moment, and are worth no timer of their own. */
+  let begun: FastifyReply[] = []
+  function begin (reply: FastifyReply): void {
+    if (begun.push(reply) > 1) return
+    setTimeout(() => {
+      for (const reply of begun) if (!reply.request.raw.complete && !reply.raw.destroyed) watchRate(reply)
+      begun = []
+    }, MOMENT).unref()
+  }
 
   function watchRate (reply: FastifyReply): void {
     const { request: { raw }, raw: response } = reply

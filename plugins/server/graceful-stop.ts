@@ -30,7 +30,8 @@ export default fp(async function gracefulStop (app) {
   })
 
   // Node closes connections that are idle now, but not those that become so: kept alive, they would hold up the stop.
-  app.addHook('onResponse', async ({ raw }) => {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
     if (closing) raw.socket.destroySoon()
+    done()
   })
 }, { name: 'polaris-graceful-stop', dependencies: ['polaris-config'] })

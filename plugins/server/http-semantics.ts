@@ -68,18 +68,14 @@ function continueOnRead (request: IncomingMessage, response: ServerResponse): vo
  * came behind such a request in the same packet. So its bytes are given back to the connection, without the header.
  */
 function serveUpgrades (server: Server): void {
-  const unanswered = new WeakMap<Duplex, Set<ServerResponse>>()
-  server.on('request', ({ socket }, response) => {
-    const responses = unanswered.get(socket) ?? new Set()
-    unanswered.set(socket, responses.add(response))
-    response.once('close', () => responses.delete(response))
-  })
+  const latest = new WeakMap<Duplex, ServerResponse>()
+  server.on('request', ({ socket }, response) => latest.set(socket, response))
 
   server.on('upgrade', (request, socket, head) => {
     // The server's own listeners are gone until it has the connection again.
     socket.once('error', () => socket.destroy())
-    const before = [...unanswered.get(socket) ?? []].at(-1)
-    if (before === undefined) serve()
+    const before = latest.get(socket)
+    if (before === undefined || before.closed) serve()
     else before.once('close', () => setImmediate(serve))
 
     function serve (): void {

@@ -43,7 +43,7 @@ const forms = new Map<string, OhttpForm>([[REQUEST_MEDIA_TYPE, 'ohttp'], [CHUNKE
 export function ohttpForm ({ method, headers }: OuterHead): OhttpForm | undefined {
   const type = headers['content-type']
   if (method !== 'POST' || type === undefined) return undefined
-  return forms.get(type) ?? forms.get(type.split(';', 1)[0]!.trim().toLowerCase())
+  return forms.get(type) ?? (/ohttp/i.test(type) ? forms.get(type.split(';', 1)[0]!.trim().toLowerCase()) : undefined)
 }
 
 function createKeyResource (ring: HpkeRing): KeyResource {
