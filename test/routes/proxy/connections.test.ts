@@ -7,14 +7,23 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 const POST = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx'
 
+type Client = Awaited<ReturnType<typeof rawClient>>
+const isRefused = (client: Client) => statusOf(client.text()) === 503
+
+/** The clients that were refused, once there are as many. */
+async function refusedOf (clients: readonly Client[], count: number): Promise<Client[]> {
+  while (clients.filter(isRefused).length < count) await setTimeout(10)
+  return clients.filter(isRefused)
+}
+
 t.test('the unfinished uploads of one client hold half of the connections, and the others are served meanwhile', async t => {
   const workload = await startWorkload(t)
   const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 8, workloadConnectTimeout: '1s' })
   const clients = await Promise.all(Array.from({ length: 8 }, () => rawClient(t, port)))
   for (const client of clients) client.send(POST)
-  await setTimeout(300)
-  const refused = clients.filter(client => statusOf(client.text()) === 503)
-  t.equal(refused.length, 4)
+  const refused = await refusedOf(clients, 4)
+  await setTimeout(50)
+  t.equal(clients.filter(isRefused).length, 4, 'and no more')
   for (const { text } of refused) {
     t.match(text(), 'urn:polaris-secure-proxy:problem:overloaded')
     t.match(text(), /\r\nretry-after: \d+\r\n/i)
@@ -35,8 +44,7 @@ t.test('another client, as a trusted proxy names it, has a share of its own', as
     client.send(POST.replace('host: x', `host: x\r\nx-forwarded-for: ${address}`))
     return client
   }))
-  await setTimeout(200)
-  t.equal(clients.filter(client => statusOf(client.text()) === 503).length, 1)
+  t.equal((await refusedOf(clients, 1)).length, 1)
   clients[3]?.send('x'.repeat(999))
   t.equal(statusOf(await clients[3]?.until('200 OK') ?? ''), 200)
 })
