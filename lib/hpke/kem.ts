@@ -7,10 +7,11 @@ import type { KeyObject } from 'node:crypto'
 import { EMPTY, uint16 } from '../protocols/bytes.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519, kemSizes } from '../protocols/ohttp/suites.ts'
 import { createLabeled } from './labeled.ts'
+import type { Bytes } from '../protocols/bytes.ts'
 
 export interface KemKeyPair {
   readonly kemId: number
-  readonly publicKey: Uint8Array<ArrayBuffer>
+  readonly publicKey: Bytes
   /**
    * The shared secret, 32 octets, that enc was made for. Synchronous: 40 µs (X25519) or 100 µs (hybrid) is less than a
    * trip through the thread pool is worth.
@@ -122,7 +123,7 @@ function x25519PrivateKey (raw: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.from(raw), format: 'raw-private', asymmetricKeyType: 'x25519' })
 }
 
-function rawPublicKey (privateKey: KeyObject): Uint8Array<ArrayBuffer> {
+function rawPublicKey (privateKey: KeyObject): Bytes {
   return Uint8Array.from(createPublicKey(privateKey).export({ format: 'raw-public' }))
 }
 

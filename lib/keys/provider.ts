@@ -1,4 +1,5 @@
 /** The contract between the proxy and whatever holds its RSA private keys. Private keys never cross it. */
+import type { Bytes } from '../protocols/bytes.ts'
 
 /** A key that clients may encrypt to. */
 export interface PublishedKey {
@@ -35,13 +36,13 @@ export interface KeyProvider {
    * @throws {UnwrapError} it cannot be opened; says nothing about why
    * @throws {KeysBusyError} too much work is queued, or the remote side is failing: try again later
    */
-  unwrap (keyId: string, wrapped: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
+  unwrap (keyId: string, wrapped: Uint8Array): Promise<Bytes>
 
   /**
    * A secret of `length` octets that depends on the private key and `info` alone, so that every replica with the same
    * key derives the same one. Only where the private key is in memory.
    */
-  deriveSecret? (keyId: string, info: string, length: number): Promise<Uint8Array<ArrayBuffer>>
+  deriveSecret? (keyId: string, info: string, length: number): Promise<Bytes>
 
   /** Fetches the keys anew without interrupting their use. Concurrent calls share one attempt. */
   refresh (): Promise<void>

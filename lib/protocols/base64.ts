@@ -3,17 +3,18 @@
  * writes the standard alphabet with padding.
  */
 import { decodeLatin1 } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
 
 /** What a JavaScript engine has of the Uint8Array base64 methods (ECMAScript 2026); absent from Node 24. */
 interface NativeBase64 {
-  fromBase64?: (text: string, options: { lastChunkHandling: 'loose' }) => Uint8Array<ArrayBuffer>
+  fromBase64?: (text: string, options: { lastChunkHandling: 'loose' }) => Bytes
 }
 
 /**
  * @returns the octets, or undefined where the text is not base64. Never throws, so that each caller can refuse in its
  * own words.
  */
-export function decodeBase64 (text: string): Uint8Array<ArrayBuffer> | undefined {
+export function decodeBase64 (text: string): Bytes | undefined {
   const standard = text.replaceAll('-', '+').replaceAll('_', '/')
   const { fromBase64 } = Uint8Array as NativeBase64
   try {

@@ -3,13 +3,14 @@
  * other text is refused. Where a nonce or a hash is compared as text, that matters.
  */
 import { decodeLatin1 } from './bytes.ts'
+import type { Bytes } from './bytes.ts'
 
 export function encodeBase64url (octets: Uint8Array): string {
   return btoa(decodeLatin1(octets)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** @returns the octets, or undefined where the text is not the one encoding of any. Never throws. */
-export function decodeBase64url (text: string): Uint8Array<ArrayBuffer> | undefined {
+export function decodeBase64url (text: string): Bytes | undefined {
   if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return undefined
   const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
   const octets = new Uint8Array(binary.length)

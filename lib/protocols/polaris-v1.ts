@@ -12,8 +12,8 @@
  * request to each other, and cannot stream; new clients use Oblivious HTTP.
  */
 import { decodeBase64, encodeBase64 } from './base64.ts'
+import type { Bytes } from './bytes.ts'
 
-type Octets = Uint8Array<ArrayBuffer>
 /** By way of the constructor, because Node's types know it by no other name and browsers' types know both. */
 type Key = InstanceType<typeof CryptoKey>
 
@@ -43,11 +43,11 @@ export class MessageError extends Error {
 
 export interface MessageHeader {
   /** The AES key, encrypted; as long as the modulus of the RSA key. */
-  wrappedKey: Octets
+  wrappedKey: Bytes
   /** The IV, encrypted; as long as wrappedKey. */
-  wrappedIV: Octets
+  wrappedIV: Bytes
   /** 16 octets. */
-  authTag: Octets
+  authTag: Bytes
 }
 
 /**
@@ -93,7 +93,7 @@ export function parseMessageHeader (header: Uint8Array): MessageHeader {
 }
 
 /** All of a message that precedes its ciphertext: the length and the header. */
-export function encodeMessageHead ({ wrappedKey, wrappedIV, authTag }: { [name in keyof MessageHeader]: Uint8Array }): Octets {
+export function encodeMessageHead ({ wrappedKey, wrappedIV, authTag }: { [name in keyof MessageHeader]: Uint8Array }): Bytes {
   const header = new TextEncoder().encode(JSON.stringify({
     wrappedKey: encodeBase64(wrappedKey),
     wrappedIV: encodeBase64(wrappedIV),
@@ -120,7 +120,7 @@ export function checkIV (iv: Uint8Array): void {
  *
  * @param publicKey RSA-OAEP with SHA-256, usage 'encrypt', of 2048, 3072 or 4096 bits
  */
-export async function sealMessage (plaintext: Uint8Array<ArrayBuffer>, publicKey: Key): Promise<Octets> {
+export async function sealMessage (plaintext: Bytes, publicKey: Key): Promise<Bytes> {
   const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES))
   const iv = crypto.getRandomValues(new Uint8Array(SEALING_IV_BYTES))
   const [wrappedKey, wrappedIV, sealed] = await Promise.all([
@@ -148,7 +148,7 @@ export async function sealMessage (plaintext: Uint8Array<ArrayBuffer>, publicKey
  * @param unwrap RSA-OAEP decryption of the wrapped key and of the wrapped IV, wherever the private key is
  * @throws {MessageError} with whatever `unwrap` rejected with as its cause
  */
-export async function openMessage (message: Uint8Array, unwrap: (wrapped: Octets) => Promise<Uint8Array>): Promise<Octets> {
+export async function openMessage (message: Uint8Array, unwrap: (wrapped: Bytes) => Promise<Uint8Array>): Promise<Bytes> {
   const { header, ciphertext } = splitMessage(message)
   const { wrappedKey, wrappedIV, authTag } = parseMessageHeader(header)
   try {
@@ -165,7 +165,7 @@ export async function openMessage (message: Uint8Array, unwrap: (wrapped: Octets
   }
 }
 
-function importKey (key: Octets, usage: 'encrypt' | 'decrypt'): Promise<Key> {
+function importKey (key: Bytes, usage: 'encrypt' | 'decrypt'): Promise<Key> {
   return crypto.subtle.importKey('raw', key, 'AES-GCM', false, [usage])
 }
 
@@ -183,7 +183,7 @@ function parseObject (octets: Uint8Array): object {
 }
 
 /** Own properties only: `__proto__` in the JSON, or a polluted Object.prototype, supplies nothing. */
-function octetsOf (fields: object, name: keyof MessageHeader): Octets {
+function octetsOf (fields: object, name: keyof MessageHeader): Bytes {
   const text: unknown = Object.getOwnPropertyDescriptor(fields, name)?.value
   const octets = typeof text === 'string' ? decodeBase64(text) : undefined
   if (octets === undefined) throw new MessageError()

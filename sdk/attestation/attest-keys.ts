@@ -9,6 +9,7 @@ import { fetchAnswer } from './http.ts'
 import { parseAttestationPolicy } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
 import { verifyAttestation } from './verify.ts'
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 
 export const ATTESTATION_PATH = '/polaris-container/attestation'
 
@@ -21,7 +22,7 @@ export interface AttestKeysOptions extends Omit<VerifyOptions, 'nonce'> {
 export interface AttestedKeys {
   readonly verdict: Verdict
   /** By kind, the one to encrypt to first. Empty unless the verdict is `verified`. */
-  readonly keys: ReadonlyMap<AnyKeyKind, ReadonlyArray<Uint8Array<ArrayBuffer>>>
+  readonly keys: ReadonlyMap<AnyKeyKind, ReadonlyArray<Bytes>>
 }
 
 /**
@@ -42,7 +43,7 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
   parseAttestationPolicy(policy, options.verifiers)
   const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
   const verdict = await verifyAttestation(document, policy, { ...options, nonce })
-  const keys = new Map<AnyKeyKind, Array<Uint8Array<ArrayBuffer>>>()
+  const keys = new Map<AnyKeyKind, Array<Bytes>>()
   for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...(keys.get(kind) ?? []), value])
   return { verdict, keys }
 }
@@ -63,7 +64,7 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
 export async function fetchAttestation (
   baseURL: string | URL,
   fetcher = fetch
-): Promise<{ document: Uint8Array<ArrayBuffer>; nonce: Uint8Array<ArrayBuffer> }> {
+): Promise<{ document: Bytes; nonce: Bytes }> {
   const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
   const url = new URL(baseURL)
   url.pathname = withoutTrailingSlashes(url.pathname) + ATTESTATION_PATH

@@ -1,6 +1,5 @@
 /** Small operations on public bytes. None of them takes the same time for all values. */
-
-export type Bytes = Uint8Array<ArrayBuffer>
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 
 /** For public values only: it stops at the first difference. */
 export function sameBytes (one: Uint8Array, other: Uint8Array): boolean {
@@ -21,14 +20,4 @@ export function fromHex (text: string, length?: number): Bytes | undefined {
   if (text.length % 2 !== 0 || !/^[\da-f]*$/.test(text)) return undefined
   if (length !== undefined && text.length !== 2 * length) return undefined
   return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16))
-}
-
-export function joinBytes (...parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
 }

@@ -1,7 +1,7 @@
 /** What callers may set, what every platform's verifier is given, and the checks that all hardware reports share. */
 import type { TypedValue } from '../../lib/protocols/attestation.ts'
 import { sameBytes } from './bytes.ts'
-import type { Bytes } from './bytes.ts'
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 import { check, skipped } from './checks.ts'
 import type { Check } from './checks.ts'
 import type { SnpOptions } from './snp/options.ts'

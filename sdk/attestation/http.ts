@@ -1,5 +1,8 @@
 /** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
+import { EMPTY } from '../../lib/protocols/bytes.ts'
+import { collect } from '../collect.ts'
 import { networkReason } from '../network-error.ts'
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 
 /** For each thing that is asked for, as a whole. */
 export const TIMEOUT_MS = 10_000
@@ -18,7 +21,7 @@ export class AttestationFetchError extends Error {
 }
 
 export interface Answer {
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly body: Bytes
   readonly headers: Headers
 }
 
@@ -41,7 +44,9 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
       await response.body?.cancel()
       throw new AttestationFetchError(`${place} answered ${response.status}`, { status: response.status })
     }
-    return { body: await collect(response, maxBytes), headers: response.headers }
+    const body = response.body ? await collect(response.body, maxBytes) : EMPTY
+    if (body === undefined) throw new AttestationFetchError(`${place} has more than ${maxBytes} bytes`)
+    return { body, headers: response.headers }
   } catch (cause) {
     throw cause instanceof AttestationFetchError
       ? cause
@@ -52,23 +57,6 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
 function reasonOf (error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
   return networkReason(error) ?? (error instanceof Error ? error.message : 'unknown error')
-}
-
-/** With a reader, since not every browser can iterate a stream. */
-async function collect (response: Response, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const collected = new Uint8Array(maxBytes)
-  if (!response.body) return collected.slice(0, 0)
-  const reader = response.body.getReader()
-  let length = 0
-  for (let part = await reader.read(); part.value; part = await reader.read()) {
-    if (length + part.value.length > maxBytes) {
-      await reader.cancel()
-      throw new AttestationFetchError(`${response.url} has more than ${maxBytes} bytes`)
-    }
-    collected.set(part.value, length)
-    length += part.value.length
-  }
-  return collected.slice(0, length)
 }
 
 /** @throws {AttestationFetchError} */

@@ -1,6 +1,7 @@
 /** Where the client's own RSA key lives: responses are sealed to it. */
 import { toBuffer } from './octets.ts'
 import { exportPublicKey, RSA_OAEP } from './rsa.ts'
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 
 export interface KeyHandler {
   /** @returns SubjectPublicKeyInfo, PEM */
@@ -25,7 +26,7 @@ export class EphemeralKeyHandler implements KeyHandler {
     return exportPublicKey((await this.#keys()).publicKey)
   }
 
-  async unwrapKey (wrappedKey: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  async unwrapKey (wrappedKey: Uint8Array): Promise<Bytes> {
     const { privateKey } = await this.#keys()
     return toBuffer(new Uint8Array(await crypto.subtle.decrypt('RSA-OAEP', privateKey, new Uint8Array(wrappedKey))))
   }

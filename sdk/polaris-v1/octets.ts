@@ -1,8 +1,7 @@
-/** Octets in and out of the public interface. */
+/** Bytes in and out of the public interface. */
+import type { Bytes } from '../../lib/protocols/bytes.ts'
 
-export type Octets = Uint8Array<ArrayBuffer>
-
-interface NodeBuffer extends Octets {
+interface NodeBuffer extends Bytes {
   toString (encoding?: string): string
 }
 
@@ -16,7 +15,7 @@ export function isArrayBuffer (value: unknown): value is ArrayBuffer {
 }
 
 /** @returns the octets of a string (UTF-8), or of whatever holds octets; copied only where their memory is shared */
-export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Octets {
+export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Bytes {
   if (typeof data === 'string') return new TextEncoder().encode(data)
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data)
   const { buffer, byteOffset, byteLength } = data
@@ -29,13 +28,13 @@ export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Octets 
  * The same octets as a Buffer where there is one (in Node), for code written against the original client, which calls
  * `toString('utf8')` on what it is given. The browser build has none of this: it defines `globalThis.Buffer` away.
  */
-export function toBuffer (octets: Octets): Octets {
+export function toBuffer (octets: Bytes): Bytes {
   const NodeBuffer = (globalThis as { Buffer?: NodeBufferConstructor }).Buffer
   return NodeBuffer ? NodeBuffer.from(octets.buffer, octets.byteOffset, octets.length) : octets
 }
 
 /** @param encoding one of Node's names; without Node it is UTF-8 whatever the name, as axios has it in browsers */
-export function toText (octets: Octets, encoding = 'utf8'): string {
+export function toText (octets: Bytes, encoding = 'utf8'): string {
   return /^utf-?8$/i.test(encoding)
     ? new TextDecoder().decode(octets)
     : (toBuffer(octets) as NodeBuffer).toString(encoding)

@@ -11,6 +11,7 @@ import type { KeyResource, Protocol, ProtocolDefinition, ProtocolServices } from
 import { createFailedUnwraps } from './failed-unwraps.ts'
 import { UNWRAPS_PER_REQUEST, isPolarisV1, openPolarisV1 } from './open.ts'
 import { createSealer, parseResponseKey } from './seal.ts'
+import type { Bytes } from '../../protocols/bytes.ts'
 
 const PUBLIC_KEY_PATH = '/polaris-container/publicKey'
 
@@ -77,7 +78,7 @@ function createPublicKeyResource (keys: KeyProvider, enabled: boolean): KeyResou
   }
 }
 
-function spkiOf (pem: string): Uint8Array<ArrayBuffer> {
+function spkiOf (pem: string): Bytes {
   return Uint8Array.from(createPublicKey(pem).export({ format: 'der', type: 'spki' }))
 }
 

@@ -7,6 +7,7 @@ import { KeysBusyError, UnwrapError } from '../provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../provider.ts'
 import { retry } from '../../remote/retry.ts'
 import type { RetryPolicy } from '../../remote/retry.ts'
+import type { Bytes } from '../../protocols/bytes.ts'
 
 /** Where providers write to. They never log tokens, key material or bodies. */
 export interface KeyLog {
@@ -19,9 +20,9 @@ export interface KeyLog {
 export interface KeyVersion {
   readonly published: PublishedKey
   /** As `KeyProvider.unwrap`. */
-  unwrap (wrapped: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
+  unwrap (wrapped: Uint8Array): Promise<Bytes>
   /** As `KeyProvider.deriveSecret`. */
-  deriveSecret? (info: string, length: number): Promise<Uint8Array<ArrayBuffer>>
+  deriveSecret? (info: string, length: number): Promise<Bytes>
   /** Accepts nothing more; finishes what was accepted. */
   close (): void
 }

@@ -8,6 +8,7 @@
 import { webcrypto } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { KeysBusyError, UnwrapError } from '../provider.ts'
+import type { Bytes } from '../../protocols/bytes.ts'
 
 type CryptoKey = webcrypto.CryptoKey
 
@@ -26,7 +27,7 @@ export interface RsaPool {
    * @throws {UnwrapError} wrong length, or it cannot be decrypted
    * @throws {KeysBusyError} too many wait already, or the pool is closed
    */
-  unwrap (wrapped: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
+  unwrap (wrapped: Uint8Array): Promise<Bytes>
 
   /** Operations accepted and not finished, running ones included. */
   readonly pending: number
@@ -37,7 +38,7 @@ export interface RsaPool {
 
 interface Job {
   readonly wrapped: Uint8Array
-  readonly resolve: (key: Uint8Array<ArrayBuffer>) => void
+  readonly resolve: (key: Bytes) => void
   readonly reject: (error: Error) => void
 }
 

@@ -21,6 +21,7 @@ import { createRemoteLimits } from '../../keys/rsa/remote-limits.ts'
 import type { RemoteLimitsOptions } from '../../keys/rsa/remote-limits.ts'
 import type { RsaPoolOptions } from '../../keys/rsa/pool.ts'
 import { publishedKey } from '../../keys/rsa/public-key.ts'
+import type { Bytes } from '../../protocols/bytes.ts'
 
 export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
   /** URL of the vault or Managed HSM. */
@@ -108,14 +109,14 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
 }
 
 /** What the attestation is bound to: the key that the vault then encrypts to, in the form that Azure Attestation wants. */
-function runtimeData (publicKey: KeyObject): Uint8Array<ArrayBuffer> {
+function runtimeData (publicKey: KeyObject): Bytes {
   const { kty, n, e } = publicKey.export({ format: 'jwk' })
   const kid = publishedKey(publicKey.export({ format: 'der', type: 'spki' })).keyId
   return new TextEncoder().encode(JSON.stringify({ keys: [{ kty, n, e, kid, key_ops: ['encrypt'] }] }))
 }
 
 /** `decrypt` rather than `unwrapKey`: what is wrapped is not only AES keys but also IVs of 12 octets. */
-async function decrypt (client: CryptographyClient, ciphertext: Uint8Array, abortSignal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+async function decrypt (client: CryptographyClient, ciphertext: Uint8Array, abortSignal: AbortSignal): Promise<Bytes> {
   try {
     const { result } = await client.decrypt({ algorithm: 'RSA-OAEP-256', ciphertext }, { abortSignal })
     return new Uint8Array(result)

@@ -13,6 +13,7 @@ import type { KeyProvider } from '../../keys/provider.ts'
 import { createRemoteLimits } from '../../keys/rsa/remote-limits.ts'
 import type { RemoteLimitsOptions } from '../../keys/rsa/remote-limits.ts'
 import { publishedKey } from '../../keys/rsa/public-key.ts'
+import type { Bytes } from '../../protocols/bytes.ts'
 
 export interface GoogleFederatedOptions extends FetchOptions, GoogleCredentialsOptions {
   projectId: string
@@ -108,7 +109,7 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
     }
   }
 
-  async function decrypt (name: string, wrapped: Uint8Array, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async function decrypt (name: string, wrapped: Uint8Array, signal: AbortSignal): Promise<Bytes> {
     const request = { name, ciphertext: wrapped, ciphertextCrc32c: { value: crc32c(wrapped) } }
     for (let attempt = 1; ; attempt++) {
       let response

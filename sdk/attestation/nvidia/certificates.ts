@@ -3,7 +3,7 @@
  * signatures of ECDSA with SHA-384 (RFC 5480, RFC 5758).
  */
 import { sameBytes, toHex } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { isIssuedBy, parseCertificate } from '../x509/certificate.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { sha256 } from '../../../lib/protocols/attestation.ts'

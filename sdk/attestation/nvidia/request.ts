@@ -9,6 +9,7 @@ import { parseGpuChain } from './certificates.ts'
 import type { GpuCertificate } from './certificates.ts'
 import { GpuEvidenceError, parseGpuEvidence } from './spdm.ts'
 import type { GpuEvidence } from './spdm.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 /** A machine has eight or sixteen; a rack's domain 72. */
 export const MAX_GPUS = 128
@@ -56,7 +57,7 @@ function parseGpu (item: unknown, nonce: string): Gpu | GpuEvidenceError {
   }
 }
 
-function base64 (value: unknown, member: string): Uint8Array<ArrayBuffer> {
+function base64 (value: unknown, member: string): Bytes {
   const bytes = typeof value === 'string' && value.length <= MAX_TEXT ? decodeBase64(value) : undefined
   if (!bytes) throw new GpuEvidenceError(`its ${member} is not base64`)
   return bytes

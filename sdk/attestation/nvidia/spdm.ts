@@ -8,6 +8,7 @@
  *     record   = (index (1) || specification (1) || length (2) || value)*
  *     opaque   = (type (2) || length (2) || value)*
  */
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 /** SPDM 1.1 GET_MEASUREMENTS, with a signature, of all measurements. */
 const REQUEST = [0x11, 0xe0, 0x01, 0xff]
@@ -30,8 +31,6 @@ const FIRMWARE_ID = 20
 /** VBIOS versions come as 8 bytes, of which 5 are printed. */
 const VBIOS_BYTES = 8
 const VBIOS_PRINTED = [3, 2, 1, 0, 4] as const
-
-type Bytes = Uint8Array<ArrayBuffer>
 
 export interface GpuEvidence {
   /** What the signature is over: the request, and the response without its signature. */

@@ -3,12 +3,11 @@
  * says is to be believed only once its signature has been verified.
  */
 import { decodeBase64 } from '../../../lib/protocols/base64.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 const MEDIA_TYPES = ['application/vnd.dev.sigstore.bundle.v0.3+json', 'application/vnd.dev.sigstore.bundle+json;version=0.3']
 const ENTRIES = 'verificationMaterial.tlogEntries'
 export const MAX_BUNDLE_CHARACTERS = 4 * 1024 * 1024
-
-type Bytes = Uint8Array<ArrayBuffer>
 
 export interface ProvenanceBundle {
   /** As parsed: what the library verifies. */

@@ -4,7 +4,7 @@
  */
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectAlternativeName } from '@peculiar/asn1-x509'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 
 const FULCIO = '1.3.6.1.4.1.57264.1'

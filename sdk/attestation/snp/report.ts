@@ -3,7 +3,7 @@
  * ATTESTATION_REPORT): 1184 bytes, little-endian.
  */
 import { isZero } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 export const SNP_REPORT_BYTES = 1184
 const SIGNED_BYTES = 0x2a0

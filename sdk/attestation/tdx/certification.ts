@@ -1,8 +1,9 @@
 /**
  * Who made a quote: the platform's chain to Intel's root, the quoting enclave's report, and the quote's own signature.
  */
-import { sameBytes, toHex, joinBytes, isZero } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import { concat } from '../../../lib/protocols/bytes.ts'
+import { isZero, sameBytes, toHex } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { sha256 } from '../../../lib/protocols/attestation.ts'
 import { check, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
@@ -95,11 +96,11 @@ async function quoteCheck (
   if (!(await verify(platformKey, qe.signature, qe.report))) {
     return failed("The quoting enclave's report is not signed by the platform's key")
   }
-  const hash = await sha256(joinBytes(attestationKey, qe.authenticationData))
+  const hash = await sha256(concat(attestationKey, qe.authenticationData))
   if (!sameBytes(qe.reportData.subarray(0, 32), hash) || !isZero(qe.reportData.subarray(32))) {
     return failed("The quoting enclave's report is about another attestation key")
   }
-  const key = await importKey('raw', joinBytes(Uint8Array.of(4), attestationKey))
+  const key = await importKey('raw', concat(Uint8Array.of(4), attestationKey))
   if (!key || !(await verify(key, signature, signed))) return failed('The quote is not signed by the attestation key')
   return check(name, true, "The quote is signed by a key that the platform's quoting enclave vouches for")
 }

@@ -3,7 +3,7 @@
  * Certificate and Certificate Revocation List Profile Specification", section 1.3.5).
  */
 import { fromHex, sameBytes, toHex } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { readElement } from '../x509/der.ts'
 

@@ -1,6 +1,6 @@
 /** The state of a platform, by Intel's collateral: revocation, the quoting enclave's identity, the TCB level. */
 import { sameBytes } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'

@@ -3,7 +3,7 @@
  * byte is either signed, or a length or type that admits one value, or padding that has to be zero.
  */
 import { toHex } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 const HEADER_BYTES = 48
 const TEE_TYPE_TDX = 0x81

@@ -6,7 +6,7 @@
  */
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../../lib/protocols/base64url.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { check, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import { hardwareBound, hardwareFreshness } from '../context.ts'

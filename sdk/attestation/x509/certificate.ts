@@ -5,7 +5,7 @@
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { BasicConstraints, Certificate, KeyUsage, KeyUsageFlags } from '@peculiar/asn1-x509'
 import { sameBytes, toHex } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { readSignedObject } from './der.ts'
 import { verifySignature } from './signature.ts'
 

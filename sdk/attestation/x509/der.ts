@@ -3,7 +3,7 @@
  * change unnoticed: lengths in their shortest form, nothing in between, nothing behind. What is inside was signed, and
  * is left to @peculiar/asn1-x509.
  */
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 export interface Element {
   readonly tag: number

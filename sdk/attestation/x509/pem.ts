@@ -1,5 +1,5 @@
 /** Certificates in PEM (RFC 7468, section 3: its strict form), in the one grammar that everything here reads. */
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { parseCertificate } from './certificate.ts'
 import type { ParsedCertificate } from './certificate.ts'
 

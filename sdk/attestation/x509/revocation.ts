@@ -2,7 +2,7 @@
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { CertificateList } from '@peculiar/asn1-x509'
 import { sameBytes, toHex } from '../bytes.ts'
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { realDate } from './certificate.ts'
 import type { ParsedCertificate } from './certificate.ts'
 import { readSignedObject } from './der.ts'

@@ -1,5 +1,5 @@
 /** Signatures of certificates and revocation lists: the algorithms that vendors of hardware use, and no others. */
-import type { Bytes } from '../bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { toHex } from '../bytes.ts'
 import { ecdsaSignature } from './der.ts'
 import type { SignedObject } from './der.ts'

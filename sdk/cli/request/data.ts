@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { UsageError } from '../status.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 type Kind = 'data' | 'raw' | 'urlencode'
 
@@ -30,7 +31,7 @@ export function streamedFile (parts: readonly DataPart[]): string | undefined {
 }
 
 /** @throws {UsageError} a file cannot be read */
-export async function joinData (parts: readonly DataPart[]): Promise<Uint8Array<ArrayBuffer>> {
+export async function joinData (parts: readonly DataPart[]): Promise<Bytes> {
   const pieces: Uint8Array[] = []
   for (const [i, part] of parts.entries()) {
     if (i > 0) pieces.push(Buffer.from('&'))

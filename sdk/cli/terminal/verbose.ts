@@ -4,6 +4,7 @@ import type { Verdict } from '../../attestation/checks.ts'
 import { KEM_MLKEM768_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
 import { renderVerdict } from './render.ts'
 import type { Transfer } from './write-out.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 export interface Narrator {
   verified (verdict: Verdict): void
@@ -51,7 +52,7 @@ function protocolOf (message: Uint8Array): string {
   return `Chunked Oblivious HTTP, key id ${keyId}, ${kem === KEM_MLKEM768_X25519 ? 'X25519 with ML-KEM-768 (post-quantum)' : 'X25519'}`
 }
 
-function count (add: (bytes: number) => void, onFirst?: (piece: Uint8Array) => void): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+function count (add: (bytes: number) => void, onFirst?: (piece: Uint8Array) => void): TransformStream<Bytes, Bytes> {
   let first = true
   return new TransformStream({
     transform (piece, controller) {

@@ -8,7 +8,7 @@ import { KEYS_MEDIA_TYPE, KeyConfigError, decodeKeyConfigs } from '../../../lib/
 import type { KeyConfig } from '../../../lib/protocols/ohttp/key-config.ts'
 import { mediaType, notAGateway, readProblem } from '../response/refusal.ts'
 import { PolarisFetchError } from '../errors.ts'
-import { collect } from '../streams.ts'
+import { collect } from '../../collect.ts'
 import { networkReason } from '../../network-error.ts'
 
 /** Where a proxy is, and how to reach it. */

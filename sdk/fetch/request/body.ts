@@ -4,7 +4,8 @@ import { isArrayBuffer } from '../../polaris-v1/octets.ts'
 import { formDataBlob } from './form-data.ts'
 import { ContentLengthError } from '../../ohttp/bhttp-stream.ts'
 import { PolarisFetchError, requestBodyError } from '../errors.ts'
-import { collect, gather } from '../streams.ts'
+import { collect } from '../../collect.ts'
+import { gather } from '../streams.ts'
 
 export type RequestBody =
   /** All of it, in memory. */

@@ -1,7 +1,7 @@
 /** What the gateway, or whatever stands in front of it, answers in clear. */
 import { ClockError, GatewayRefusalError, PolarisFetchError } from '../errors.ts'
 import type { ProblemDetails } from '../errors.ts'
-import { collect } from '../streams.ts'
+import { collect } from '../../collect.ts'
 
 const MAX_PROBLEM_BYTES = 64 * 1024
 const OHTTP_KEY = 'https://iana.org/assignments/http-problem-types#ohttp-key'

@@ -1,7 +1,7 @@
 /** Request bodies as octets: of everything that axios can send. */
 import { UnsupportedRequestError } from '../../errors.ts'
 import { isArrayBuffer, toOctets } from '../octets.ts'
-import type { Octets } from '../octets.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { AxiosConfigLike, AxiosHeadersLike } from './types.ts'
 
 /** Node's streams, and those of the form-data package, which are older than async iteration. */
@@ -25,7 +25,7 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: AxiosHeadersLik
  * @returns undefined where there is no body
  * @throws {UnsupportedRequestError}
  */
-export async function requestBody (config: AxiosConfigLike, headers: AxiosHeadersLike): Promise<Octets | undefined> {
+export async function requestBody (config: AxiosConfigLike, headers: AxiosHeadersLike): Promise<Bytes | undefined> {
   const transforms = [config.transformRequest ?? []].flat() as Transform[]
   let data = config.data
   for (const transform of transforms) data = transform.call(config, data, headers)
@@ -39,7 +39,7 @@ export async function requestBody (config: AxiosConfigLike, headers: AxiosHeader
   return octets
 }
 
-async function read (data: NonNullable<unknown>): Promise<{ octets: Octets, type?: string | undefined }> {
+async function read (data: NonNullable<unknown>): Promise<{ octets: Bytes, type?: string | undefined }> {
   if (typeof data === 'string' || isArrayBuffer(data) || ArrayBuffer.isView(data)) return { octets: toOctets(data) }
   if (data instanceof FormData || data instanceof URLSearchParams || data instanceof Blob || data instanceof ReadableStream) {
     // The platform writes the body and, with its boundary, the type.
@@ -55,11 +55,11 @@ function isEventStream (data: NonNullable<unknown>): data is EventStream {
   return typeof on === 'function' && typeof pipe === 'function' && typeof resume === 'function'
 }
 
-function collect (stream: EventStream): Promise<Octets> {
+function collect (stream: EventStream): Promise<Bytes> {
   return new Promise((resolve, reject) => {
     const closed = () => reject(new UnsupportedRequestError('The stream in data was closed before its end'))
     if (stream.destroyed) closed()
-    const chunks: Octets[] = []
+    const chunks: Bytes[] = []
     stream.on('data', chunk => chunks.push(toOctets(chunk)))
     stream.on('error', reject)
     stream.on('close', closed)

@@ -2,7 +2,7 @@
 import { MessageError } from '../../../lib/protocols/polaris-v1.ts'
 import { ProxyError, PublicKeyChangedError, ResponseError, StatusError } from '../../errors.ts'
 import { isArrayBuffer, toBuffer, toOctets, toText } from '../octets.ts'
-import type { Octets } from '../octets.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { recall } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import type { AxiosConfigLike, AxiosResponseLike, MessageCrypto } from './types.ts'
@@ -38,7 +38,7 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  */
 export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosResponseInterceptorParams): <R extends AxiosResponseLike>(response: R) => Promise<R> {
   /** @returns undefined where the body is not a message, so that somebody on the way must have written it */
-  async function open (sealed: Octets): Promise<Octets | undefined> {
+  async function open (sealed: Bytes): Promise<Bytes | undefined> {
     try {
       return await polarisSDK.decrypt(new TextDecoder().decode(sealed))
     } catch (error) {
@@ -57,7 +57,7 @@ export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosRespo
     // Nothing is sealed of nothing: HEAD, 204, 304.
     if (body.length === 0) return settle(present(response, body))
 
-    let plaintext: Octets | undefined
+    let plaintext: Bytes | undefined
     try {
       plaintext = await open(body)
     } catch (cause) {
@@ -87,7 +87,7 @@ async function refusal (response: AxiosResponseLike, { keyChanged }: Exchange): 
 }
 
 /** Problem details (RFC 9457) as an object, anything else as text: the caller's transforms are for the workload's responses. */
-function readable (octets: Octets): unknown {
+function readable (octets: Bytes): unknown {
   const text = toText(octets)
   try {
     return JSON.parse(text)
@@ -97,7 +97,7 @@ function readable (octets: Octets): unknown {
 }
 
 /** Makes of octets what the caller asked for, as axios's adapters and `transformResponse` do. */
-function present <R extends AxiosResponseLike> (response: R, octets: Octets): R {
+function present <R extends AxiosResponseLike> (response: R, octets: Bytes): R {
   const { config, headers, status } = response
   const transforms = [config.transformResponse ?? []].flat() as Transform[]
   let data = represent(response, octets)
@@ -106,7 +106,7 @@ function present <R extends AxiosResponseLike> (response: R, octets: Octets): R 
   return response
 }
 
-function represent ({ config: { responseType, responseEncoding }, headers, data }: AxiosResponseLike, octets: Octets): unknown {
+function represent ({ config: { responseType, responseEncoding }, headers, data }: AxiosResponseLike, octets: Bytes): unknown {
   if (responseType === 'arraybuffer') {
     // Node's adapter gives a Buffer, the others an ArrayBuffer.
     return isArrayBuffer(data) ? octets.slice().buffer : toBuffer(octets)

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { concat } from '../../../lib/protocols/bytes.ts'
 import type { RequestBody } from '../../fetch/request/body.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
 /** Up to this length, a body outlives a change of the proxy's keys. */
 const MAX_KEPT = 1024 * 1024
@@ -24,12 +25,12 @@ export async function openUpload (request: IncomingMessage, proceed: (() => void
   const chunked = request.headers['transfer-encoding'] !== undefined
   let received = 0
   let draining = false
-  const kept: Uint8Array<ArrayBuffer>[] = []
+  const kept: Bytes[] = []
   const keep = length !== undefined && length <= MAX_KEPT
   const wake = createBell(request)
-  let reading: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined
+  let reading: Promise<Bytes | undefined> | undefined
 
-  async function read (): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function read (): Promise<Bytes | undefined> {
     proceed?.()
     proceed = undefined
     for (;;) {
@@ -45,7 +46,7 @@ export async function openUpload (request: IncomingMessage, proceed: (() => void
   }
 
   /** The piece with this index, if pieces are kept; otherwise the next one. */
-  async function pieceAt (index: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function pieceAt (index: number): Promise<Bytes | undefined> {
     while (index >= kept.length) {
       reading ??= readNext()
       const piece = await reading
@@ -54,7 +55,7 @@ export async function openUpload (request: IncomingMessage, proceed: (() => void
     return kept[index]
   }
 
-  async function readNext (): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function readNext (): Promise<Bytes | undefined> {
     try {
       const piece = await read()
       if (piece !== undefined && keep) kept.push(piece)
@@ -64,7 +65,7 @@ export async function openUpload (request: IncomingMessage, proceed: (() => void
     }
   }
 
-  async function whole (): Promise<Uint8Array<ArrayBuffer>> {
+  async function whole (): Promise<Bytes> {
     for (let index = 0; await pieceAt(index) !== undefined;) index++
     return concat(...kept)
   }

@@ -4,7 +4,7 @@
  * anybody.
  */
 import { fromHex, sameBytes } from '../../bytes.ts'
-import type { Bytes } from '../../bytes.ts'
+import type { Bytes } from '../../../../lib/protocols/bytes.ts'
 import { isChain, isValidAt } from '../../x509/certificate.ts'
 import type { ParsedCertificate } from '../../x509/certificate.ts'
 import { certificatesOfPem } from '../../x509/pem.ts'

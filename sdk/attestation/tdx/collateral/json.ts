@@ -3,7 +3,7 @@
  * Enclave Identity V2). Their signatures were checked by the caller; a form that is not known is refused all the same.
  */
 import { fromHex } from '../../bytes.ts'
-import type { Bytes } from '../../bytes.ts'
+import type { Bytes } from '../../../../lib/protocols/bytes.ts'
 import { isTcbStatus } from '../statuses.ts'
 import type { TcbStatus } from '../statuses.ts'
 
