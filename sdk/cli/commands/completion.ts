@@ -79,15 +79,24 @@ complete -o filenames -F _polaris polaris
 `
 }
 
+/** Text within single quotes, of which some characters mean something in a specification of zsh's. */
+function zshQuote (text: string): string {
+  return text.replace(/'/g, '\'\\\'\'').replace(/[[\]:]/g, '\\$&')
+}
+
+/** For `_arguments`. Any option may come again, as --header does. Arguments of a command itself may be files. */
+function zshArguments ({ options, commands }: Described): string {
+  const specifications = options.flatMap(({ word, short, file, value, description }) => [word, ...short === undefined ? [] : [short]]
+    .map(name => `'*${name}[${zshQuote(description)}]${value ? `:value:${file ? '_files' : ' '}` : ''}'`))
+  return ['_arguments -s', ...specifications, ...commands.length > 0 ? [] : ["'*: :_default'"]].join(' ')
+}
+
 function zsh (root: Described): string {
-  const quote = (text: string) => text.replace(/'/g, '\'\\\'\'').replace(/[[\]:]/g, '\\$&')
-  const specifications = ({ options }: Described) => options.map(({ word, file, value, description }) =>
-    `'${word}[${quote(description)}]${value ? `:value:${file ? '_files' : ' '}` : ''}'`)
   const lines = [...paths(root)].map(([path, command]) => {
     const inner = command.commands.length > 0
-      ? `local -a commands=(${command.commands.map(({ word, description }) => `'${word}:${quote(description)}'`).join(' ')})\n      (( CURRENT == depth + 1 )) && _describe command commands`
+      ? `local -a commands=(${command.commands.map(({ word, description }) => `'${word}:${zshQuote(description)}'`).join(' ')})\n      (( CURRENT == 2 )) && _describe command commands`
       : command.choices.length > 0 ? `_values shell ${command.choices.join(' ')}` : ''
-    return `    '${path}')\n      ${[inner, `_arguments -s ${specifications(command).join(' ')}`].filter(part => part !== '').join('\n      ')} ;;`
+    return `    '${path}')\n      ${[inner, zshArguments(command)].filter(part => part !== '').join('\n      ')} ;;`
   })
   return `#compdef polaris
 _polaris () {
@@ -97,11 +106,15 @@ _polaris () {
 ${[...paths(root)].filter(([path]) => path !== '').map(([path]) => `      '${path.includes(' ') ? path : ` ${path}`}') at='${path}'; (( depth++ )) ;;`).join('\n')}
     esac
   done
+  # What follows sees the last of the commands as its own.
+  shift $((depth - 1)) words
+  (( CURRENT -= depth - 1 ))
   case $at in
 ${lines.join('\n')}
   esac
 }
-compdef _polaris polaris 2> /dev/null || _polaris "$@"
+# Found in fpath, this is the body of the function for its first call; otherwise it has been sourced.
+if [[ $funcstack[1] == _polaris ]]; then _polaris "$@"; else compdef _polaris polaris; fi
 `
 }
 
