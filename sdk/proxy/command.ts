@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { parseUrl, readPolicy } from '../cli/appraise.ts'
+import { explainFrom, forwardProxyInForce } from '../cli/network/explain.ts'
 import { openNetwork, withNetworkOptions } from '../cli/network/network.ts'
 import type { NetworkOptions } from '../cli/network/network.ts'
 import { COULD_NOT_ASK, REFUSED, UsageError, VERIFIED } from '../cli/status.ts'
@@ -93,7 +94,7 @@ async function run (url: string, options: ProxyOptions): Promise<void> {
     process.exitCode = VERIFIED
   } catch (error) {
     if (!(error instanceof PolarisFetchError)) throw error
-    say(`polaris: ${error.message}\n`)
+    say(`polaris: ${error.message}\n${explainFrom(error, process.env, new URL(url))}`)
     process.exitCode = COULD_NOT_ASK
   }
 }
@@ -120,6 +121,7 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
     trust,
     postQuantum: options.postQuantum,
     fetch: (await openNetwork(options)).fetch,
+    explain: (error: unknown) => forwardProxyInForce(error, process.env, new URL(url)),
     listen,
     certificate: options.tlsCert === undefined || options.tlsKey === undefined ? undefined : watchCertificate(options.tlsCert, options.tlsKey, log),
     hosts: options.allowHost.map(parseHost),

@@ -10,6 +10,7 @@ import { createForwarder } from './exchange/forward.ts'
 import { createGuard } from './exchange/guard.ts'
 import type { GuardOptions } from './exchange/guard.ts'
 import { createHandler } from './exchange/handler.ts'
+import { createProblems } from './exchange/problems.ts'
 import { createProof } from './keys/proof.ts'
 import type { Proven } from './keys/proof.ts'
 import type { Trust } from './keys/trust.ts'
@@ -25,6 +26,8 @@ export interface LocalProxyOptions extends GuardOptions {
   readonly postQuantum: PostQuantum
   /** Carries the encrypted messages. */
   readonly fetch: typeof globalThis.fetch
+  /** What the environment has to do with a failed connection; undefined if nothing. */
+  readonly explain: (error: unknown) => string | undefined
   readonly listen: ListenAddress
   readonly certificate: RenewedCertificate | undefined
   /** See `addedHeaders`. */
@@ -49,7 +52,7 @@ export interface LocalProxy {
  * @throws what `Trust.appraise` throws if the proxy cannot be asked
  */
 export async function startLocalProxy (options: LocalProxyOptions): Promise<LocalProxy> {
-  const { trust, log, fetch, hosts, origins, added, postQuantum } = options
+  const { trust, log, fetch, hosts, origins, added, postQuantum, explain } = options
   const base = parseBase(options.baseURL)
   const baseURL = base.origin + base.prefix
   const address = { baseURL, gatewayURL: baseURL + GATEWAY_PATH, fetch }
@@ -60,10 +63,11 @@ export async function startLocalProxy (options: LocalProxyOptions): Promise<Loca
   const { proven } = proof.status()
   if (proven !== undefined) options.onProven(proven)
 
+  const problemOf = createProblems(explain)
   const handler = createHandler({
     guard: createGuard({ hosts, origins }),
-    endpoints: createEndpoints({ proxy: baseURL, verified: trust.verified, policyHash: trust.policyHash, status: () => proof.status() }),
-    forward: createForwarder({ base, transport: createOhttpTransport({ ...address, keys: proof }), added, own }),
+    endpoints: createEndpoints({ proxy: baseURL, verified: trust.verified, policyHash: trust.policyHash, status: () => proof.status(), problemOf }),
+    forward: createForwarder({ base, transport: createOhttpTransport({ ...address, keys: proof }), added, own, problemOf }),
     own,
     log
   })

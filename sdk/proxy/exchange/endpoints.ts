@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Field } from '../../../lib/protocols/bhttp/bhttp.ts'
 import type { Failure, ProofStatus } from '../keys/proof.ts'
 import { answerJson } from './answer.ts'
-import { LocalProblem, problemOf } from './problems.ts'
+import { LocalProblem } from './problems.ts'
+import type { ProblemOf } from './problems.ts'
 import type { LocalTarget } from './target.ts'
 
 const PREFIX = '/.polaris'
@@ -16,6 +17,7 @@ export interface EndpointOptions {
   /** SHA-256 in hexadecimal; undefined without a policy. */
   readonly policyHash: string | undefined
   readonly status: () => ProofStatus
+  readonly problemOf: ProblemOf
 }
 
 export function isEndpoint ({ path }: LocalTarget): boolean {
@@ -36,11 +38,12 @@ export function createEndpoints (options: EndpointOptions): Endpoints {
     const { proven, failure } = options.status()
     if (name === 'verdict') return answerJson(response, 200, fields, verdict(options))
     if (proven !== undefined) return answerJson(response, 200, fields, { status: 'ready' })
-    return answerJson(response, 503, fields, { status: 'not ready', ...describe(failure) })
+    return answerJson(response, 503, fields, { status: 'not ready', ...describe(failure, options) })
   }
 }
 
-function verdict ({ proxy, verified, policyHash, status }: EndpointOptions): object {
+function verdict (options: EndpointOptions): object {
+  const { proxy, verified, policyHash, status } = options
   const { proven, failure } = status()
   return {
     proxy,
@@ -55,12 +58,12 @@ function verdict ({ proxy, verified, policyHash, status }: EndpointOptions): obj
       until: proven.until.toISOString(),
       checks: proven.verdict?.checks ?? []
     },
-    ...describe(failure)
+    ...describe(failure, options)
   }
 }
 
 /** As the problem that requests are answered with. Nothing while an attempt is under way for the first time. */
-function describe (failure: Failure | undefined): object {
+function describe (failure: Failure | undefined, { problemOf }: EndpointOptions): object {
   if (failure === undefined) return {}
   const problem = problemOf(failure.error)
   return { failure: { at: failure.at.toISOString(), ...problem !== undefined && JSON.parse(problem.body().toString()) as object } }

@@ -8,7 +8,8 @@ import type { Ending } from '../log.ts'
 import { announcedLength, answerProblem, pump, reset } from './answer.ts'
 import { corsFields } from './cors.ts'
 import { requestFields, responseFields } from './fields.ts'
-import { LocalProblem, problemOf } from './problems.ts'
+import { LocalProblem } from './problems.ts'
+import type { ProblemOf } from './problems.ts'
 import type { LocalTarget } from './target.ts'
 import { openUpload } from './upload.ts'
 import type { Upload } from './upload.ts'
@@ -20,11 +21,12 @@ export interface ForwarderOptions {
   readonly added: () => readonly Field[]
   /** Headers of this proxy's own on each answer. */
   readonly own: readonly Field[]
+  readonly problemOf: ProblemOf
 }
 
 export type Forward = (request: IncomingMessage, response: ServerResponse, target: LocalTarget, proceed: (() => void) | undefined) => Promise<Pick<Ending, 'received' | 'sent' | 'outcome'>>
 
-export function createForwarder ({ base, transport, added, own }: ForwarderOptions): Forward {
+export function createForwarder ({ base, transport, added, own, problemOf }: ForwarderOptions): Forward {
   return async (request, response, target, proceed) => {
     const gone = new AbortController()
     response.once('close', () => { if (!response.writableFinished) gone.abort(new Error('The client broke off')) })

@@ -52,7 +52,13 @@ export class LocalProblem extends Error {
   }
 }
 
-const CODES: Readonly<Partial<Record<PolarisFetchErrorCode, LocalProblemCode>>> = {
+/** Of each code that fetch has. Undefined: this program does nothing that it could come of. */
+const CODES: Readonly<Record<PolarisFetchErrorCode, LocalProblemCode | undefined>> = {
+  ERR_POLARIS_OTHER_ORIGIN: undefined,
+  ERR_POLARIS_UNSUPPORTED_REQUEST: undefined,
+  ERR_POLARIS_REDIRECT: undefined,
+  ERR_POLARIS_REQUEST_BODY: undefined,
+  ERR_POLARIS_CONTENT_CODING: undefined,
   ERR_POLARIS_KEYS_UNAVAILABLE: 'cannot-verify',
   ERR_POLARIS_NO_USABLE_KEY: 'cannot-verify',
   ERR_POLARIS_NOT_A_GATEWAY: 'refused',
@@ -60,19 +66,27 @@ const CODES: Readonly<Partial<Record<PolarisFetchErrorCode, LocalProblemCode>>> 
   ERR_POLARIS_KEY_REFUSED: 'key-refused',
   ERR_POLARIS_CLOCK: 'clock',
   ERR_POLARIS_CONNECTION: 'unreachable',
+  ERR_POLARIS_TIMEOUT: 'unreachable',
   ERR_POLARIS_INCOMPLETE: 'incomplete',
   ERR_POLARIS_RESPONSE: 'not-authentic'
 }
 
 /** What an error of an exchange is to the client. Undefined: a mistake of this program. */
-export function problemOf (error: unknown): LocalProblem | undefined {
+export type ProblemOf = (error: unknown) => LocalProblem | undefined
+
+/** @param explain what the environment has to do with an error */
+export function createProblems (explain: (error: unknown) => string | undefined): ProblemOf {
+  return error => problemOf(error, explain)
+}
+
+function problemOf (error: unknown, explain: (error: unknown) => string | undefined): LocalProblem | undefined {
   if (error instanceof LocalProblem) return error
   if (error instanceof AttestationError) {
     const failed = error.verdict.checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => ({ name, detail }))
     return new LocalProblem('not-verified', `Nothing was sent. Failed checks: ${failed.map(({ name }) => name).join(', ')}`, { checks: failed })
   }
   if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError) {
-    return new LocalProblem('cannot-verify', `Nothing was sent. ${error.message}`)
+    return new LocalProblem('cannot-verify', `Nothing was sent. ${withReason(error, explain)}`)
   }
   if (error instanceof UnsupportedRequestError) return new LocalProblem('unsupported', error.message)
   if (error instanceof GatewayRefusalError) {
@@ -81,7 +95,11 @@ export function problemOf (error: unknown): LocalProblem | undefined {
   }
   if (error instanceof PolarisFetchError) {
     const code = CODES[error.code]
-    return code && new LocalProblem(code, error.message)
+    return code && new LocalProblem(code, withReason(error, explain))
   }
   return undefined
+}
+
+function withReason (error: Error, explain: (error: unknown) => string | undefined): string {
+  return [error.message, explain(error)].filter(part => part !== undefined).join('. ')
 }

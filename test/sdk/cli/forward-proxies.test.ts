@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
 import { forwardProxyFor } from '../../../sdk/cli/network/forward-proxy.ts'
 import { selfSigned } from '../../fixtures/certificate.ts'
+import { runLocalProxy, send } from '../../fixtures/local-proxy.ts'
 import { polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -66,7 +67,11 @@ async function startForwardProxy (t: Test) {
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
   t.teardown(() => { server.closeAllConnections(); server.close() })
   const { port } = server.address() as AddressInfo
-  return { asked, url: `http://me:s%E2%82%ACcret@127.0.0.1:${port}`, wrong: `http://me:wrong@127.0.0.1:${port}`, port }
+  const close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  return { close, asked, url: `http://me:s%E2%82%ACcret@127.0.0.1:${port}`, wrong: `http://me:wrong@127.0.0.1:${port}`, port }
 }
 
 t.test('the command goes through the proxy that the environment names, with its credentials, and trusts --cacert', async t => {
@@ -113,4 +118,20 @@ t.test('the command goes through the proxy that the environment names, with its 
   t.match(wrongValue, { status: 2, stderr: 'polaris: HTTPS_PROXY names a proxy of the kind socks5: only http and https ones are supported\n' })
   t.ok(forward.asked.includes(`GET ${proxy.url}/polaris-container/attestation`) || forward.asked.some(line => line.startsWith(`GET ${proxy.url}/`)), 'http is not tunnelled')
   t.ok(forward.asked.includes(`CONNECT workload:${tlsPort}`))
+})
+
+t.test('polaris proxy goes through it too, and its problems name the variable', async t => {
+  const workload = await startWorkload(t)
+  const proxy = await startProxy(t, { workloadBaseUrl: workload.url })
+  const forward = await startForwardProxy(t)
+  const environment = { PATH: process.env['PATH'] }
+  const local = await runLocalProxy(t, [proxy.url, '--insecure'], { env: { ...environment, HTTP_PROXY: forward.url } })
+  t.equal((await send(local.url)).status, 200)
+  t.ok(forward.asked.includes(`POST ${proxy.url}/.well-known/ohttp-gateway`))
+  forward.close()
+  const { status, body } = await send(local.url)
+  t.equal(status, 502)
+  t.match(JSON.parse(body.toString()), { type: /:unreachable$/, detail: /HTTP_PROXY is in force, .* http:\/\/127\.0\.0\.1:\d+: .* NO_PROXY$/ })
+  t.notMatch(body.toString(), /cret/)
+  t.match(await polaris(['proxy', proxy.url, '--insecure', '--listen', '127.0.0.1:0'], { HTTP_PROXY: forward.url }), { status: 2, stderr: /cannot be reached[^]*HTTP_PROXY is in force/ })
 })
