@@ -1,7 +1,8 @@
 /**
- * Measures `polaris proxy` beside the SDK's fetch, in one run: `node bench/local-proxy.ts`. To the same proxy, both send
- * exchanges of 1 KiB and streams of which the first event counts. CPU is that of the one process that encrypts: the
- * command's, or the one that calls fetch. The rounds alternate; every figure is the median of them.
+ * Measures `polaris proxy` beside the SDK's fetch, in one run: `node bench/local-proxy.ts [--rounds 15]`. To the same
+ * proxy, both send exchanges of 1 KiB and streams of which the first event counts. CPU is that of the one process that
+ * encrypts: the command's, or the one that calls fetch. The two take turns, who is first changes from round to round, and
+ * each round compares them; the ratio and the difference are the medians over the rounds.
  */
 import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -11,11 +12,15 @@ import { Agent, createServer, request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { carryOut } from './local-proxy-load.ts'
 import type { Order } from './local-proxy-load.ts'
 import { PROXY, startServer } from './processes.ts'
 
-const ROUNDS = 5
+const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
+const ROUNDS = Number(options.rounds)
+/** Until V8 has compiled what is hot. */
+const WARM_UP: Order = { what: 'exchanges', count: 15_000, concurrency: 8 }
 const EXCHANGES: Order = { what: 'exchanges', count: 2000, concurrency: 8 }
 const STREAMS: Order = { what: 'streams', count: 100, concurrency: 1 }
 /** Of the kernel's clock ticks; 100 a second on every Linux that Node runs on. */
@@ -75,30 +80,45 @@ function median (values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 }
 
-const subjects = [await startSdk(), await startCommand()]
-const results = subjects.map(() => ({ cpu: [] as number[], exchange: [] as number[], first: [] as number[] }))
-for (let round = -1; round < ROUNDS; round++) {
-  for (const [index, { child, work }] of subjects.entries()) {
-    const before = cpuOf(child)
-    const exchange = median(await work(EXCHANGES))
-    const cpu = (cpuOf(child) - before) / EXCHANGES.count
-    const first = median(await work(STREAMS))
-    // The first round warms up.
-    if (round < 0) continue
-    results[index]!.cpu.push(cpu)
-    results[index]!.exchange.push(exchange)
-    results[index]!.first.push(first)
-  }
+interface Round {
+  /** Milliseconds of CPU for an exchange. */
+  readonly cpu: number
+  /** Milliseconds until an exchange was complete, and until the first event of a stream was there: medians. */
+  readonly exchange: number
+  readonly first: number
 }
 
+async function measure ({ child, work }: Subject): Promise<Round> {
+  const before = cpuOf(child)
+  const exchange = median(await work(EXCHANGES))
+  const cpu = (cpuOf(child) - before) / EXCHANGES.count
+  return { cpu, exchange, first: median(await work(STREAMS)) }
+}
+
+const sdk = await startSdk()
+const command = await startCommand()
+for (const { work } of [sdk, command]) {
+  await work(WARM_UP)
+  await work(STREAMS)
+}
+const rounds: { readonly sdk: Round, readonly command: Round }[] = []
+while (rounds.length < ROUNDS) {
+  if (rounds.length % 2 === 0) rounds.push({ sdk: await measure(sdk), command: await measure(command) })
+  else rounds.push({ command: await measure(command), sdk: await measure(sdk) })
+}
+
+console.log(`Node ${process.version}, medians of ${ROUNDS} rounds of ${EXCHANGES.count} exchanges and ${STREAMS.count} streams.\n`)
 console.log('| | CPU per exchange of 1 KiB | p50 of 8 at once | first event |\n| --- | --- | --- | --- |')
-const [sdk, command] = results.map(({ cpu, exchange, first }) => ({ cpu: median(cpu), exchange: median(exchange), first: median(first) }))
-for (const [name, result] of [['SDK\'s fetch', sdk], ['polaris proxy', command]] as const) {
-  console.log(`| ${name} | ${result?.cpu.toFixed(3)} ms | ${result?.exchange.toFixed(1)} ms | ${result?.first.toFixed(1)} ms |`)
+for (const [name, of] of [[sdk.name, 'sdk'], [command.name, 'command']] as const) {
+  const middle = (pick: (round: Round) => number) => median(rounds.map(round => pick(round[of])))
+  console.log(`| ${name} | ${middle(({ cpu }) => cpu).toFixed(3)} ms | ${middle(({ exchange }) => exchange).toFixed(1)} ms | ${middle(({ first }) => first).toFixed(1)} ms |`)
 }
-console.log(`CPU × ${((command?.cpu ?? NaN) / (sdk?.cpu ?? NaN)).toFixed(2)}, first event + ${((command?.first ?? NaN) - (sdk?.first ?? NaN)).toFixed(1)} ms`)
+const ratios = rounds.map(({ sdk, command }) => command.cpu / sdk.cpu)
+const later = rounds.map(({ sdk, command }) => command.first - sdk.first)
+const range = (values: readonly number[]) => `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`
+console.log(`\nWithin a round: CPU × ${range(ratios)}, first event later by ${range(later)} ms`)
 
-for (const { child } of subjects) child.kill()
+for (const { child } of [sdk, command]) child.kill()
 await proxy.stop()
 workload.closeAllConnections()
 workload.close()
