@@ -4,6 +4,8 @@
  * `fastify start app.ts` runs it; `app.register(polaris, { config: { workloadBaseUrl } })` puts it into your own app.
  */
 import type { FastifyInstance } from 'fastify'
+import admin from './plugins/admin.ts'
+import type { AdminPluginOptions } from './plugins/admin.ts'
 import attestation from './plugins/attestation.ts'
 import type { AttestationPluginOptions } from './plugins/attestation.ts'
 import config from './plugins/config.ts'
@@ -16,6 +18,8 @@ import hpke from './plugins/hpke.ts'
 import type { HpkePluginOptions } from './plugins/hpke.ts'
 import keys from './plugins/keys.ts'
 import type { KeysPluginOptions } from './plugins/keys.ts'
+import metrics from './plugins/metrics.ts'
+import type { MetricsPluginOptions } from './plugins/metrics.ts'
 import replay from './plugins/replay.ts'
 import type { ReplayPluginOptions } from './plugins/replay.ts'
 import clientTimeouts from './plugins/server/client-timeouts.ts'
@@ -30,11 +34,13 @@ import system from './routes/system/index.ts'
 export { serverOptions as options } from './plugins/server/options.ts'
 
 export interface PolarisOptions extends
-  ConfigPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, ProtocolsPluginOptions, AttestationPluginOptions {}
+  ConfigPluginOptions, MetricsPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, ProtocolsPluginOptions,
+  AttestationPluginOptions, AdminPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
   await app.register(config, options)
+  await app.register(metrics, options)
   await app.register(gracefulStop)
   await app.register(lingeringClose)
   await app.register(errors)
@@ -49,6 +55,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(openExchanges, options)
   await app.register(attestation, options)
   await app.register(workload)
+  await app.register(admin, options)
 
   // The proxy's own endpoints, then everything else
   await app.register(system)

@@ -12,7 +12,10 @@ import type { Config } from './lib/config/config.ts'
 import { quietEnvironment } from './lib/config/quiet-environment.ts'
 import { anyAddress, evidenceProblems, keyProblems, listenError } from './lib/config/start.ts'
 import { unknownVariables } from './lib/config/unknown.ts'
+import { versions } from './lib/config/version.ts'
 import { describeError } from './lib/http/describe-error.ts'
+import { healthOf } from './lib/metrics/health.ts'
+import type { Report } from './lib/metrics/report.ts'
 import { serverOptions } from './plugins/server/options.ts'
 
 // Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
@@ -28,11 +31,15 @@ if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables tha
 if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
 
 let stop: () => Promise<void> = async () => undefined
+/** How all of it is, once there is something to ask. */
+let report: (() => Promise<Report>) | undefined
 // SIGHUP is no reason to stop: it renews keys. Workers stop when the primary says so: a signal that reaches the whole
 // process group, as from a terminal or systemd, would otherwise reach them twice, and the second ends them at once.
 const ignored: ('SIGHUP' | 'SIGINT' | 'SIGTERM')[] = cluster.isWorker ? ['SIGHUP', 'SIGINT', 'SIGTERM'] : ['SIGHUP']
 for (const signal of ignored) process.on(signal, () => undefined)
-const { close } = closeWithGrace({ delay: false, logger: false, skip: ignored }, async ({ err }) => {
+// Left alone, it would be the end of a worker, too.
+process.on('SIGUSR2', cluster.isWorker ? () => undefined : tellHealth)
+const { close } = closeWithGrace({ delay: false, logger: false, skip: [...ignored, 'SIGUSR2'] }, async ({ err }) => {
   if (err) log.fatal({ err: describeError(err) }, 'stopping after an unexpected error')
   log.info('stopping')
   await stop()
@@ -69,7 +76,18 @@ async function refuse (error: ConfigError): Promise<never> {
 
 async function supervise (): Promise<void> {
   const { startPrimary } = await import('./lib/workers/primary.ts')
-  stop = (await startPrimary(config, workers, log, problems => refuse(new ConfigError(problems)))).stop
+  ;({ report, stop } = await startPrimary(config, workers, log, problems => refuse(new ConfigError(problems))))
+}
+
+function reportTo (answer: () => Promise<Report>): void {
+  report = answer
+}
+
+/** One line for an operator who can reach nothing but the log. */
+function tellHealth (): void {
+  report?.().then(
+    found => log.info({ health: healthOf(found, versions) }, 'health'),
+    error => log.error({ err: describeError(error) }, 'health could not be read'))
 }
 
 async function serve (): Promise<void> {
@@ -83,7 +101,7 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, { config, ...cluster.isWorker && await memberOptions() })
+  await app.register(polaris, { config, ...cluster.isWorker ? await memberOptions() : { reportTo } })
   await app.ready()
   try {
     await app.listen({ host: config.host ?? await anyAddress(), port: config.port })
@@ -98,7 +116,14 @@ async function serve (): Promise<void> {
  */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
-  const { keyProvider, epochSecrets, replayStore, messageMemory } = await joinPrimary(close)
+  const { keyProvider, epochSecrets, replayStore, messageMemory, worker, reportTo } = await joinPrimary(close)
   const inMemory = config.replayStore === 'memory'
-  return { keyProvider, ...epochSecrets && { epochSecrets }, ...inMemory && { replayStore }, ...(inMemory || config.keyType === 'ephemeral') && { messageMemory } }
+  return {
+    keyProvider,
+    worker,
+    reportTo,
+    ...epochSecrets && { epochSecrets },
+    ...inMemory && { replayStore },
+    ...(inMemory || config.keyType === 'ephemeral') && { messageMemory }
+  }
 }

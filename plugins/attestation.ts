@@ -11,6 +11,7 @@ import { attesterFrom } from '../lib/platforms/choose.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/http/problems.ts'
+import { meteredAttester } from '../lib/metrics/services.ts'
 import { provide } from '../lib/polaris.ts'
 import { RemoteError } from '../lib/remote/error.ts'
 import { weakeningsClaim } from '../lib/protocols/attestation.ts'
@@ -37,7 +38,7 @@ export interface AttestationPluginOptions {
 }
 
 export default fp<AttestationPluginOptions>(async function attestation (app, options) {
-  const { config, exchanges, platforms, readiness } = app.polaris
+  const { config, exchanges, metrics, platforms, readiness } = app.polaris
   const problems = options.attester === undefined ? await evidenceProblems(config, platforms) : []
   if (problems.length > 0) throw new ConfigError(problems)
   const attester = options.attester ?? await attesterFrom(config, platforms)
@@ -45,7 +46,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
 
   const appraise = config.attestationPolicyFile === undefined ? undefined : await ownPolicy(config.attestationPolicyFile)
   const service = createAttestationService({
-    attester,
+    attester: metrics.isOn ? meteredAttester(metrics.meter, attester) : attester,
     keys: coveredKeys,
     claims: [weakeningsClaim(weaknesses(config, platforms).map(({ code }) => code))],
     required: config.attestationRequired || appraise !== undefined,
@@ -84,7 +85,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   function coveredKeys (): readonly AttestedKey[] {
     return exchanges.keyResources.flatMap(resource => resource.attested())
   }
-}, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-exchanges'] })
+}, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-exchanges'] })
 
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {

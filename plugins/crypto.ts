@@ -9,8 +9,10 @@ import type { Registry } from '../lib/exchanges/registry.ts'
 import { clientAddress, forwarding, plainAddress } from '../lib/http/caller.ts'
 import type { Caller } from '../lib/http/caller.ts'
 import type { IncomingRequest } from '../lib/http/incoming.ts'
+import { meteredServices } from '../lib/metrics/services.ts'
 import { provide } from '../lib/polaris.ts'
 import { createByteBudget } from '../lib/streams/budget.ts'
+import type { ByteBudget } from '../lib/streams/budget.ts'
 
 declare module '../lib/polaris.ts' {
   interface Polaris {
@@ -32,6 +34,8 @@ export interface Exchanges extends Pick<Registry, 'keyResources' | 'endpoints' |
    * @throws {Problem} it is refused, or cannot be opened
    */
   open (request: FastifyRequest): Exchange | Promise<Exchange>
+  /** What all of them have buffered. */
+  readonly budget: ByteBudget
 }
 
 export interface ProtocolsPluginOptions {
@@ -40,21 +44,26 @@ export interface ProtocolsPluginOptions {
 }
 
 export default fp<ProtocolsPluginOptions>(async function openExchanges (app, options) {
-  const { config, keys, hpke, replay, messages } = app.polaris
+  const { config, keys, hpke, metrics, replay, messages } = app.polaris
   const budget = createByteBudget(config.maxBufferedBytes)
-  const { protocolOf, ...published } = createRegistry({ config, keys, hpke, replay, messages, budget }, options.protocols)
+  const services = { config, keys, hpke, replay, messages, budget }
+  const { protocolOf, ...published } = createRegistry(services, options.protocols, metrics.isOn
+    ? (services, protocol) => meteredServices(metrics.meter, services, protocol)
+    : undefined)
   const isTrusted = trustedProxies(config.trustProxy)
 
   app.decorateRequest('exchangeProtocol', null)
   provide(app.polaris, 'exchanges', {
     ...published,
+    budget,
     open (request) {
       const protocol = protocolOf(request)
       request.exchangeProtocol = protocol.name
+      if (request.passage !== null) request.passage.protocol = protocol.name
       return protocol.open(incomingRequest(request, isTrusted))
     }
   })
-}, { name: 'polaris-exchanges', dependencies: ['polaris-config', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
+}, { name: 'polaris-exchanges', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
 
 function incomingRequest (request: FastifyRequest, isTrusted: (address: string | undefined) => boolean): IncomingRequest {
   const { raw } = request

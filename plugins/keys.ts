@@ -4,6 +4,7 @@ import { ConfigError } from '../lib/config/config.ts'
 import { keyProblems } from '../lib/config/start.ts'
 import { keyProviderFrom } from '../lib/platforms/choose.ts'
 import type { KeyProvider } from '../lib/keys/provider.ts'
+import { meteredKeyService } from '../lib/metrics/services.ts'
 import { provide } from '../lib/polaris.ts'
 import { describeError } from '../lib/http/describe-error.ts'
 
@@ -19,10 +20,11 @@ export interface KeysPluginOptions {
 }
 
 export default fp<KeysPluginOptions>(async function keys (app, options) {
-  const { config, platforms, readiness } = app.polaris
+  const { config, metrics, platforms, readiness } = app.polaris
   const problems = options.keyProvider === undefined ? await keyProblems(config, platforms) : []
   if (problems.length > 0) throw new ConfigError(problems)
-  const keys = options.keyProvider ?? await keyProviderFrom(config, app.log, platforms)
+  const provider = options.keyProvider ?? await keyProviderFrom(config, app.log, platforms)
+  const keys = metrics.isOn && !metrics.isMember ? meteredKeyService(metrics.meter, provider) : provider
   provide(app.polaris, 'keys', keys)
 
   keys.ready.then(
@@ -43,4 +45,4 @@ export default fp<KeysPluginOptions>(async function keys (app, options) {
     process.off('SIGHUP', refresh)
     await keys.close()
   })
-}, { name: 'polaris-keys', dependencies: ['polaris-config'] })
+}, { name: 'polaris-keys', dependencies: ['polaris-config', 'polaris-metrics'] })

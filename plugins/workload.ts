@@ -14,8 +14,21 @@ import { HIGH_WATER_MARK } from '../lib/streams/convert.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { workloadProblem } from '../lib/http/workload-problem.ts'
+import type { ConnectionCounts } from '../lib/metrics/gauges.ts'
+import type { Passage } from '../lib/metrics/passage.ts'
+import { provide } from '../lib/polaris.ts'
 import { createConnections } from '../lib/workload/connections.ts'
 import { createWorkloadConnector } from '../lib/workload/connector.ts'
+
+declare module '../lib/polaris.ts' {
+  interface Polaris {
+    readonly workload: Workload
+  }
+}
+
+export interface Workload {
+  connections (): ConnectionCounts
+}
 
 /** Where the exchange rides through reply-from, which copies symbol-keyed headers along. */
 const FORWARD = Symbol('polaris.forward')
@@ -26,6 +39,8 @@ export interface Forward {
   readonly signal: EventEmitter
   /** What the client is counted by. */
   readonly client: () => string
+  /** Null if nobody observes. */
+  readonly passage: Passage | null
 }
 
 type ForwardHeaders = Record<string, string> & { [FORWARD]?: Forward }
@@ -73,6 +88,9 @@ export default fp(async function workload (app) {
     connect: createWorkloadConnector({ timeout: config.workloadConnectTimeout, rejectUnauthorized: config.workloadTlsVerify })
   })
   app.addHook('onClose', () => pool.close())
+  provide(app.polaris, 'workload', {
+    connections: () => ({ open: pool.stats.connected, idle: pool.stats.free, waiting: connections.waiting })
+  })
 
   function request (options: { headers: ForwardHeaders }, callback: Callback): void {
     const forward = options.headers[FORWARD] as Forward
@@ -98,8 +116,9 @@ export default fp(async function workload (app) {
     finished(body, { writable: false }, connections.startUpload(client()))
   }
 
-  function send ({ exchange, signal }: Forward, giveBack: () => void, callback: Callback): void {
+  function send ({ exchange, signal, passage }: Forward, giveBack: () => void, callback: Callback): void {
     const interim = limitInterim(signal)
+    passage?.reached('forwarded')
     pool.request({
       path: basePath + exchange.target,
       method: exchange.method as Dispatcher.HttpMethod,
@@ -113,10 +132,12 @@ export default fp(async function workload (app) {
     }, (error, response) => {
       interim.end()
       if (error) {
+        passage?.workloadFailed(error)
         giveBack()
         return callback(workloadProblem(error))
       }
       response.body.once('close', giveBack)
+      if (passage !== null) observe(passage, response)
       if (response.statusCode > MAX_STATUS || isCoded(response)) {
         // reply-from would refuse the status too, but leave the body, and with it the connection, hanging.
         response.body.once('error', cause => callback(new Problem('upstream-invalid', { cause }))).destroy()
@@ -152,6 +173,11 @@ export default fp(async function workload (app) {
     disableRequestLogging: true
   })
 }, { name: 'polaris-workload', dependencies: ['polaris-config'] })
+
+function observe (passage: Passage, { body }: Response): void {
+  passage.reached('answered')
+  body.once('end', () => passage.reached('contentHere')).once('error', error => passage.workloadFailed(error))
+}
 
 /** undici undoes chunks, and no other transfer coding: without its name, what is left would be taken for content. */
 function isCoded ({ headers }: Response): boolean {

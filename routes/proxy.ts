@@ -23,7 +23,7 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges } = app.polaris
+  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, metrics } = app.polaris
   const base = new URL(workloadBaseUrl)
   const hasBasePath = base.pathname !== '/'
   const rewriteAddresses = createAddressRewriter(base)
@@ -42,7 +42,7 @@ export default async function proxy (app: FastifyInstance) {
     onRequest: accept,
     preParsing: open,
     handler: forward,
-    onSend: seal,
+    onSend: metrics.isOn ? [seal, leave] : seal,
     onError: forget
   }
   app.route({ ...pipeline, method: [...forwardedMethods], url: '*' })
@@ -64,6 +64,7 @@ export default async function proxy (app: FastifyInstance) {
   async function open (request: FastifyRequest, reply: FastifyReply) {
     const exchange = await exchanges.open(request)
     request.exchange = exchange
+    request.passage?.reached('opened')
     if (reply.raw.destroyed) exchange.release?.()
     else if (exchange.release !== undefined) reply.raw.once('close', exchange.release)
     // Seen after opening, so it holds for targets that only the proxy could read, too.
@@ -84,7 +85,7 @@ export default async function proxy (app: FastifyInstance) {
     const client = () => clientOf(clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted))
     return reply.from('/', {
       method: exchange.method as 'POST',
-      rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client }),
+      rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client, passage: request.passage }),
       rewriteHeaders (headers) {
         const kept = responseHeaders(headers, true)
         rewriteAddresses(kept, exchange.prefix ?? '')
@@ -129,6 +130,7 @@ export default async function proxy (app: FastifyInstance) {
     request.workloadHeaders = null
     const bodiless = exchange.method === 'HEAD' || reply.statusCode === 204 || reply.statusCode === 304
     if (bodiless && payload instanceof Readable) payload.resume()
+    request.passage?.seals()
     try {
       const sealed = await exchange.seal({
         status: reply.statusCode,
@@ -149,6 +151,13 @@ export default async function proxy (app: FastifyInstance) {
       throw error
     }
   }
+}
+
+/** The response is as it goes out. */
+function leave ({ passage }: FastifyRequest, _reply: FastifyReply, payload: unknown, done: (error: null, payload: unknown) => void) {
+  passage?.reached('responded')
+  if (payload instanceof Readable) passage?.watch(payload)
+  done(null, payload)
 }
 
 const NOTHING = Buffer.alloc(0)

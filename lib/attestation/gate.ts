@@ -17,6 +17,8 @@ export interface GateStatus {
   readonly reason: string | undefined
   /** Milliseconds since the evidence was obtained. */
   readonly evidenceAge: number | undefined
+  /** Milliseconds until the evidence expires; negative once it has. */
+  readonly evidenceExpiresIn: number | undefined
   readonly renewals: number
   /** Since the last success. */
   readonly failures: number
@@ -64,6 +66,7 @@ export function createGate ({ required, grace, now = Date.now }: GateOptions): G
         open: !required || current === 'fresh' || current === 'grace',
         reason: current === 'fresh' ? undefined : reason ?? 'the evidence has expired',
         evidenceAge: evidence && now() - evidence.obtainedAt,
+        evidenceExpiresIn: evidence && evidence.expiresAt - now(),
         renewals,
         failures
       }

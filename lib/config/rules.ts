@@ -3,6 +3,7 @@ import type { KeyType, Requirement, When } from '../platforms/platform.ts'
 import type { Registry } from '../platforms/registry.ts'
 import { parseDuration } from './settings/formats.ts'
 import type { SettingsTable } from './settings/setting.ts'
+import { parseListenAddress } from './settings/listen-address.ts'
 import { settings } from './settings.ts'
 import type { SettingName } from './settings.ts'
 
@@ -24,7 +25,8 @@ export function contradictions (text: TextOf, table: SettingsTable, { keyTypes, 
     ...keyType === undefined ? [] : seedProblems(keyType, text),
     ...epochProblems(text),
     ...replayProblems(text),
-    ...dateProblems(text)
+    ...dateProblems(text),
+    ...adminProblems(text)
   ]
 }
 
@@ -100,4 +102,11 @@ function dateProblems (text: TextOf): string[] {
   ]
   return undated.map(refused =>
     `${refused} if ${env('hpkeRotation')} is 0: requests would have to be remembered for ever`)
+}
+
+/** What is for operators is never on the public port. */
+function adminProblems (text: TextOf): string[] {
+  const address = parseListenAddress(text('adminAddress'))
+  if (address === undefined || 'path' in address || address.port === 0 || String(address.port) !== text('port')) return []
+  return [`${env('adminAddress')} must not have the port of ${env('port')}`]
 }

@@ -9,6 +9,7 @@ import { attestation } from './settings/attestation.ts'
 import { ehbp } from './settings/ehbp.ts'
 import { encryption } from './settings/encryption.ts'
 import { keys } from './settings/keys.ts'
+import { observation } from './settings/observation.ts'
 import { ohttp } from './settings/ohttp.ts'
 import { polarisV1 } from './settings/polaris-v1.ts'
 import { server } from './settings/server.ts'
@@ -28,7 +29,8 @@ const common = {
   'Polaris v1': polarisV1,
   Keys: keys,
   Attestation: attestation,
-  Server: server
+  Server: server,
+  Observation: observation
 } as const satisfies Record<string, SettingsTable>
 
 /** All settings, by their headings in docs/configuration.md. */
@@ -51,6 +53,7 @@ export const settings = {
   ...keys,
   ...attestation,
   ...server,
+  ...observation,
   ...Object.assign({}, ...platforms.map(platform => platform.settings)) as SettingsOf<typeof platforms>
 }
 

@@ -22,14 +22,24 @@ export interface Registry {
 
 export type RegistryServices = Omit<ProtocolServices, 'ownHeaders'>
 
+/** @param protocol the name of the definition's first protocol, once it is made */
+export type Observed = (services: RegistryServices, protocol: () => string) => RegistryServices
+
 /**
  * @param additional protocols from outside, which are asked before those that are built in
+ * @param observed makes the services of one definition out of those of all, to count what it asks of them
  * @throws {Error} two protocols have one name, or one is not fit for a log; two key resources have one path
  */
-export function createRegistry (services: RegistryServices, additional: readonly ProtocolDefinition[] = []): Registry {
+export function createRegistry (
+  services: RegistryServices, additional: readonly ProtocolDefinition[] = [], observed: Observed = services => services
+): Registry {
   const definitions = [...additional, ...builtIn]
   const ownHeaders = ownHeadersOf(definitions, services.config)
-  const protocols = definitions.flatMap(definition => definition.create({ ...services, ownHeaders }))
+  const protocols = definitions.flatMap(definition => {
+    let made: readonly Protocol[] = []
+    made = definition.create({ ...observed(services, () => made[0]?.name ?? 'none'), ownHeaders })
+    return made
+  })
   const keyResources = protocols.flatMap(protocol => protocol.keyResources ?? [])
   const endpoints = new Map<string, Protocol[]>()
   for (const protocol of protocols) {

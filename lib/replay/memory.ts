@@ -34,6 +34,7 @@ export function createMemoryReplayStore ({ remember, capacity, now = monotonic }
       return true
     },
     problem: () => generations.now().current.digests.size >= capacity ? 'full; it empties by itself' : undefined,
+    usage: () => ({ entries: generations.now().current.digests.size, capacity }),
     close: async () => undefined
   }
 }

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { createDigestSet } from './digest-set.ts'
 import type { DigestSet } from './digest-set.ts'
 import { DIGEST_BYTES, ReplayStoreError } from './store.ts'
-import type { ReplayStore } from './store.ts'
+import type { ReplayStore, StoreUsage } from './store.ts'
 
 export interface MessageMemory {
   /**
@@ -19,6 +19,8 @@ export interface MessageMemory {
   admit (keyId: string, digests: readonly Buffer[]): boolean | Promise<boolean>
   /** Says why it cannot tell at present; undefined if it can. */
   problem (): string | undefined
+  /** How full it is, if it is in this process: for the key that clients encrypt to, if it remembers by key. */
+  usage? (): StoreUsage
   close (): Promise<void>
 }
 
@@ -68,6 +70,7 @@ export function createKeyMemory ({ keyIds, capacity, onFilling }: KeyMemoryOptio
       return true
     },
     problem: () => undefined,
+    usage: () => ({ entries: seen.get(keyIds()[0] ?? '')?.size ?? 0, capacity }),
     close: async () => undefined
   }
 }
@@ -80,6 +83,7 @@ export function createWindowMemory (store: ReplayStore): MessageMemory {
       return answers.every(isNew => isNew)
     },
     problem: () => store.problem(),
+    ...store.usage !== undefined && { usage: store.usage },
     close: () => store.close()
   }
 }

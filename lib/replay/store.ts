@@ -13,7 +13,15 @@ export interface ReplayStore {
   admit (digest: Buffer, date?: number): boolean | Promise<boolean>
   /** Says why it cannot tell at present, or undefined where it can. */
   problem (): string | undefined
+  /** How full it is, if it is in this process. */
+  usage? (): StoreUsage
   close (): Promise<void>
+}
+
+/** Of what is remembered at present. */
+export interface StoreUsage {
+  readonly entries: number
+  readonly capacity: number
 }
 
 export class ReplayStoreError extends Error {

@@ -3,6 +3,7 @@ import { createRatchet } from '../keys/hpke/epoch-secrets.ts'
 import type { EpochSecrets } from '../keys/hpke/ring.ts'
 import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
+import type { Report } from '../metrics/report.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
@@ -15,6 +16,10 @@ export interface Member {
   readonly epochSecrets: EpochSecrets | undefined
   readonly replayStore: ReplayStore
   readonly messageMemory: MessageMemory
+  /** What it is called in metrics. */
+  readonly worker: string
+  /** Has the primary's questions how this process is answered. */
+  reportTo (report: () => Promise<Report>): void
 }
 
 /** What the primary will answer, in the order of asking, by id. */
@@ -34,6 +39,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   let status: KeyStatus = { ready: false, reason: 'asking the primary' }
   let replayProblem: string | undefined
   let messagesProblem: string | undefined
+  let report: (() => Promise<Report>) | undefined
   const renewalListeners: (() => void)[] = []
   let nextId = 0
   const unwraps: Waiting<Unwrapped> = new Map()
@@ -57,12 +63,16 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
         return replay.answered(message.id, message.results)
       case 'remembered':
         return settle(memories, message.id, message.result)
+      case 'report':
+        // Until it can be told, and should it fail, the primary goes by what it knows.
+        report?.().then(report => ask({ type: 'reported', id: message.id, report }), () => undefined)
+        return
       case 'stop':
         return stop()
     }
   })
   ask({ type: 'hello' })
-  const { ratchet, remote, derives } = await started
+  const { worker, ratchet, remote, derives } = await started
 
   const keyProvider: KeyProvider = {
     remote,
@@ -98,7 +108,14 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     problem: () => messagesProblem,
     close: async () => undefined
   }
-  return { keyProvider, epochSecrets: ratchet && createRatchet(ratchet), replayStore, messageMemory }
+  return {
+    keyProvider,
+    epochSecrets: ratchet && createRatchet(ratchet),
+    replayStore,
+    messageMemory,
+    worker,
+    reportTo (answer) { report = answer }
+  }
 
   function update (state: State): void {
     const newest = keys[0]?.keyId

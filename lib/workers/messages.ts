@@ -4,6 +4,7 @@
  */
 import type { RatchetState } from '../keys/hpke/epoch-secrets.ts'
 import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
+import type { Report } from '../metrics/report.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */
 export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | { readonly error: 'busy', readonly retryAfter: number }
@@ -14,13 +15,22 @@ export const SEEN = 2
 export const UNKNOWN = 3
 
 export type ToWorker =
-  | { readonly type: 'start', readonly ratchet: RatchetState | undefined, readonly remote: boolean, readonly derives: boolean }
+  | {
+    readonly type: 'start'
+    /** What the worker is called in metrics. */
+    readonly worker: string
+    readonly ratchet: RatchetState | undefined
+    readonly remote: boolean
+    readonly derives: boolean
+  }
   | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined, readonly messagesProblem: string | undefined }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
   | { readonly type: 'admitted', readonly id: number, readonly results: Uint8Array }
   | { readonly type: 'remembered', readonly id: number, readonly result: number }
+  /** How is it? */
+  | { readonly type: 'report', readonly id: number }
   | { readonly type: 'stop' }
 
 export type ToPrimary =
@@ -30,5 +40,6 @@ export type ToPrimary =
   | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }
   | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
   | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array, readonly dates: readonly (number | undefined)[] }
+  | { readonly type: 'reported', readonly id: number, readonly report: Report }
   /** The messages of one v1 request. */
   | { readonly type: 'remember', readonly id: number, readonly keyId: string, readonly digests: Uint8Array }

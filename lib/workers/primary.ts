@@ -4,6 +4,8 @@ import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
 import type { Config } from '../config/config.ts'
 import { describeError } from '../http/describe-error.ts'
+import type { Report } from '../metrics/report.ts'
+import { meteredKeyService } from '../metrics/services.ts'
 import { rememberFor } from '../replay/remember.ts'
 import type { Ratchet } from '../keys/hpke/epoch-secrets.ts'
 import { keyProviderFrom } from '../platforms/choose.ts'
@@ -19,12 +21,15 @@ import { DIGEST_BYTES } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
 import { ADMITTED, SEEN, UNKNOWN } from './messages.ts'
 import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
+import { observeWorkers, watchMemories } from './observed.ts'
 
 /** A worker that dies at once is not started again at once. */
 const RESTART_MS = 1000
 const STATUS_MS = 250
 
 export interface Primary {
+  /** How all of it is. */
+  report (): Promise<Report>
   /** Ends the workers with grace, then the keys. */
   stop (): Promise<void>
 }
@@ -33,10 +38,16 @@ export interface Primary {
 export async function startPrimary (
   config: Config, count: number, log: KeyLog, onRefused: (problems: readonly string[]) => void
 ): Promise<Primary> {
-  const keys = await keyProviderFrom(config, log)
+  const observed = observeWorkers(config)
+  const provider = await keyProviderFrom(config, log)
+  const keys = observed.isOn ? meteredKeyService(observed.meter, provider) : provider
   const ratchet = config.hpkeSeed === 'instance' ? instanceRatchet(config) : undefined
   const replays = createMemoryReplayStore({ remember: rememberFor(config), capacity: config.replayCapacity })
   const messages = messageMemoryFrom(config, keys, undefined, log)
+  watchMemories(observed, replays, messages)
+  await observed.listen(log)
+  /** By their names in metrics: numbers from 1 on, of which a new worker has the lowest that is free. */
+  const names = new Map<string, Worker>()
   let stopping = false
   let served = false
   let refused: readonly string[] | undefined
@@ -49,11 +60,16 @@ export async function startPrimary (
 
   function start (): void {
     const worker = cluster.fork()
-    worker.on('message', (message: ToPrimary) => { answer(worker, message).catch(failed) })
+    const name = Array.from({ length: count }, (_, i) => String(i + 1)).find(name => !names.has(name)) ?? 'other'
+    names.set(name, worker)
+    observed.group.join(name, id => tell(worker, { type: 'report', id }))
+    worker.on('message', (message: ToPrimary) => { answer(worker, name, message).catch(failed) })
     // A message to one that is just ending; its exit says the rest.
     worker.on('error', failed)
     worker.once('listening', () => { served = true })
     worker.once('exit', (code, signal) => {
+      names.delete(name)
+      observed.group.leave(name)
       if (stopping) return
       // What keeps the first ones from serving, such as an address that is taken, will keep all that follow.
       if (!served && signal === null) {
@@ -63,16 +79,25 @@ export async function startPrimary (
         onRefused(refused)
         return
       }
+      observed.meter.counter('restarts', name).add()
       log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
       setTimeout(() => { if (!stopping) start() }, RESTART_MS)
     })
   }
 
-  async function answer (worker: Worker, message: ToPrimary): Promise<void> {
+  async function answer (worker: Worker, name: string, message: ToPrimary): Promise<void> {
     switch (message.type) {
       case 'hello':
-        tell(worker, { type: 'start', ratchet: ratchet && stateFor(ratchet, config), remote: keys.remote, derives: keys.deriveSecret !== undefined })
+        tell(worker, {
+          type: 'start',
+          worker: name,
+          ratchet: ratchet && stateFor(ratchet, config),
+          remote: keys.remote,
+          derives: keys.deriveSecret !== undefined
+        })
         return tell(worker, state())
+      case 'reported':
+        return observed.group.answered(name, message.id, message.report)
       case 'refused':
         refused = message.problems
         return
@@ -116,6 +141,7 @@ export async function startPrimary (
   for (let i = 0; i < count; i++) start()
 
   return {
+    report: () => observed.group.report(),
     async stop () {
       stopping = true
       clearInterval(teller)
@@ -127,7 +153,7 @@ export async function startPrimary (
         tell(worker, { type: 'stop' })
         await exit
       }))
-      await Promise.all([keys.close(), replays.close(), messages?.close()])
+      await Promise.all([observed.close(), keys.close(), replays.close(), messages?.close()])
     }
   }
 }

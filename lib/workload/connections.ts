@@ -19,6 +19,8 @@ export interface Connections {
   startUpload (client: string): () => void
   /** Whether requests have to be refused at present. */
   readonly isFull: boolean
+  /** Requests that wait for one. */
+  readonly waiting: number
 }
 
 /** Of the connections, the part that the unfinished uploads of one client may hold. */
@@ -76,6 +78,7 @@ export function createConnections (limit: number, patience: number): Connections
         else uploads.set(client, left)
       })
     },
+    get waiting () { return waiting.size },
     get isFull () { return used >= limit && performance.now() - refusedAt < patience }
   }
 }

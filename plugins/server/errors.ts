@@ -10,7 +10,9 @@ export default fp(async function errors (app) {
   app.setErrorHandler<Error>((error, request, reply) => {
     const problem = asProblem(error, isForwarded(request))
     const protocol = request.exchangeProtocol ?? undefined
-    if (reply.raw.destroyed) request.log.info({ protocol, cause: codeOf(error) }, 'client gone')
+    const isGone = reply.raw.destroyed
+    if (!isGone && request.passage !== null) request.passage.problem = problem.code
+    if (isGone) request.log.info({ protocol, cause: codeOf(error) }, 'client gone')
     else if (problem.code === 'internal') request.log.error({ protocol, err: describeError(error) }, 'internal error')
     else request.log.info({ protocol, problem: problem.code, cause: codeOf(problem.cause) }, 'request refused')
 

@@ -1,9 +1,7 @@
 /** What this proxy is, as it says itself. A claim: the proof is attestation evidence (docs/verify-image.md). */
-import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
+import { versions } from '../../lib/config/version.ts'
 import { KEM_MLKEM768_X25519, KEM_X25519, kemName } from '../../lib/protocols/ohttp/suites.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
 const text = { type: 'string' }
 const answer = {
@@ -24,9 +22,9 @@ export default async function about (app: FastifyInstance) {
   // Baked into the image, and no setting: who runs it has no say in it.
   const commit = process.env['POLARIS_COMMIT'] ?? ''
   const said = {
-    version,
+    version: versions.version,
     commit: /^[0-9a-f]{40,64}$/.test(commit) ? commit : 'unknown',
-    node: process.versions.node,
+    node: versions.node,
     protocols: [...enableV1 ? ['polaris-v1'] : [], ...enableOhttp ? ['ohttp'] : [], ...enableEhbp ? ['ehbp'] : []],
     ...enableV1 && { keyType },
     ...enableOhttp && { kems: [...hpkePostQuantum ? [KEM_MLKEM768_X25519] : [], KEM_X25519].map(kemName) }

@@ -1,5 +1,6 @@
 /** The named formats of settings: each in words, and as a test that takes time in proportion to the text. */
 import { isIP } from 'node:net'
+import { parseListenAddress } from './listen-address.ts'
 
 const AUTHORITY = /^(?:[\w.~-]+|\[[\da-fA-F:]+\])(?::\d{1,5})?$/
 
@@ -47,6 +48,11 @@ export const formats = {
   address: {
     accepts: 'an IP address or a host name of this machine, such as `127.0.0.1`, `::1`, `localhost`',
     test: (text: string) => isIP(text.replace(/^\[(.*)\]$/, '$1')) !== 0 || /^(?=.*[a-zA-Z])[\w.-]{1,253}$/.test(text)
+  },
+  'listen-address': {
+    accepts: 'an IP address with a port, such as `127.0.0.1:9464` or `[::1]:9464`, or the path of a Unix socket, ' +
+      '`unix:/run/polaris/admin.sock`',
+    test: (text: string) => parseListenAddress(text) !== undefined
   },
   audience: {
     accepts: 'text, and none of Google\'s own audiences (googleapis.com)',

@@ -1,0 +1,91 @@
+/** polaris.metrics: counts what passes, if there is somebody to tell. Everything else asks it to be counted. */
+import type { Socket } from 'node:net'
+import fp from 'fastify-plugin'
+import { createExchangeMeter } from '../lib/metrics/exchanges.ts'
+import { createMeter } from '../lib/metrics/meter.ts'
+import type { Meter } from '../lib/metrics/meter.ts'
+import { Passage } from '../lib/metrics/passage.ts'
+import type { Observer } from '../lib/metrics/passage.ts'
+import { watchProcess } from '../lib/metrics/process.ts'
+import { provide } from '../lib/polaris.ts'
+
+declare module '../lib/polaris.ts' {
+  interface Polaris {
+    readonly metrics: Metrics
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null if nobody observes. */
+    passage: Passage | null
+  }
+}
+
+export interface Metrics {
+  readonly meter: Meter
+  /** False: nobody will ask for numbers, so that only what costs nothing is kept. */
+  readonly isOn: boolean
+  /** What this process is called in labels. */
+  readonly worker: string
+  /** Another process has the keys, and counts what becomes of them. */
+  readonly isMember: boolean
+}
+
+export interface MetricsPluginOptions {
+  /** The number of this worker, if it is one of several: what it is called in labels. Default: `1`. */
+  readonly worker?: string
+}
+
+/** Bytes of a connection that belong to requests before. */
+const COUNTED = Symbol('polaris.counted')
+
+interface CountedSocket extends Socket {
+  [COUNTED]?: { received: number, sent: number }
+}
+
+export default fp<MetricsPluginOptions>(async function metrics (app, options) {
+  const { config } = app.polaris
+  const meter = createMeter()
+  const isOn = config.adminAddress !== undefined
+  const worker = options.worker ?? '1'
+  provide(app.polaris, 'metrics', { meter, isOn, worker, isMember: options.worker !== undefined })
+  app.decorateRequest('passage', null)
+
+  const observers: readonly Observer[] = isOn ? [createExchangeMeter(meter)] : []
+  const watched = watchProcess(meter, worker, isOn)
+  app.addHook('onClose', async () => watched.close())
+  if (observers.length === 0) return
+
+  const onGap = observers.find(observer => observer.onGap !== undefined)?.onGap
+  // The first hook: nothing was looked at yet.
+  app.addHook('onRequest', (request, { raw: response }, done) => {
+    const { raw } = request
+    // Kept: a request that undici gave up on is detached from it.
+    const { socket } = raw
+    const passage = new Passage({ requestId: request.id, onGap })
+    request.passage = passage
+    for (const { begin } of observers) begin?.()
+    raw.once('end', () => passage.reached('arrived'))
+    response.once('close', () => {
+      const ending = {
+        ended: performance.now(),
+        statusClass: response.headersSent ? Math.floor(response.statusCode / 100) : 0,
+        isComplete: response.writableFinished,
+        ...countBytes(socket)
+      }
+      for (const observer of observers) observer.end(passage, ending)
+    })
+    done()
+  })
+}, { name: 'polaris-metrics', dependencies: ['polaris-config'] })
+
+/** Since the last time. Requests on one connection follow each other; of those that are sent ahead, the first has it all. */
+function countBytes (socket: CountedSocket): { received: number, sent: number } {
+  const { bytesRead, bytesWritten } = socket
+  const before = socket[COUNTED] ??= { received: 0, sent: 0 }
+  const counts = { received: bytesRead - before.received, sent: bytesWritten - before.sent }
+  before.received = bytesRead
+  before.sent = bytesWritten
+  return counts
+}
