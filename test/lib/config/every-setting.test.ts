@@ -35,6 +35,7 @@ const examples: Readonly<Record<string, string>> = {
   workers: '2',
   'cors-origin': 'https://app.example',
   address: '::1',
+  'listen-address': '[::1]:9464',
   audience: 'other'
 }
 
