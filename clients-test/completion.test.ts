@@ -22,8 +22,7 @@ const run = (program: string, args: readonly string[]) => execFileSync(program, 
 const shells: Record<string, (script: string) => (line: string) => string[]> = {
   bash: script => line => {
     const before = line.slice(0, line.lastIndexOf(' ') + 1)
-    const complete = 'source "$1"; COMP_WORDS=($2); [[ $2 != *" " ]] || COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _polaris; printf "%s\\n" "${COMPREPLY[@]}"'
-    return run('bash', ['-c', complete, 'bash', script, line]).trim().split('\n').map(word => before + word)
+    return run('bash', [join(tools.suite, 'shells/complete.bash'), script, line]).trim().split('\n').map(word => before + word)
   },
   zsh: script => line => [`polaris ${run('zsh', ['-f', join(tools.suite, 'shells/complete.zsh'), join(script, '..'), line]).trim()}`],
   fish: script => line => {

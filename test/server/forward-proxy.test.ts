@@ -3,12 +3,14 @@
  * sidecar, the launcher and the identity endpoint answer, private keys and tokens, is for no one else. A real forward
  * proxy listens here, and writes down what it is asked for.
  */
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
 import t from 'tap'
 import type { Test } from 'tap'
-import { localService } from '../fixtures/local-service.ts'
+import { localService, unsignedToken } from '../fixtures/local-service.ts'
 import { run, START } from '../fixtures/process.ts'
 import { rsaKey } from '../fixtures/rsa.ts'
 import { startSidecar } from '../fixtures/skr-sidecar.ts'
@@ -111,3 +113,25 @@ t.test('tokens of the instance metadata service never pass a forward proxy', asy
   t.ok(identity.requests.length > 0)
   t.same(proxy.asked, [])
 })
+
+const attesting = `
+  import { googleConfidentialSpace } from '${new URL('../../lib/platforms/google/confidential-space.ts', import.meta.url).href}'
+  const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: process.argv[1] })
+  console.log((await attester.evidence({ preimage: Buffer.alloc(1), binding: Buffer.alloc(32) })).tee)
+`
+for (const [name, env] of ways) {
+  t.test(`${name}: the launcher is asked through its socket, and by no other way`, async t => {
+    const proxy = await forwardProxy(t)
+    const launcher = await localService('unix', (response, { body }) => {
+      const { nonces: [nonce] } = JSON.parse(body) as { nonces: string[] }
+      response.end(unsignedToken({ eat_nonce: nonce, exp: Math.floor(Date.now() / 1000) + 3600 }))
+    })
+    t.teardown(() => launcher.close())
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', attesting, launcher.socketPath], {
+      env: { PATH: process.env['PATH'], ...env(proxy.url) }
+    })
+    t.equal(stdout, 'google-confidential-space\n')
+    t.equal(launcher.requests.length, 1)
+    t.same(proxy.asked, [])
+  })
+}
