@@ -2,12 +2,17 @@
 import type { ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
 import type { Attester } from '../lib/attestation/attester.ts'
+import { deviceCollector } from '../lib/attestation/devices/index.ts'
+import { EndorsementError, endorsementFiles } from '../lib/attestation/endorsements.ts'
+import type { EndorsementFiles } from '../lib/attestation/endorsements.ts'
 import { ConfigError } from '../lib/config/config.ts'
+import type { Config } from '../lib/config/config.ts'
 import { settings } from '../lib/config/settings.ts'
 import { evidenceProblems } from '../lib/config/start.ts'
 import { readText } from '../lib/config/text-file.ts'
 import { weaknesses } from '../lib/config/weaknesses.ts'
 import { attesterFrom } from '../lib/platforms/choose.ts'
+import { listOf } from '../lib/platforms/platform.ts'
 import { createAttestationService } from '../lib/attestation/service.ts'
 import type { AttestationService } from '../lib/attestation/service.ts'
 import { Problem } from '../lib/http/problems.ts'
@@ -43,12 +48,26 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   if (problems.length > 0) throw new ConfigError(problems)
   const attester = options.attester ?? await attesterFrom(config, platforms)
   if (attester.type === 'simulated') app.log.warn('Attestation is simulated: it proves nothing')
+  if (attester.type === 'none' && config.attestationDevices !== undefined) {
+    app.log.warn('GPUs are attested, but nothing binds their evidence to this machine: it has no other evidence')
+  }
 
   const appraise = config.attestationPolicyFile === undefined ? undefined : await ownPolicy(config.attestationPolicyFile)
+  const endorsements = await ownEndorsements(config, reason => {
+    app.log.warn({ reason }, 'endorsements cannot be read again; those read before stay in use')
+  })
   const service = createAttestationService({
     attester: metrics.isOn ? meteredAttester(metrics.meter, attester) : attester,
     keys: coveredKeys,
     claims: [weakeningsClaim(weaknesses(config, platforms).map(({ code }) => code))],
+    ...config.attestationDevices !== undefined && {
+      devices: deviceCollector({
+        source: config.attestationDevices,
+        timeoutMs: config.attestationDevicesTimeout,
+        count: config.attestationDevicesCount
+      })
+    },
+    ...endorsements && { endorsements: endorsements.current },
     required: config.attestationRequired || appraise !== undefined,
     grace: config.attestationGrace,
     renewal: config.attestationRenewal,
@@ -86,6 +105,19 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
     return exchanges.keyResources.flatMap(resource => resource.attested())
   }
 }, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-exchanges'] })
+
+/** @throws {ConfigError} a file cannot be read, or holds something else */
+async function ownEndorsements (
+  { attestationEndorsements }: Config, warn: (reason: string) => void
+): Promise<EndorsementFiles | undefined> {
+  const files = listOf(attestationEndorsements)
+  try {
+    return files.length === 0 ? undefined : await endorsementFiles(files, warn)
+  } catch (cause) {
+    if (!(cause instanceof EndorsementError)) throw cause
+    throw new ConfigError([`${settings.attestationEndorsements.env}: ${cause.message}`], { cause })
+  }
+}
 
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {

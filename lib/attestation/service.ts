@@ -24,7 +24,7 @@ export interface AttestationServiceOptions {
   /** Evidence of devices for a nonce of 32 bytes. @throws {RemoteError} */
   readonly devices?: (nonce: Uint8Array, signal: AbortSignal) => Promise<readonly TypedValue[]>
   /** What others say of this software, such as Sigstore bundles: handed out beside the platform's own endorsements. */
-  readonly endorsements?: readonly TypedValue[]
+  readonly endorsements?: () => Promise<readonly TypedValue[]>
   /** Whether the gate closes where there is no evidence. */
   readonly required: boolean
   /** Milliseconds for which the gate stays open on expired evidence. */
@@ -86,7 +86,7 @@ const LONGEST_PAUSE = 60_000
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 export function createAttestationService (options: AttestationServiceOptions): AttestationService {
-  const { attester, keys, claims = [], devices: collect, endorsements = [], renewal, cache, concurrency = 4, appraise, log } = options
+  const { attester, keys, claims = [], devices: collect, endorsements: others, renewal, cache, concurrency = 4, appraise, log } = options
   const gate = createGate(options)
   const stopping = new AbortController()
   const listeners: Array<() => void> = []
@@ -96,6 +96,8 @@ export function createAttestationService (options: AttestationServiceOptions): A
   let pause = FIRST_PAUSE
   /** Seconds for which the platform asked to be left alone. */
   let asked = 0
+  /** What the operator can do about the last failure. */
+  let advice: string | undefined
   let renewalTimer: NodeJS.Timeout | undefined
   let closingTimer: NodeJS.Timeout | undefined
   let wasOpen = gate.status().open
@@ -135,8 +137,9 @@ export function createAttestationService (options: AttestationServiceOptions): A
       const devices = await collect?.(await deviceNonce(nonce, covered, claims), stopping.signal) ?? []
       const preimage = await bindingPreimage(nonce, covered, { claims, devices })
       const evidence = await attester.evidence({ preimage, binding: await sha256(preimage), signal: stopping.signal })
+      const endorsements = [...evidence.endorsements, ...await others?.() ?? []]
       const document = await attestationDocument({
-        ...evidence, nonce, keys: covered, claims, devices, endorsements: [...evidence.endorsements, ...endorsements], cached, issuedAt: new Date(issuedAt)
+        ...evidence, nonce, keys: covered, claims, devices, endorsements, cached, issuedAt: new Date(issuedAt)
       })
       const expiresAt = Math.min(evidence.expiresAt?.getTime() ?? Infinity, issuedAt + 2 * renewal)
       return { document, nonce, issuedAt, expiresAt, keys: identity(covered) }
@@ -160,6 +163,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
   async function attempt (): Promise<void> {
     clearTimeout(renewalTimer)
     asked = 0
+    advice = undefined
     try {
       const issued = await issue(randomBytes(32), true)
       const refusals = await appraise?.(issued.document, issued.nonce) ?? []
@@ -173,6 +177,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
     } catch (error) {
       gate.failed(reasonOf(error))
       asked = causeOf(error)?.retryAfter ?? 0
+      advice = causeOf(error)?.advice
     }
     settle()
   }
@@ -186,7 +191,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
       if (attester.type !== 'none') log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
     } else {
       pause = failures === 1 ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
-      const details = { attestation: { type: attester.type, state, failures, reason } }
+      const details = { attestation: { type: attester.type, state, failures, reason, ...advice !== undefined && { advice } } }
       // At every start, keys take a moment.
       if (keys().length === 0) log.info(details, 'attestation waits for keys')
       else log.warn(details, 'attestation evidence could not be obtained')

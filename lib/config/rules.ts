@@ -26,7 +26,8 @@ export function contradictions (text: TextOf, table: SettingsTable, { keyTypes, 
     ...epochProblems(text),
     ...replayProblems(text),
     ...dateProblems(text),
-    ...adminProblems(text)
+    ...adminProblems(text),
+    ...deviceProblems(text)
   ]
 }
 
@@ -109,4 +110,16 @@ function adminProblems (text: TextOf): string[] {
   const address = parseListenAddress(text('adminAddress'))
   if (address === undefined || 'path' in address || address.port === 0 || String(address.port) !== text('port')) return []
   return [`${env('adminAddress')} must not have the port of ${env('port')}`]
+}
+
+/** GPUs prove nothing by themselves: their evidence is bound into that of the platform. */
+function deviceProblems (text: TextOf): string[] {
+  if (text('attestationDevices') === '') {
+    return text('attestationDevicesCount') === ''
+      ? []
+      : [`${env('attestationDevicesCount')} needs ${env('attestationDevices')}: nothing is asked for their evidence`]
+  }
+  return text('attestationType') === 'none'
+    ? [`${env('attestationDevices')} needs a platform to bind the evidence to: ${env('attestationType')} is none`]
+    : []
 }

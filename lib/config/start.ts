@@ -1,4 +1,5 @@
 /** What keeps the proxy from starting beyond its settings: what only the machine shows, and the address to listen on. */
+import { access, constants } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { attesterTypeFrom, thisMachine } from '../platforms/choose.ts'
 import type { Machine } from '../platforms/platform.ts'
@@ -18,9 +19,22 @@ export async function evidenceProblems (
   config: Config, registry: Registry = builtIn, machine: Machine = thisMachine
 ): Promise<readonly string[]> {
   const type = await attesterTypeFrom(config, registry, machine)
-  const problems = await type?.problems?.(config, machine) ?? []
+  const problems = [...await type?.problems?.(config, machine) ?? [], ...await deviceProblems(config)]
   if (!config.attestationRequired || !type?.isAbsent) return problems
   return [...problems, `${settings.attestationRequired.env} is set, and this machine has nothing to attest with`]
+}
+
+/** A service may come up later; a program that is not there will not. */
+async function deviceProblems ({ attestationDevices = '' }: Config): Promise<readonly string[]> {
+  const [program = ''] = attestationDevices.split(/\s/)
+  if (!program.startsWith('/')) return []
+  try {
+    await access(program, constants.X_OK)
+    return []
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    return [`${settings.attestationDevices.env}: ${program} cannot be run (${code})`]
+  }
 }
 
 /** The address to listen on if none is configured: all of them, of IPv6 too if the system has it. */

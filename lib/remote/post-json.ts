@@ -19,6 +19,8 @@ export interface JsonEndpoint {
   readonly reach: 'inner' | 'public'
   /** Milliseconds for the exchange as a whole. */
   readonly timeoutMs: number
+  /** The longest answer. Default: 256 KiB. */
+  readonly maxBytes?: number
 }
 
 export interface JsonAnswer {
@@ -38,21 +40,32 @@ const MAX_ANSWER_BYTES = 256 * 1024
  * @throws {RemoteError} no answer, an incomplete one, one that is too long or too late; not transient if the
  * certificate of the service is not accepted
  */
-export async function postJson (endpoint: JsonEndpoint, body: unknown, signal?: AbortSignal): Promise<JsonAnswer> {
-  const { name, url, socketPath, reach, timeoutMs } = endpoint
-  const deadline = AbortSignal.timeout(timeoutMs)
+export function postJson (endpoint: JsonEndpoint, body: unknown, signal?: AbortSignal): Promise<JsonAnswer> {
   const payload = JSON.stringify(body)
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }
+  return exchange(endpoint, { method: 'POST', headers }, payload, signal)
+}
+
+/** GETs JSON, otherwise as `postJson`. @throws {RemoteError} */
+export function getJson (endpoint: JsonEndpoint, signal?: AbortSignal): Promise<JsonAnswer> {
+  return exchange(endpoint, { method: 'GET', headers: { accept: 'application/json' } }, '', signal)
+}
+
+async function exchange (
+  endpoint: JsonEndpoint, request: RequestOptions, payload: string, signal: AbortSignal | undefined
+): Promise<JsonAnswer> {
+  const { name, url, socketPath, reach, timeoutMs, maxBytes = MAX_ANSWER_BYTES } = endpoint
+  const deadline = AbortSignal.timeout(timeoutMs)
   try {
     const response = await send(url, {
-      method: 'POST',
+      ...request,
       // An agent of its own has no forward proxy, and no connection is kept.
       ...reach === 'inner' && { agent: false },
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       ...socketPath !== undefined && { socketPath }
     }, payload)
     const { statusCode: status = 0, headers } = response
-    return { status, headers, body: await readBounded(response as AsyncIterable<Buffer>, MAX_ANSWER_BYTES) }
+    return { status, headers, body: await readBounded(response as AsyncIterable<Buffer>, maxBytes) }
   } catch (cause) {
     if (deadline.aborted) {
       throw new RemoteError('transient', `${name} did not answer in time`, {

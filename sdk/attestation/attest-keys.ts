@@ -5,7 +5,7 @@ import { encodeBase64url } from '../../lib/protocols/base64url.ts'
 import { withoutTrailingSlashes } from '../../lib/protocols/trailing-slashes.ts'
 import type { Verdict } from './checks.ts'
 import type { VerifyOptions } from './context.ts'
-import { fetchAnswer } from './http.ts'
+import { DOCUMENT_TIMEOUT_MS, fetchAnswer } from './http.ts'
 import { parseAttestationPolicy } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
 import { verifyAttestation } from './verify.ts'
@@ -70,7 +70,7 @@ export async function fetchAttestation (
   url.pathname = withoutTrailingSlashes(url.pathname) + ATTESTATION_PATH
   url.search = `?nonce=${encodeBase64url(nonce)}`
   url.hash = ''
-  return { document: (await fetchAnswer(fetcher, url, MAX_DOCUMENT_BYTES)).body, nonce }
+  return { document: (await fetchAnswer(fetcher, url, MAX_DOCUMENT_BYTES, DOCUMENT_TIMEOUT_MS)).body, nonce }
 }
 
 /** What the SDK throws where a verdict does not verify. The message names the checks that failed. */

@@ -15,6 +15,12 @@ export interface PlatformOptions {
   readonly tdx?: TdxOptions
 }
 
+/** What the verifiers of devices can be told. */
+export interface DeviceOptions {
+  /** `root`: instead of NVIDIA's, SHA-256 of the root certificate (DER) in hexadecimal. */
+  readonly nvidia?: { readonly root?: string }
+}
+
 export interface VerifyOptions {
   /** The nonce that this client sent: 16 to 64 bytes, fresh. Without it only `allowCached` policies can pass. */
   readonly nonce?: Uint8Array
@@ -24,6 +30,7 @@ export interface VerifyOptions {
   /** Key sets by issuer, for use without a network. An issuer that is listed here is not asked. */
   readonly keySets?: Readonly<Record<string, unknown>>
   readonly platforms?: PlatformOptions
+  readonly devices?: DeviceOptions
   /** Instead of those of this package: the registry of verifiers. */
   readonly verifiers?: readonly Verifier[]
   /** @deprecated `platforms['sev-snp'].roots` */

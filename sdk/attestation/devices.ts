@@ -29,6 +29,7 @@ export async function deviceFindings (document: ParsedAttestation, policy: Attes
     policy: wanted,
     now: context.now,
     clockToleranceSeconds: context.clockToleranceSeconds,
+    ...context.options.devices?.nvidia,
     ...wanted.appraisal === 'nras' && answer && { answer: answer[1], keySet: await keySet(context) }
   })
 }

@@ -6,6 +6,8 @@ import type { Bytes } from '../../lib/protocols/bytes.ts'
 
 /** For each thing that is asked for, as a whole. */
 export const TIMEOUT_MS = 10_000
+/** A proxy asks its hardware in turn, GPUs too, before it answers. */
+export const DOCUMENT_TIMEOUT_MS = 40_000
 
 /** The other side could not be asked, or answered with something unusable. */
 export class AttestationFetchError extends Error {
@@ -29,7 +31,9 @@ export interface Answer {
  * @returns a 200 answer, with a body of at most maxBytes
  * @throws {AttestationFetchError}
  */
-export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, maxBytes: number): Promise<Answer> {
+export async function fetchAnswer (
+  fetcher: typeof fetch, url: string | URL, maxBytes: number, timeoutMs = TIMEOUT_MS
+): Promise<Answer> {
   const { origin, pathname } = new URL(url)
   const place = origin + pathname
   try {
@@ -38,7 +42,7 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
       cache: 'no-store',
       credentials: 'omit',
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS)
+      signal: AbortSignal.timeout(timeoutMs)
     })
     if (response.status !== 200) {
       await response.body?.cancel()
@@ -50,12 +54,12 @@ export async function fetchAnswer (fetcher: typeof fetch, url: string | URL, max
   } catch (cause) {
     throw cause instanceof AttestationFetchError
       ? cause
-      : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause)}`, { cause })
+      : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause, timeoutMs)}`, { cause })
   }
 }
 
-function reasonOf (error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
+function reasonOf (error: unknown, timeoutMs: number): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`
   return networkReason(error) ?? (error instanceof Error ? error.message : 'unknown error')
 }
 

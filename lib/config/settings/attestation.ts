@@ -68,5 +68,37 @@ export const attestation = {
     type: 'string',
     description: 'A policy as clients have it (JSON). The proxy appraises its own evidence by it, and the gate is ' +
       'closed outside it.'
+  },
+
+  attestationDevices: {
+    env: `${PREFIX}ATTESTATION_DEVICES`,
+    type: 'string',
+    format: 'device-source',
+    description: 'What to ask for the evidence of GPUs: an HTTP service, or a command that is run without a shell. ' +
+      '`{nonce}` in it is replaced by the nonce in hexadecimal; without that, the query parameter `nonce` or the ' +
+      'option `--nonce` is added. docs/attestation-devices.md has examples.'
+  },
+
+  attestationDevicesCount: {
+    env: `${PREFIX}ATTESTATION_DEVICES_COUNT`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 128,
+    description: 'How many GPUs there are. Evidence of another number counts as none.'
+  },
+
+  attestationDevicesTimeout: {
+    env: `${PREFIX}ATTESTATION_DEVICES_TIMEOUT`,
+    type: 'string',
+    format: 'duration',
+    default: '20s',
+    description: 'How long collecting the evidence of GPUs may take.'
+  },
+
+  attestationEndorsements: {
+    env: `${PREFIX}ATTESTATION_ENDORSEMENTS`,
+    type: 'string',
+    description: 'Files to hand out with the evidence, separated by commas: Sigstore bundles about the image (JSON, or ' +
+      'one in each line), certificates and revocation lists (PEM or DER). Read again when they change.'
   }
 } as const satisfies SettingsTable

@@ -58,6 +58,14 @@ export const formats = {
     accepts: 'text, and none of Google\'s own audiences (googleapis.com)',
     test: (text: string) => !/googleapis\.com/i.test(text)
   },
+  'device-source': {
+    accepts: 'an http:// or https:// URL without credentials or fragment, or a command: a program and its arguments, ' +
+      'separated by spaces, without quotes',
+    test: (text: string) => /^https?:/i.test(text) ? isServiceUrl(text) : !SHELL_SYNTAX.test(text) && !text.startsWith('{'),
+    why: (text: string) => SHELL_SYNTAX.test(text) && !/^https?:/i.test(text)
+      ? 'there is no shell to understand quotes, variables or redirections: name a script'
+      : undefined
+  },
   'header-name': {
     accepts: 'a header name',
     test: (text: string) => /^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)
@@ -103,6 +111,15 @@ export const formats = {
     why: (text: string) => text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
   }
 } as const satisfies Record<string, Format>
+
+/** What means something to a shell, and control characters other than the white space between words. */
+const SHELL_SYNTAX = /["'`$\\|&;<>()*?[\]#~!]|[^\P{Cc}\t]/u
+
+function isServiceUrl (text: string): boolean {
+  const url = URL.parse(text.replaceAll('{nonce}', '0'))
+  return url !== null && url.host !== '' && url.username === '' && url.password === '' && url.hash === '' &&
+    /^https?:\/\//.test(text)
+}
 
 /** An address, or a range of them in CIDR notation. */
 function isRange (text: string): boolean {

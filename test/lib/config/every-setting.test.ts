@@ -10,6 +10,7 @@ import type { Setting } from '../../../lib/config/settings.ts'
 /** One setting is required; and rules about several are not what is looked at here. */
 const base: Readonly<Record<string, string>> = {
   POLARIS_CONTAINER_KEY_TYPE: 'file',
+  POLARIS_CONTAINER_ATTESTATION_DEVICES: 'http://localhost:8090/evidence',
   POLARIS_CONTAINER_KEY_FILE: '/keys.pem',
   POLARIS_CONTAINER_MAX_BODY_BYTES: '1024',
   POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://localhost:3001',
@@ -22,6 +23,7 @@ const base: Readonly<Record<string, string>> = {
 const examples: Readonly<Record<string, string>> = {
   'http-url': 'http://192.0.2.7:8080',
   duration: '7m',
+  'device-source': '/usr/bin/nvattest collect-evidence --nonce {nonce}',
   milliseconds: '7000',
   'replay-window': '7s',
   'header-name': 'x-other',
