@@ -45,6 +45,9 @@ capabilities:
 {{- if and $shared (gt (int .Values.autoscaling.maxReplicas) 1) (not (or $store $accept.replays)) }}
 {{- fail "replicas share their keys, so a request recorded at one could be replayed to each of the others: set settings.POLARIS_CONTAINER_REPLAY_STORE to a redis:// or rediss:// URL, or autoscaling.minReplicas=1 and maxReplicas=1, or accept.replays=true" }}
 {{- end }}
+{{- if and .Values.metrics.port (not .Values.metrics.from) }}
+{{- fail "metrics.from is empty, so that anything in the cluster could read the metrics: name the pods of Prometheus there" }}
+{{- end }}
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" }}
 {{- end }}
