@@ -37,6 +37,7 @@ t.test('Prometheus reads all workers as one', { skip: missing('prometheus', '--v
   const prometheus = await startPeer(t, port, 'prometheus', [
     `--config.file=${root}/prometheus.yaml`, `--storage.tsdb.path=${root}/data`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'
   ])
+  while (!(await fetch(`${prometheus}/-/ready`)).ok) await setTimeout(100)
   const ask = async (path: string) => {
     const response = await fetch(prometheus + path)
     return await response.json() as { status: string, error?: string, data: { result: { metric: Record<string, string>, value: [number, string] }[], groups: { rules: { name: string, health: string, state: string }[] }[], activeTargets: { health: string, lastError: string }[] } }
