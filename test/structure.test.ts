@@ -19,10 +19,10 @@ function filesBelow (folder: string): string[] {
 
 const files = FOLDERS.flatMap(filesBelow)
 
-/** Of values, loaded at once or later. Types are gone when modules are loaded. */
+/** Of values and of types, loaded at once or later. */
 function importsOf (file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8')
-  return [...text.matchAll(/^(?!import type|export type).*(?:from |import |import\()'(\.[^']+\.ts)'/gm)]
+  return [...text.matchAll(/(?:from |import |import\()'(\.[^']+\.ts)'/g)]
     .map(([, target = '']) => relative(root, join(root, dirname(file), target)))
     .filter(target => existsSync(join(root, target)))
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { ResponseHeaders } from '../http/headers.ts'
 import type { Problem } from '../http/problems.ts'
 import type { OwnedStream } from '../streams/owned.ts'
-import type { ProtocolName } from './protocol.ts'
+import type { ProtocolName } from './names.ts'
 
 /** What goes back to the client, before it is sealed. */
 export interface PlainResponse {

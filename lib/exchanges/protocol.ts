@@ -25,19 +25,7 @@ import type { MessageMemory } from '../replay/message-memory.ts'
 import type { ReplayStore } from '../replay/store.ts'
 import type { ByteBudget } from '../streams/budget.ts'
 import type { Exchange } from './exchange.ts'
-
-/** The names of the protocols: one registered from outside adds its own here, by declaration merging. */
-export interface ProtocolNames {
-  plain: true
-  'polaris-v1': true
-  'polaris-v1-response': true
-  ohttp: true
-  'ohttp-chunked': true
-  ehbp: true
-}
-
-/** What logs and metrics call a protocol. Public: it does not change. */
-export type ProtocolName = keyof ProtocolNames
+import type { ProtocolName } from './names.ts'
 
 export interface Protocol {
   /** Lower-case letters, digits and hyphens. */

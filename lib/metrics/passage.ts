@@ -4,7 +4,7 @@
  * proxy's own problem, and what everybody on the way sees. Without observers there is none.
  */
 import type { Readable } from 'node:stream'
-import type { ProtocolName } from '../exchanges/protocol.ts'
+import type { ProtocolName } from '../exchanges/names.ts'
 import type { ProblemCode } from '../http/problems.ts'
 
 /** In the order of a request's way. Each is reached at most once, but not each by all. */

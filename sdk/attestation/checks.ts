@@ -1,6 +1,5 @@
 /** Verdicts: lists of named checks, each with its outcome and a detail fit to be shown to a person. */
 import type { AttestedKey } from '../../lib/protocols/attestation.ts'
-import type { Challenge } from './context.ts'
 import type { PlatformPolicies } from './policy.ts'
 import type { Devices, Machine, Software } from './verdict/subject.ts'
 
@@ -8,6 +7,12 @@ import type { Devices, Machine, Software } from './verdict/subject.ts'
  * `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which.
  */
 export type Outcome = 'passed' | 'failed' | 'skipped'
+
+/**
+ * Whether evidence answers a nonce of this client's: it does; no nonce was sent; the document answers another; or the
+ * evidence is appraised by itself, as a recording.
+ */
+export type Challenge = 'answered' | 'none' | 'other' | 'recording'
 
 export interface Check {
   /** Stable, kebab-case; docs/attestation-policy.md lists them. */

@@ -1,13 +1,16 @@
-/** What callers may set, what every platform's verifier is given, and the checks that all hardware reports share. */
+/**
+ * The seam between the common part of an appraisal and the platforms, with one verifier for each kind of evidence: what
+ * callers may set, what every verifier is given, and the checks that all hardware reports share.
+ */
 import type { TypedValue } from '../../lib/protocols/attestation.ts'
 import { sameBytes } from './bytes.ts'
 import type { Bytes } from '../../lib/protocols/bytes.ts'
 import { check, skipped } from './checks.ts'
-import type { Check } from './checks.ts'
+import type { Challenge, Check, Findings } from './checks.ts'
 import type { SnpOptions } from './snp/options.ts'
 import type { SnpProduct } from './snp/report.ts'
 import type { TdxOptions } from './tdx/options.ts'
-import type { Verifier } from './verifier.ts'
+import type { PolicySection } from './policy-rules.ts'
 
 /** What one platform's verifier can be told. A verifier of your own adds its member by declaration merging. */
 export interface PlatformOptions {
@@ -48,12 +51,6 @@ export interface TdxVerifier {
   getCollateralFromPcs (quote: Uint8Array): Promise<unknown>
 }
 
-/**
- * Whether evidence answers a nonce of this client's: it does; no nonce was sent; the document answers another; or the
- * evidence is appraised by itself, as a recording.
- */
-export type Challenge = 'answered' | 'none' | 'other' | 'recording'
-
 export interface VerifierContext {
   readonly evidence: readonly TypedValue[]
   readonly endorsements: readonly TypedValue[]
@@ -67,6 +64,16 @@ export interface VerifierContext {
   readonly challenge: Challenge
   readonly fetch: typeof fetch
   readonly options: VerifyOptions
+}
+
+/** Appraises one kind of evidence, by its section of the policy. */
+export interface Verifier<Policy = unknown> extends PolicySection<Policy> {
+  /**
+   * Checks everything it can, in the order of the platform's specification.
+   *
+   * @throws {AttestationFetchError} somebody has to be asked and cannot be: there is no verdict
+   */
+  verify (context: VerifierContext, policy: Policy): Promise<Findings>
 }
 
 /** The check `freshness` for hardware reports: they carry no time, so only a nonce bounds their age. */

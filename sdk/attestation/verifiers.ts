@@ -4,6 +4,6 @@ import { google } from './google/verifier.ts'
 import { simulated } from './simulated/verifier.ts'
 import { sevSnp } from './snp/verifier.ts'
 import { tdx } from './tdx/verifier.ts'
-import type { Verifier } from './verifier.ts'
+import type { Verifier } from './context.ts'
 
 export const VERIFIERS: readonly Verifier[] = [google, azureMaa, sevSnp, tdx, simulated]

@@ -1,6 +1,6 @@
 /** Binary HTTP over web streams, as a client uses it: a request with a body that streams, a response that streams. */
 import { createResponseReader } from '../../lib/protocols/bhttp/reader.ts'
-import type { BhttpResponseEvent } from '../../lib/protocols/bhttp/reader.ts'
+import type { BhttpResponseEvent } from '../../lib/protocols/bhttp/events.ts'
 import { contentChunkPrefix, encodeEnd, encodeRequestHead } from '../../lib/protocols/bhttp/writer.ts'
 import { BhttpError } from '../../lib/protocols/bhttp/bhttp.ts'
 import type { BhttpLimits, Field, RequestHead, ResponseHead } from '../../lib/protocols/bhttp/bhttp.ts'

@@ -3,7 +3,7 @@
  * a path, a header or anything of a body.
  */
 import { AttestationError } from '../attestation/attest-keys.ts'
-import type { Proven } from './keys/proof.ts'
+import type { Verdict } from '../attestation/checks.ts'
 
 export const LOG_FORMATS = ['json', 'text', 'off'] as const
 
@@ -22,8 +22,8 @@ export interface Ending {
 
 export interface Log {
   exchange (ending: Ending): void
-  /** Keys were proven that were not before. */
-  keys (proven: Proven): void
+  /** Keys were proven that were not before; without a verdict, they were taken as they are. */
+  keys (proven: { readonly verdict: Verdict | undefined, readonly keysHash: string, readonly postQuantum: boolean }): void
   /** The keys could not be proven again. */
   unproven (error: unknown): void
   /** Something else that the user should know. */

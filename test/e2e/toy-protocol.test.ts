@@ -19,7 +19,7 @@ import { own } from '../../lib/streams/owned.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
-declare module '../../lib/exchanges/protocol.ts' {
+declare module '../../lib/exchanges/names.ts' {
   interface ProtocolNames {
     toy: true
   }

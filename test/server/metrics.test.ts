@@ -17,7 +17,7 @@ import { startProxy } from '../fixtures/proxy.ts'
 import { v1Client } from '../fixtures/v1-client.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
-declare module '../../lib/exchanges/protocol.ts' {
+declare module '../../lib/exchanges/names.ts' {
   interface ProtocolNames {
     abroad: true
   }

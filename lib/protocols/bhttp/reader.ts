@@ -8,23 +8,10 @@
 import {
   BhttpError, DEFAULT_BHTTP_LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
 } from './bhttp.ts'
-import type { BhttpLimits, Field, RequestHead, ResponseHead } from './bhttp.ts'
+import type { BhttpLimits, Field } from './bhttp.ts'
+import type { BhttpContent, BhttpRequestEvent, BhttpResponseEvent, BhttpTrailers } from './events.ts'
 import { ByteQueue } from '../byte-queue.ts'
 import { decodeLatin1 } from '../bytes.ts'
-
-/** `content` refers to the octets pushed, or to a buffer of its own; either way nobody writes to it afterwards. */
-export type BhttpContent = { readonly type: 'content', readonly bytes: Uint8Array }
-/** Only when there are any. */
-export type BhttpTrailers = { readonly type: 'trailers', readonly fields: readonly Field[] }
-export type BhttpRequestEvent = BhttpRequestStart | BhttpContent | BhttpTrailers
-export interface BhttpRequestStart {
-  readonly type: 'request'
-  readonly head: RequestHead
-  /** Octets of content that will follow, where the message says so up front: in the known-length form. */
-  readonly contentLength: number | undefined
-}
-export type BhttpResponseEvent =
-  | { readonly type: 'informational' | 'response', readonly head: ResponseHead } | BhttpContent | BhttpTrailers
 
 export interface BhttpReader<Event> {
   /** @throws {BhttpError} the message is refused; the reader is of no use afterwards */

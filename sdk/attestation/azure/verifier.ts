@@ -7,7 +7,7 @@ import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
 import { bindingCheck, claim, issueTime, readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
-import type { Verifier } from '../verifier.ts'
+import type { Verifier } from '../context.ts'
 import { azureMaaSection } from './policy.ts'
 import type { AzureMaaPolicy } from './policy.ts'
 

@@ -9,7 +9,7 @@ import type { Machine } from '../verdict/subject.ts'
 import type { VerifierContext } from '../context.ts'
 import { AttestationFetchError, fetchJson } from '../http.ts'
 import { bindingCheck, claim, issueTime, readToken, signatureCheck, strings, timeChecks } from '../tokens/token.ts'
-import type { Verifier } from '../verifier.ts'
+import type { Verifier } from '../context.ts'
 import { CONFIDENTIAL_MODELS, googleSection } from './policy.ts'
 import type { GooglePolicy } from './policy.ts'
 

@@ -8,7 +8,7 @@ import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
 import { bindingCheck, claim, issueTime, readToken, timeChecks } from '../tokens/token.ts'
-import type { Verifier } from '../verifier.ts'
+import type { Verifier } from '../context.ts'
 import { simulatedSection } from './policy.ts'
 import type { SimulatedPolicy } from './policy.ts'
 
