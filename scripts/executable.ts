@@ -12,29 +12,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { build } from 'esbuild'
-import type { Plugin } from 'esbuild'
+import { withSigstore } from '../sdk/browser/sigstore.ts'
 
 const root = join(import.meta.dirname, '..')
 const run = promisify(execFile)
 const postject = createRequire(import.meta.url).resolve('postject/dist/cli.js')
 /** Node marks with this where it looks for an application. */
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
-
-/** Packages that are optional elsewhere, so that bundlers do not see them. Here they are part of the file. */
-const SIGSTORE = ['bundle', 'protobuf-specs', 'verify']
-const HIDDEN = "import(['@sigstore', name].join('/'))"
-
-const withSigstore: Plugin = {
-  name: 'with-sigstore',
-  setup ({ onLoad }) {
-    onLoad({ filter: /[/\\]provenance[/\\]library\.ts$/ }, async ({ path }) => {
-      const source = await readFile(path, 'utf8')
-      if (!source.includes(HIDDEN)) throw new Error(`${path} does not load the packages as this script knows it`)
-      const known = SIGSTORE.map(name => `'${name}': () => import('@sigstore/${name}')`).join(', ')
-      return { contents: source.replace(HIDDEN, `({ ${known} } as Record<string, () => Promise<unknown>>)[name]!()`), loader: 'ts' }
-    })
-  }
-}
 
 /** One script with everything in it. An application has to be CommonJS, which knows no top-level await. */
 async function bundle (outfile: string): Promise<void> {

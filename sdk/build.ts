@@ -87,7 +87,7 @@ async function declare (outdir: string): Promise<void> {
 
 /** The workspace's own package.json, with what is built in place of the sources. Those are private: they are of no use alone. */
 async function manifest (): Promise<object> {
-  const { scripts: _, exports: __, private: ___, ...common } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
+  const { scripts: _, exports: __, private: ___, devDependencies: ____, ...common } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
   return {
     ...common,
     exports: {

@@ -10,6 +10,7 @@ import attestation from './attestation.ts'
 import health from './health.ts'
 import keys from './keys.ts'
 import logLevel from './log-level.ts'
+import verifyPage from './verify-page.ts'
 
 export default async function system (app: FastifyInstance) {
   const { contextRoot } = app.polaris.config
@@ -28,6 +29,7 @@ async function endpoints (app: FastifyInstance) {
   app.register(logLevel)
   app.register(attestation)
   app.register(about)
+  app.register(verifyPage)
 
   for (const resource of app.polaris.exchanges.keyResources) {
     if (isSystemTarget(resource.path)) serveKeyResource(app, resource, resource.path.slice(SYSTEM_PREFIX.length))

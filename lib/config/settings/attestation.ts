@@ -100,5 +100,14 @@ export const attestation = {
     type: 'string',
     description: 'Files to hand out with the evidence, separated by commas: Sigstore bundles about the image (JSON, or ' +
       'one in each line), certificates and revocation lists (PEM or DER). Read again when they change.'
+  },
+
+  verifyPage: {
+    env: `${PREFIX}VERIFY_PAGE`,
+    type: 'boolean',
+    default: false,
+    description: 'Serve the page that verifies a proxy in a browser at `/polaris-container/verify`. A page from the ' +
+      'party that is to be verified proves nothing to a sceptic: who doubts takes the file from a release ' +
+      '(docs/verify-page.md).'
   }
 } as const satisfies SettingsTable

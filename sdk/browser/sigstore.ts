@@ -1,0 +1,45 @@
+/**
+ * For esbuild: bundles the optional `@sigstore` packages, which are hidden from bundlers elsewhere. For browsers, Node's
+ * `crypto` and `Buffer`, as far as they use them, come along.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Plugin } from 'esbuild'
+
+const PACKAGES = ['bundle', 'protobuf-specs', 'verify']
+const HIDDEN = "import(['@sigstore', name].join('/'))"
+
+/** The packages become part of the file. */
+export const withSigstore: Plugin = {
+  name: 'with-sigstore',
+  setup ({ onLoad }) {
+    onLoad({ filter: /[/\\]provenance[/\\]library\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      if (!source.includes(HIDDEN)) throw new Error(`${path} does not load the packages as this plugin knows it`)
+      const known = PACKAGES.map(name => `'${name}': () => import('@sigstore/${name}')`).join(', ')
+      return { contents: source.replace(HIDDEN, `({ ${known} } as Record<string, () => Promise<unknown>>)[name]!()`), loader: 'ts' }
+    })
+  }
+}
+
+/** Beside `withSigstore`, and with `sdk/browser/buffer.ts` among what is injected. */
+export const nodeForSigstore: Plugin = {
+  name: 'node-for-sigstore',
+  setup ({ onLoad, onResolve }) {
+    onResolve({ filter: /^(?:node:)?crypto$/ }, () => ({ path: 'crypto', namespace: 'node-for-sigstore' }))
+    onLoad({ filter: /^crypto$/, namespace: 'node-for-sigstore' }, () => ({
+      // As a module of Node's own appears to CommonJS.
+      contents: "const { createHash, createPublicKey, timingSafeEqual, verify } = require('./crypto.ts')\n" +
+        'module.exports = { createHash, createPublicKey, timingSafeEqual, verify }\n',
+      resolveDir: import.meta.dirname,
+      loader: 'js'
+    }))
+    // It names the Buffer that is global, which stays absent for all others.
+    onLoad({ filter: /[/\\]@sigstore[/\\]protobuf-specs[/\\].*\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replaceAll('globalThis.Buffer', 'Buffer'),
+      loader: 'js'
+    }))
+  }
+}
+
+export const BUFFER = join(import.meta.dirname, 'buffer.ts')
