@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { lstatSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { buildPage } from '../page/build.ts'
 import { runtimePackages } from '../scripts/lockfile.ts'
 import { cyclonedxErrors } from '../test/fixtures/cyclonedx.ts'
 import { START } from '../test/fixtures/process.ts'
@@ -30,11 +31,16 @@ t.test('the sources in it are the ones of the commit it names, byte for byte, an
     .toString().trim().split('\n')
   const sources = new Map(wanted.map(path => [`/app/${path}`, path]))
   sources.set('/app/healthcheck.ts', 'docker/healthcheck.ts')
-  const found = files.filter(path => path.startsWith('/app/') && !path.startsWith('/app/node_modules/'))
+  const found = files.filter(path => path.startsWith('/app/') && !/^\/app\/(?:node_modules|dist)\//.test(path))
   t.same(found, [...sources.keys()].sort())
   for (const [path, source] of sources) {
     t.ok(readFileSync(join(root, path)).equals(git('show', `${revision}:${source}`)), path)
   }
+})
+
+t.test('what was built is the page that verifies a proxy alone, and it is what npm run page makes', async t => {
+  t.same(files.filter(path => path.startsWith('/app/dist/')), ['/app/dist/polaris-verify.html'])
+  t.equal(readFileSync(join(root, 'app/dist/polaris-verify.html'), 'utf8'), (await buildPage()).html)
 })
 
 t.test('the dependencies in it are the locked runtime packages, and no others', async t => {
@@ -72,6 +78,7 @@ t.test('the bill of materials lists the image as it is', async t => {
   t.equal(`v${versions.get('node')}`, node)
   t.ok(components.some(({ purl }) => purl.startsWith('pkg:deb/debian/libc6@')))
   t.ok(versions.has('fastify'))
+  t.ok(versions.has('@sigstore/verify'), 'part of the page that verifies a proxy')
 })
 
 t.test('there is no shell, no package manager and nothing else to run than Node', async t => {

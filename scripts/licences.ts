@@ -6,7 +6,8 @@
  * With a layout, as docker/build.sh writes it: also of Node and the Debian packages of that image's base.
  */
 import { readImageContents } from './image-contents.ts'
-import { runtimePackages } from './lockfile.ts'
+import { buildPage } from '../page/build.ts'
+import { lockedPackages, runtimePackages } from './lockfile.ts'
 
 const [layout] = process.argv.slice(2)
 const rows: [name: string, version: string, licence: string][] = []
@@ -17,6 +18,6 @@ if (layout !== undefined) {
     rows.push([`${name} (Debian, ${architecture})`, version, licences.join(', ') || `/usr/share/doc/${name}/copyright`])
   }
 }
-const packages = new Map([...runtimePackages(''), ...runtimePackages('sdk')].map(entry => [`${entry.name} ${entry.version}`, entry]))
+const packages = new Map([...runtimePackages(''), ...runtimePackages('sdk'), ...lockedPackages((await buildPage()).packages)].map(entry => [`${entry.name} ${entry.version}`, entry]))
 for (const { name, version, license } of packages.values()) rows.push([name, version, license])
 process.stdout.write(['| Package | Version | Licence |', '| --- | --- | --- |', ...rows.map(row => `| ${row.join(' | ')} |`), ''].join('\n'))

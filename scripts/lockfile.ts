@@ -1,6 +1,8 @@
 /** Reads from package-lock.json which packages one of the project's own packages needs at run time. */
 import { readFileSync } from 'node:fs'
 
+const LOCKFILE = new URL('../package-lock.json', import.meta.url)
+
 /** An entry of `packages` in a lockfile of version 3, as far as it is used here. */
 interface Entry {
   name?: string
@@ -31,26 +33,36 @@ export interface LockedPackage {
  * itself, `'sdk'` the workspace), sorted by path. npm's own `npm sbom --omit` is no help here: it leaves out what
  * a development dependency needs as well.
  */
-export function runtimePackages (root: string, lockfile: string | URL = new URL('../package-lock.json', import.meta.url)): LockedPackage[] {
+export function runtimePackages (root: string, lockfile: string | URL = LOCKFILE): LockedPackage[] {
   const { packages } = JSON.parse(readFileSync(lockfile, 'utf8')) as { packages: Record<string, Entry> }
   const found = new Map<string, LockedPackage>()
   const pending = resolveAll(packages, root)
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
     if (found.has(path)) continue
-    const { name, version, integrity, license } = packages[path] ?? {}
-    if (version === undefined || integrity === undefined) throw new Error(`${path} is not locked to a published version`)
     const dependencies = resolveAll(packages, path)
-    found.set(path, {
-      path,
-      name: name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
-      version,
-      integrity,
-      license: license ?? 'NOASSERTION',
-      dependencies: dependencies.sort()
-    })
+    found.set(path, locked(packages, path, dependencies.sort()))
     pending.push(...dependencies)
   }
   return [...found.values()].sort((a, b) => a.path < b.path ? -1 : 1)
+}
+
+/** The packages at those paths, without what they depend on: of a bundle, that is part of it or left out. */
+export function lockedPackages (paths: readonly string[], lockfile: string | URL = LOCKFILE): LockedPackage[] {
+  const { packages } = JSON.parse(readFileSync(lockfile, 'utf8')) as { packages: Record<string, Entry> }
+  return paths.map(path => locked(packages, path, []))
+}
+
+function locked (packages: Record<string, Entry>, path: string, dependencies: readonly string[]): LockedPackage {
+  const { name, version, integrity, license } = packages[path] ?? {}
+  if (version === undefined || integrity === undefined) throw new Error(`${path} is not locked to a published version`)
+  return {
+    path,
+    name: name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
+    version,
+    integrity,
+    license: license ?? 'NOASSERTION',
+    dependencies
+  }
 }
 
 /** Where what `path` needs is installed, looking from its own node_modules upwards, as Node does. */

@@ -44,7 +44,12 @@ npm pack ./sdk/dist --ignore-scripts --silent --pack-destination "$out" >&2
 mv "$out"/*.tgz "$out/sdk.tgz"
 npm publish "$out/sdk.tgz" --dry-run --access public --ignore-scripts >&2
 
+say 'the page that verifies a proxy'
+node page/build.ts "$out/polaris-verify.html" >&2
+(cd "$out" && sha256sum polaris-verify.html > polaris-verify.html.sha256)
+
 say 'what would be pushed'
 echo "index  $(cat "$out/digest")"
 for architecture in amd64 arm64; do echo "$architecture  $(cat "$out/$architecture")"; done
+echo "page   $(cut -d ' ' -f 1 "$out/polaris-verify.html.sha256")"
 echo "sdk    $(sha256sum "$out/sdk.tgz" | cut -d ' ' -f 1)"

@@ -11,7 +11,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readImageContents } from './image-contents.ts'
 import type { DebianPackage } from './image-contents.ts'
-import { runtimePackages } from './lockfile.ts'
+import { buildPage } from '../page/build.ts'
+import { lockedPackages, runtimePackages } from './lockfile.ts'
 import type { LockedPackage } from './lockfile.ts'
 
 interface Component {
@@ -26,7 +27,10 @@ const [layout] = process.argv.slice(2)
 const { name, version, description, license } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Record<string, string>
 
-const packages = runtimePackages('')
+// Parts of some are in the page that verifies a proxy, and nowhere else.
+const run = runtimePackages('')
+const ofPage = lockedPackages((await buildPage()).packages)
+const packages = [...run, ...ofPage.filter(({ path }) => !run.some(other => other.path === path))]
 const byPath = new Map(packages.map(entry => [entry.path, npmPurl(entry)]))
 const unique = new Map(packages.map(entry => [npmPurl(entry), entry]))
 const base = layout === undefined ? { subject: undefined, components: [] } : inspect(layout)
@@ -40,6 +44,7 @@ const subject = base.subject ?? {
 }
 const direct = Object.keys((JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as
   { dependencies: Record<string, string> }).dependencies)
+const contained = new Set([...direct.map(name => byPath.get(`node_modules/${name}`)), ...ofPage.map(npmPurl)])
 
 const contents = {
   metadata: {
@@ -49,7 +54,7 @@ const contents = {
   dependencies: [
     {
       ref: subject['bom-ref'],
-      dependsOn: [...base.components.map(component => component['bom-ref']), ...direct.map(name => byPath.get(`node_modules/${name}`))]
+      dependsOn: [...base.components.map(component => component['bom-ref']), ...contained]
     },
     ...[...unique].map(([purl, entry]) => ({ ref: purl, dependsOn: [...new Set(entry.dependencies.map(path => byPath.get(path)))] }))
   ]

@@ -58,6 +58,8 @@ t.test('only the release may write, and only what its jobs need', async t => {
     'release.yml executable-provenance attestations',
     'release.yml executable-provenance id-token',
     'release.yml notes contents',
+    'release.yml page-provenance attestations',
+    'release.yml page-provenance id-token',
     'release.yml publish attestations',
     'release.yml publish id-token',
     'release.yml sdk id-token'

@@ -6,8 +6,9 @@ import t from 'tap'
 import { START } from '../fixtures/process.ts'
 import { root } from '../fixtures/script.ts'
 
-/** What the Dockerfile copies to where it was. */
-const copied = [...readFileSync(join(root, 'docker/Dockerfile'), 'utf8').matchAll(/^COPY (?!--)(.+) \S+$/gm)]
+/** What the Dockerfile copies to where it was, in the stage that the image is made of. */
+const [, stage = ''] = /^FROM .* AS build$([^]*?)^FROM /m.exec(readFileSync(join(root, 'docker/Dockerfile'), 'utf8')) ?? []
+const copied = [...stage.matchAll(/^COPY (?!--)(.+) \S+$/gm)]
   .flatMap(([, paths = '']) => paths.split(' '))
 const files = copied.filter(path => existsSync(join(root, path)))
   .flatMap(path => statSync(join(root, path)).isDirectory()
