@@ -27,7 +27,7 @@ t.test('it is small', async t => {
 
 t.test('the sources in it are the ones of the commit it names, byte for byte, and no others', async t => {
   t.equal(git('rev-parse', 'HEAD').toString().trim(), revision)
-  const wanted = git('ls-tree', '-r', '--name-only', revision, 'LICENSE', 'app.ts', 'server.ts', 'package.json', 'lib', 'plugins', 'routes', 'sdk/network-error.ts', 'sdk/attestation')
+  const wanted = git('ls-tree', '-r', '--name-only', revision, 'LICENSE', 'app.ts', 'server.ts', 'package.json', 'lib', 'plugins', 'routes', 'sdk/collect.ts', 'sdk/network-error.ts', 'sdk/attestation')
     .toString().trim().split('\n')
   const sources = new Map(wanted.map(path => [`/app/${path}`, path]))
   sources.set('/app/healthcheck.ts', 'docker/healthcheck.ts')
