@@ -27,7 +27,7 @@ const config = readConfig()
 const log: FastifyBaseLogger = pino({ level: config.enableLogging ? config.logLevel : 'silent' })
 const workers = config.workers === 'auto' ? availableParallelism() : Number(config.workers)
 
-if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables that would have libraries write tokens to standard error')
+if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables that would make libraries write tokens to standard error')
 if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
 
 let stop: () => Promise<void> = async () => undefined

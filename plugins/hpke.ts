@@ -25,7 +25,7 @@ export default fp<HpkePluginOptions>(async function hpke (app, options) {
   const hpke = options.hpkeRing ?? hpkeRingFrom(config, keys, options.epochSecrets, {
     onError (error) {
       problem = error instanceof SealedSeedError ? error.message : `the keys could not be made (${codeOf(error)}); trying again`
-      app.log.error({ err: describeError(error) }, 'HPKE keys could not be made; trying again')
+      app.log.error({ err: describeError(error) }, 'could not make HPKE keys; trying again')
     },
     onClash (keyIds) { app.log.warn({ keyIds }, 'HPKE keys of two RSA keys have the same id') }
   })

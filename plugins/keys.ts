@@ -36,7 +36,7 @@ export default fp<KeysPluginOptions>(async function keys (app, options) {
   })
 
   const refresh = () => {
-    keys.refresh().catch(error => app.log.warn({ err: describeError(error) }, 'keys could not be fetched anew; those at hand stay in use'))
+    keys.refresh().catch(error => app.log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones'))
   }
   const timer = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval).unref() : undefined
   process.on('SIGHUP', refresh)

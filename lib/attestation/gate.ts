@@ -47,7 +47,7 @@ export interface GateOptions {
 export function createGate ({ required, grace, now = Date.now }: GateOptions): Gate {
   let evidence: { readonly obtainedAt: number, readonly expiresAt: number } | undefined
   let refusal = false
-  let reason: string | undefined = 'no evidence was obtained yet'
+  let reason: string | undefined = 'no evidence yet'
   let renewals = 0
   let failures = 0
 

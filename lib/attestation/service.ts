@@ -66,7 +66,7 @@ export class AttestationUnavailableError extends Error {
   readonly retryAfter: number
 
   constructor (retryAfter: number, options?: ErrorOptions) {
-    super('No attestation evidence can be had now', options)
+    super('Attestation evidence is currently unavailable', options)
     this.retryAfter = retryAfter
   }
 }
@@ -194,7 +194,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
       const details = { attestation: { type: attester.type, state, failures, reason, ...advice !== undefined && { advice } } }
       // At every start, keys take a moment.
       if (keys().length === 0) log.info(details, 'attestation waits for keys')
-      else log.warn(details, 'attestation evidence could not be obtained')
+      else log.warn(details, 'could not obtain attestation evidence')
     }
     if (stopping.signal.aborted) return
     const wait = failures === 0 && current ? Math.min(renewal, (current.expiresAt - Date.now()) / 2) : pause
@@ -234,5 +234,5 @@ function causeOf (error: unknown): RemoteError | undefined {
 function reasonOf (error: unknown): string {
   const cause = causeOf(error)
   if (cause !== undefined) return cause.message
-  return error instanceof AttestationUnavailableError && error.cause === undefined ? 'there are no keys yet' : 'unexpected error'
+  return error instanceof AttestationUnavailableError && error.cause === undefined ? 'no keys yet' : 'unexpected error'
 }

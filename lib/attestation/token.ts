@@ -14,8 +14,8 @@ export function readToken (token: string, source: string): { claims: JWTPayload,
   try {
     claims = decodeJwt(token)
   } catch (cause) {
-    throw new RemoteError('transient', `${source} answered with something else than a token`, {
-      cause, providerCode: 'NO_TOKEN', advice: 'Check the configured endpoint, and what stands between here and there'
+    throw new RemoteError('transient', `${source} did not answer with a token`, {
+      cause, providerCode: 'NO_TOKEN', advice: 'Check the configured endpoint, and any proxy on the way to it'
     })
   }
   const { exp } = claims

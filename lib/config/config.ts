@@ -72,7 +72,7 @@ export function configFrom (input: ConfigInput | Config, registry: Registry = bu
   if (loaded.has(input)) return input as Config
   const table = tableOf(registry)
   const unknown = Object.keys(input).filter(name => !(name in table))
-  if (unknown.length > 0) throw new ConfigError(unknown.map(name => `${name}: there is no such setting`))
+  if (unknown.length > 0) throw new ConfigError(unknown.map(name => `${name}: no such setting`))
   return loadConfig(Object.fromEntries(Object.entries<unknown>(input).map(([name, value]) => {
     const isMilliseconds = typeof value === 'number' && isDuration(table[name]!)
     return [table[name]!.env, value === undefined ? undefined : `${String(value)}${isMilliseconds ? 'ms' : ''}`]
@@ -112,7 +112,7 @@ function validate (
   const entries = Object.values(table)
   const data = Object.fromEntries([...given].map(([{ env, type }, { text }]) =>
     // Ajv would also take 0x10, 1e3 and Infinity for integers.
-    [env, type === 'integer' && !/^\d+$/.test(text) ? 'no integer' : text]))
+    [env, type === 'integer' && !/^\d+$/.test(text) ? 'not an integer' : text]))
   try {
     const values: Record<string, unknown> = envSchema({
       schema: {
@@ -159,7 +159,7 @@ function describe (
 /** Why, if it is more than that the value is none of those accepted. Never quotes the value. */
 function reason (setting: Setting, text: string): string {
   if (setting.enum?.includes(text.toLowerCase()) || (setting.type === 'boolean' && /^(true|false)$/i.test(text))) {
-    return ': it has to be in lower case'
+    return ': it must be in lower case'
   }
   const format: Format | undefined = setting.format && formats[setting.format]
   const why = format?.why?.(text)

@@ -21,7 +21,7 @@ export async function evidenceProblems (
   const type = await attesterTypeFrom(config, registry, machine)
   const problems = [...await type?.problems?.(config, machine) ?? [], ...await deviceProblems(config)]
   if (!config.attestationRequired || !type?.isAbsent) return problems
-  return [...problems, `${settings.attestationRequired.env} is set, and this machine has nothing to attest with`]
+  return [...problems, `${settings.attestationRequired.env} is set, but this machine cannot attest: it has no attestation platform`]
 }
 
 /** A service may come up later; a program that is not there will not. */
@@ -56,7 +56,7 @@ export function listenError (error: unknown, { host, port }: Config): unknown {
     case 'EACCES': return wrong(`${portSetting.env}: this process may not listen on port ${port}`)
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
-    case 'EINVAL': return wrong(`${hostSetting.env}: ${host ?? 'the address'} is no address of this machine`)
+    case 'EINVAL': return wrong(`${hostSetting.env}: ${host ?? 'the address'} is not an address of this machine`)
   }
   return syscall === 'getaddrinfo' ? wrong(`${hostSetting.env}: ${host} cannot be resolved`) : error
 

@@ -22,7 +22,7 @@ export function protections (config: Config): Record<string, unknown> {
   const overTls = config.workloadBaseUrl.startsWith('https:')
   return {
     input: config.enableInputEncryption ? 'encryption required' : 'plaintext accepted',
-    output: config.enableOutputEncryption ? 'always sealed' : 'sealed where the protocol does',
+    output: config.enableOutputEncryption ? 'always sealed' : 'sealed if the protocol does',
     v1: config.enableV1,
     keys: config.keyType,
     workloadTls: overTls ? (config.workloadTlsVerify ? 'verified' : 'not verified') : 'none'

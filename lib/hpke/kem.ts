@@ -54,7 +54,7 @@ export function generateKemKeyPair (kemId: number): KemKeyPair {
  * @throws {RangeError} the length of ikm, or the KEM, is not right
  */
 export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
-  if (ikm.length < Nsk || ikm.length > 256) throw new RangeError('The input keying material does not have 32 to 256 octets')
+  if (ikm.length < Nsk || ikm.length > 256) throw new RangeError('The input keying material does not have 32 to 256 bytes')
   const suiteId = Buffer.concat([Buffer.from('KEM'), uint16(kemId)])
   if (kemId === KEM_X25519) {
     const labeled = createLabeled(suiteId)
@@ -68,7 +68,7 @@ export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
 
 /** From a serialised private key, 32 octets. @throws {RangeError} its length, or the KEM, is not right */
 export function importKemKeyPair (kemId: number, privateKey: Uint8Array): KemKeyPair {
-  if (privateKey.length !== Nsk) throw new RangeError('The private key does not have 32 octets')
+  if (privateKey.length !== Nsk) throw new RangeError('The private key does not have 32 bytes')
   if (kemId === KEM_X25519) return x25519(x25519PrivateKey(privateKey))
   if (kemId !== KEM_MLKEM768_X25519) throw new RangeError('Unknown KEM')
   const expanded = shake256(privateKey, 96)

@@ -68,11 +68,11 @@ export function connectionError (peer: string, cause: unknown): RemoteError {
   const code = connectionCode(cause)
   const providerCode = code ?? 'CONNECTION'
   if (/CERT|TLS|SSL|UNABLE_TO/.test(providerCode)) {
-    return new RemoteError('refused', `${peer}: its certificate is not accepted`, {
+    return new RemoteError('refused', `${peer} presents a certificate that is not accepted`, {
       providerCode,
       cause,
-      advice: 'Check the configured host name, and what stands between here and there: it presents a certificate for ' +
-        'something else, or one that no trusted authority signed'
+      advice: 'Check the configured host name, and any proxy on the way to it: it presents a certificate for ' +
+        'another name, or one that no trusted authority signed'
     })
   }
   return new RemoteError('transient', `${peer} is unreachable${code === undefined ? '' : ` (${code})`}`, {

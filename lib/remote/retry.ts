@@ -88,7 +88,7 @@ function asRemoteError (cause: unknown): RemoteError {
     })
   }
   const { code, name } = cause instanceof Error ? cause as NodeJS.ErrnoException : {}
-  return new RemoteError('transient', 'The keys could not be fetched', {
+  return new RemoteError('transient', 'Could not fetch the keys', {
     providerCode: safeCode(code) ?? safeCode(name) ?? 'UNKNOWN', cause, advice: 'If it lasts, report it with this code'
   })
 }

@@ -60,7 +60,7 @@ export function createKeyMemory ({ keyIds, capacity, onFilling }: KeyMemoryOptio
       if (set.size + digests.length > capacity) {
         // Refused as one that does not open: that has clients fetch the new key.
         if (keyId !== newest) return false
-        throw new ReplayStoreError('The memory of messages is full')
+        throw new ReplayStoreError('The message memory is full')
       }
       for (const digest of digests) set.add(digest)
       if (keyId === newest && filling !== newest && set.size >= capacity * 3 / 4) {

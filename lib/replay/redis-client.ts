@@ -49,10 +49,10 @@ export function parseTarget (text: string): RedisTarget {
   const urls = text.split(',').map(part => new URL(part.trim()))
   const [{ protocol, username, password, pathname }] = urls as [URL]
   const [, tls, sentinel] = /^redis(s?)(-sentinel)?:$/.exec(protocol) ?? []
-  if (tls === undefined || urls.some(url => url.protocol !== protocol || url.hostname === '')) throw new TypeError('Not a URL of Redis')
+  if (tls === undefined || urls.some(url => url.protocol !== protocol || url.hostname === '')) throw new TypeError('Not a Redis URL')
   const name = decode(pathname.slice(1))
   if (sentinel !== undefined && name === '') throw new TypeError('The name of the primary is missing')
-  if (sentinel === undefined && !/^\d*$/.test(name)) throw new TypeError('A database has a number')
+  if (sentinel === undefined && !/^\d*$/.test(name)) throw new TypeError('A database is named by a number')
   return {
     nodes: urls.map(({ hostname, port }) => ({
       host: hostname.replace(/^\[(.*)\]$/, '$1'),

@@ -152,7 +152,7 @@ function settle<T> (waiting: Waiting<T>, id: number, answer: T): void {
 }
 
 function verdict (result: number | undefined): boolean {
-  if (result !== ADMITTED && result !== SEEN) throw new ReplayStoreError('The replay store cannot tell')
+  if (result !== ADMITTED && result !== SEEN) throw new ReplayStoreError('The replay store is unavailable')
   return result === ADMITTED
 }
 

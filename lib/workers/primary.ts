@@ -75,12 +75,12 @@ export async function startPrimary (
       if (!served && signal === null) {
         stopping = true
         for (const other of workers()) other.kill('SIGKILL')
-        if (refused === undefined) throw new Error('No worker could begin to serve')
+        if (refused === undefined) throw new Error('No worker could start serving')
         onRefused(refused)
         return
       }
       observed.meter.counter('restarts', name).add()
-      log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
+      log.error({ worker: worker.process.pid, code, signal }, 'a worker exited; starting another')
       setTimeout(() => { if (!stopping) start() }, RESTART_MS)
     })
   }
@@ -113,7 +113,7 @@ export async function startPrimary (
   }
 
   function failed (error: unknown): void {
-    log.error({ err: describeError(error) }, 'a worker could not be answered')
+    log.error({ err: describeError(error) }, 'could not answer a worker')
   }
 
   function state (): ToWorker {
@@ -134,7 +134,7 @@ export async function startPrimary (
     for (const worker of workers()) tell(worker, message)
   }, STATUS_MS)
 
-  const refresh = () => { keys.refresh().catch(error => log.warn({ err: describeError(error) }, 'keys could not be fetched anew; those at hand stay in use')) }
+  const refresh = () => { keys.refresh().catch(error => log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones')) }
   const refresher = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval) : undefined
   process.on('SIGHUP', refresh)
 

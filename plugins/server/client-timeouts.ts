@@ -20,7 +20,7 @@ export default fp(async function clientTimeouts (app) {
     // Called when nothing came or went on the connection for this long, however slowly.
     response.setTimeout(clientIdleTimeout, () => {
       if (response.writableLength > 0) {
-        request.log.info('client takes nothing of its response, and is let go')
+        request.log.info('client stopped reading its response; closing the connection')
         response.destroy()
       } else if (mayBeSilent(reply)) {
         ifStillSilent(reply, 0, () => end(reply), () => response.setTimeout(clientIdleTimeout))

@@ -69,7 +69,7 @@ t.test('without the evidence of the GPUs the gate stays closed, says why and wha
   t.equal((await fetch(`${proxy.url}/polaris-container/attestation?nonce=${'A'.repeat(43)}`)).status, 503)
   t.equal(workload.received.length, 0)
   const line = proxy.log.map(text => JSON.parse(text)).find(({ attestation }) => attestation?.advice !== undefined)
-  t.match(line, { attestation: { reason: /answered 500/, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ }, msg: 'attestation evidence could not be obtained' })
+  t.match(line, { attestation: { reason: /answered 500/, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ }, msg: 'could not obtain attestation evidence' })
   t.notMatch(proxy.log.join(''), 'secret')
 
   sidecar.instead = undefined

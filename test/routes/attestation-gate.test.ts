@@ -122,5 +122,5 @@ t.test('an issuer that cannot be asked is no verdict about the deployment', asyn
 })
 
 t.test('attestation cannot be required where there is nothing to attest with', async t => {
-  await t.rejects(startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationType: 'none', attestationRequired: true }), { message: /nothing to attest with/ })
+  await t.rejects(startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationType: 'none', attestationRequired: true }), { message: /cannot attest/ })
 })

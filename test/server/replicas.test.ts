@@ -98,7 +98,7 @@ t.test('instance: replicas have keys of their own', async t => {
 
 t.test('a seed file that cannot be used keeps the replica from being ready, and readyz says why', async t => {
   const path = keyFile(t)
-  const cases: Array<[string, RegExp]> = [['{}', /^hpke: The seed file is not one: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]]
+  const cases: Array<[string, RegExp]> = [['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]]
   for (const [content, reason] of cases) {
     writeFileSync(`${path}.seed`, content)
     const replica = await startProxy(t, {
@@ -116,6 +116,6 @@ t.test('a seed file that cannot be used keeps the replica from being ready, and 
       reasons = (await response.json() as { reasons: string[] }).reasons
       await setTimeout(20)
     }
-    t.match(replica.log.join(''), /HPKE keys could not be made; trying again/)
+    t.match(replica.log.join(''), /could not make HPKE keys; trying again/)
   }
 })

@@ -28,7 +28,7 @@ t.test('a worker that ends while the primary has no time to notice is replaced',
 
   await until(() => server.lines.filter(line => line.includes('"Server listening')).length >= 4 || server.child.exitCode !== null)
   t.equal(server.child.exitCode, null, server.stderr())
-  t.match(server.lines.join('\n'), /a worker ended; starting another/)
+  t.match(server.lines.join('\n'), /a worker exited; starting another/)
   server.child.kill('SIGTERM')
   t.equal(await server.exit, 0)
 })

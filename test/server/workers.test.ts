@@ -79,7 +79,7 @@ t.test('a worker that is killed is replaced by one with the same keys', async t 
     await until(() => pids(server, /"Server listening/).size === 3 + i)
   }
   await untilReady(server.url)
-  t.equal(server.lines.filter(line => line.includes('a worker ended; starting another')).length, 2)
+  t.equal(server.lines.filter(line => line.includes('a worker exited; starting another')).length, 2)
 
   for (let i = 0; i < 6; i++) {
     const request = await encapsulate(before, requestHead('GET', `/${i}`))

@@ -9,7 +9,7 @@ export const attestation = {
     type: 'string',
     enum: ['auto', ...builtIn.attesterTypes.map(({ name }) => name)],
     default: 'auto',
-    description: 'Where evidence comes from that proves the keys to clients. `auto` takes what it finds on the ' +
+    description: 'Platform whose evidence proves the keys to clients. `auto` takes the one that it finds on the ' +
       'machine, else `none`. `simulated` proves nothing and is for development.'
   },
 
@@ -17,7 +17,7 @@ export const attestation = {
     env: `${PREFIX}ATTESTATION_REQUIRED`,
     type: 'boolean',
     default: false,
-    description: 'Forward nothing while there is no current evidence: 503, and `/readyz` says why.'
+    description: 'Forward nothing without current evidence: requests get 503, and `/readyz` names the reason.'
   },
 
   attestationGrace: {
@@ -33,8 +33,7 @@ export const attestation = {
     type: 'string',
     enum: ['finish', 'end'],
     default: 'finish',
-    description: 'What happens to exchanges in flight when the gate closes: they `finish`, or they `end` at once, ' +
-      'cut off.'
+    description: 'What happens to exchanges in flight when the gate closes: they `finish`, or they `end` at once.'
   },
 
   attestationRenewal: {
@@ -42,8 +41,8 @@ export const attestation = {
     type: 'string',
     format: 'duration',
     default: '10m',
-    description: 'Longest time from one renewal of the evidence to the next. Evidence without a time of its own ' +
-      'expires after twice that.'
+    description: 'Longest time from one renewal of the evidence to the next. Evidence that names no expiry expires ' +
+      'after twice that.'
   },
 
   attestationCache: {
@@ -60,14 +59,14 @@ export const attestation = {
     minimum: 1,
     maximum: 1_000_000,
     default: 60,
-    description: 'Most requests for evidence per minute and client address. Past it, 429.'
+    description: 'Maximum requests for evidence per minute and client address. More get 429.'
   },
 
   attestationPolicyFile: {
     env: `${PREFIX}ATTESTATION_POLICY_FILE`,
     type: 'string',
-    description: 'A policy as clients have it (JSON). The proxy appraises its own evidence by it, and the gate is ' +
-      'closed outside it.'
+    description: 'A policy as clients use it (JSON). The proxy appraises its own evidence by it, and the gate stays ' +
+      'closed if the policy refuses it.'
   },
 
   attestationDevices: {

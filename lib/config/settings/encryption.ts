@@ -23,8 +23,8 @@ export const encryption = {
     minimum: 0,
     maximum: 2 ** 31,
     default: 64 * 2 ** 20,
-    description: 'Largest body of v1, which has to be buffered, each way, in bytes. ' +
-      'Larger requests get 413, larger responses 502. Streams are not limited.'
+    description: 'Largest body of v1 in bytes, each way. v1 has to buffer it. Larger requests get 413, larger ' +
+      'responses 502. Streams are not limited.'
   },
 
   maxBufferedBytes: {
@@ -33,6 +33,7 @@ export const encryption = {
     minimum: 2 ** 20,
     maximum: 2 ** 40,
     default: 512 * 2 ** 20,
-    description: 'Most bytes that all buffered bodies may hold together. Past it, 503 with Retry-After.'
+    description: 'Maximum bytes that all buffered bodies may hold together. Beyond it, requests get 503 with ' +
+      'Retry-After.'
   }
 } as const satisfies SettingsTable

@@ -34,7 +34,7 @@ export const formats = {
   duration: {
     accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; `0`; without a unit, milliseconds from `1000`',
     test: (text: string) => isTimer(text) && !isBare(text),
-    why: (text: string) => isBare(text) ? 'without a unit these are milliseconds, which is hardly what is meant' : undefined
+    why: (text: string) => isBare(text) ? 'without a unit these are milliseconds, which is probably not what you mean' : undefined
   },
   milliseconds: {
     accepts: 'a number with a unit, `500ms`, `30s`, `5m`; without one, milliseconds',
@@ -43,7 +43,7 @@ export const formats = {
   'replay-window': {
     accepts: 'a number with a unit, from `1s` to `24h`',
     test: (text: string) => parseDuration(text) >= 1000 && parseDuration(text) <= 86_400_000,
-    why: (text: string) => parseDuration(text) < 1000 ? 'no client\'s clock is that close to this one' : undefined
+    why: (text: string) => parseDuration(text) < 1000 ? 'no client\'s clock is that close to the proxy\'s' : undefined
   },
   address: {
     accepts: 'an IP address or a host name of this machine, such as `127.0.0.1`, `::1`, `localhost`',
@@ -80,7 +80,7 @@ export const formats = {
     test: (text: string) => text === 'true' || text === 'false' || text.split(',').every(part => isRange(part.trim()))
   },
   authorities: {
-    accepts: 'a comma-separated list of hosts, each with its port where it is not the default',
+    accepts: 'a comma-separated list of hosts, each with its port if it is not the default',
     test: (text: string) => text === '' || text.split(',').every(part => AUTHORITY.test(part.trim()))
   },
   padding: {

@@ -17,7 +17,7 @@ export const keys = {
     type: 'string',
     format: 'duration',
     default: '1h',
-    description: 'How often keys are fetched anew; SIGHUP does it at once. `0`: only then.'
+    description: 'How often the proxy fetches keys again; SIGHUP makes it do so at once. `0`: only on SIGHUP.'
   },
 
   keyFetchDeadline: {
@@ -25,8 +25,8 @@ export const keys = {
     type: 'string',
     format: 'duration',
     default: '5m',
-    description: 'How long fetching the keys is tried at start before it counts as failed. A minute later it begins ' +
-      'anew, unless the configuration is wrong.'
+    description: 'How long the proxy tries to fetch keys at start before the start counts as failed. A minute later ' +
+      'it begins again, unless the configuration is wrong.'
   },
 
   keyRemoteConcurrency: {
@@ -35,7 +35,7 @@ export const keys = {
     minimum: 1,
     maximum: 10_000,
     default: 32,
-    description: 'Remote keys: most unwraps under way at once.'
+    description: 'Remote keys: maximum unwraps under way at once.'
   },
 
   keyRemoteTimeout: {
@@ -52,8 +52,8 @@ export const keys = {
     minimum: 1,
     maximum: 1_000_000,
     default: 20,
-    description: 'Remote keys: how many requests of one client address may fail to open per minute before it gets ' +
-      '429, since each costs an operation.'
+    description: 'Remote keys: how many requests of one client address may fail to open per minute before that ' +
+      'address gets 429. Each costs an operation.'
   },
 
   maxPendingUnwraps: {
@@ -62,8 +62,8 @@ export const keys = {
     minimum: 1,
     maximum: 1_000_000,
     default: 512,
-    description: 'Most private-key operations that may wait. Past it, 503 with Retry-After. A v1 request needs up to ' +
-      'six.'
+    description: 'Maximum private-key operations that may wait. Beyond it, requests get 503 with Retry-After. A v1 ' +
+      'request needs up to six.'
   },
 
   hpkeRotation: {
@@ -71,7 +71,8 @@ export const keys = {
     type: 'string',
     format: 'duration',
     default: '24h',
-    description: 'How long an HPKE key is the one that clients encrypt to. `0` keeps the first for ever.'
+    description: 'How long clients encrypt to an HPKE key before the next replaces it. `0` keeps the first for ' +
+      'ever.'
   },
 
   hpkeRetirement: {
@@ -79,7 +80,7 @@ export const keys = {
     type: 'string',
     format: 'duration',
     default: '1h',
-    description: 'How long an HPKE key stays usable after that.'
+    description: 'How long an HPKE key stays usable after it was replaced.'
   },
 
   hpkeSeed: {
@@ -87,9 +88,8 @@ export const keys = {
     type: 'string',
     enum: ['instance', 'derived', 'sealed'],
     default: 'instance',
-    description: 'What HPKE keys are made of (docs/keys.md): `instance`, fresh ones for each instance; `derived`, ' +
-      'from the RSA private key, so that all replicas agree; `sealed`, from a seed in a shared file that only the ' +
-      'RSA key opens.'
+    description: 'Source of HPKE keys (docs/keys.md): `instance`, a random seed of each instance; `derived`, the ' +
+      'RSA private key, so that all replicas agree; `sealed`, a seed in a shared file that only the RSA key opens.'
   },
 
   hpkeSeedFile: {

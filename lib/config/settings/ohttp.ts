@@ -16,9 +16,9 @@ export const ohttp = {
     minimum: 1024,
     maximum: 64 * 2 ** 20,
     default: 8 * 2 ** 20,
-    description: 'OHTTP that is not chunked: largest message, each way, in bytes. EHBP: largest frame of a request. It is ' +
-      'held in memory, twice while it is opened or sealed. Larger requests get 413, larger responses 502. Chunked OHTTP ' +
-      'has no limit.'
+    description: 'OHTTP that is not chunked: largest message in bytes, each way. EHBP: largest frame of a request. ' +
+      'The proxy holds it in memory, twice while it opens or seals it. Larger requests get 413, larger responses ' +
+      '502. Chunked OHTTP has no limit.'
   },
 
   ohttpDate: {
@@ -26,16 +26,17 @@ export const ohttp = {
     type: 'string',
     enum: ['required', 'optional'],
     default: 'required',
-    description: 'OHTTP: whether a request needs a `Date` inside. `optional` is for clients that send none: then all ' +
-      'requests are remembered for as long as an HPKE key lives (twice `POLARIS_CONTAINER_HPKE_ROTATION`, and ' +
-      '`POLARIS_CONTAINER_HPKE_RETIREMENT`), so set `POLARIS_CONTAINER_REPLAY_CAPACITY` to the requests of that time.'
+    description: 'OHTTP: whether the encrypted request needs a `Date`. `optional` is for clients that send none: ' +
+      'then all requests are remembered for as long as an HPKE key lives (twice `POLARIS_CONTAINER_HPKE_ROTATION`, ' +
+      'and `POLARIS_CONTAINER_HPKE_RETIREMENT`), so set `POLARIS_CONTAINER_REPLAY_CAPACITY` to the requests of that ' +
+      'time.'
   },
 
   ohttpAllowedAuthorities: {
     env: `${PREFIX}OHTTP_ALLOWED_AUTHORITIES`,
     type: 'string',
     format: 'authorities',
-    description: 'Authorities that the request inside may name; any other gets 421. Where not set, the authority is ' +
+    description: 'Authorities that the encrypted request may name; any other gets 421. If not set, the authority is ' +
       'ignored.'
   },
 
@@ -44,9 +45,9 @@ export const ohttp = {
     type: 'string',
     format: 'padding',
     default: 'off',
-    description: 'OHTTP: pad the plaintext of responses to multiples of this many bytes, so that their lengths tell ' +
-      'less. Of a response without `content-length`, which is a stream, the timing and sizes of the pieces still ' +
-      'show.'
+    description: 'OHTTP: pad the plaintext of responses to multiples of this many bytes, so that their lengths ' +
+      'reveal less. The timing and sizes of the pieces of a stream, a response without `content-length`, stay ' +
+      'visible.'
   },
 
   replayWindow: {
@@ -54,8 +55,8 @@ export const ohttp = {
     type: 'string',
     format: 'replay-window',
     default: '60s',
-    description: 'OHTTP: how far the `Date` inside a request may be from the clock, either way. Requests are ' +
-      'remembered for twice as long, so that none is forwarded twice.'
+    description: 'OHTTP: how far the `Date` in the encrypted request may be from the proxy\'s clock, either way. ' +
+      'The proxy remembers requests for twice as long, so that none is forwarded twice.'
   },
 
   replayStore: {
@@ -63,9 +64,10 @@ export const ohttp = {
     type: 'string',
     format: 'replay-store',
     default: 'memory',
-    description: 'OHTTP: where requests are remembered. Replicas behind one address need a shared store: Redis or ' +
-      'Valkey, alone, as a cluster or behind Sentinels, with `maxmemory-policy noeviction`, since what it forgets early ' +
-      'can be replayed. Percent-encode special characters of a password. While it is down, OHTTP requests get 503.'
+    description: 'OHTTP: where the proxy remembers requests. Replicas behind one address need a shared store: Redis ' +
+      'or Valkey, alone, as a cluster or behind Sentinels, with `maxmemory-policy noeviction`, since requests that ' +
+      'it forgets early can be replayed. Percent-encode special characters of a password. While it is down, OHTTP ' +
+      'requests get 503.'
   },
 
   replayCapacity: {
@@ -74,7 +76,8 @@ export const ohttp = {
     minimum: 1000,
     maximum: 50_000_000,
     default: 1_000_000,
-    description: 'OHTTP: most requests to remember in memory per generation (twice the replay window). Past it, 503 ' +
-      'until the generation ends. A million take about 35 MB per generation, two of which are kept.'
+    description: 'OHTTP: maximum requests to remember in memory per generation (twice the replay window). Beyond ' +
+      'it, requests get 503 until the generation ends. A million take about 35 MB per generation, two of which are ' +
+      'kept.'
   }
 } as const satisfies SettingsTable

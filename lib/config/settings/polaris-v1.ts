@@ -15,16 +15,16 @@ export const polarisV1 = {
     type: 'boolean',
     default: false,
     description: 'v1 with input and output encryption: accept a response key that the client did not put into its ' +
-      'encrypted headers (SDKs before 0.0.8). Whoever is in the middle can then read the response.'
+      'encrypted headers (SDKs before 0.0.8). An attacker in the middle can then read the response.'
   },
 
   v1ReplayProtection: {
     env: `${PREFIX}V1_REPLAY_PROTECTION`,
     type: 'boolean',
     default: true,
-    description: 'v1: refuse a message that was opened before, whatever it was then. Without it, anybody who recorded ' +
-      'v1 traffic can have it decrypted by sending it again. `false` is for clients, or proxies in front, that send one ' +
-      'encrypted request several times.'
+    description: 'v1: refuse a message that was opened before, in any role. Without it, an attacker who recorded v1 ' +
+      'traffic can have it decrypted by sending it again. `false` is for clients, or proxies in front, that send ' +
+      'one encrypted request several times.'
   },
 
   v1ReplayWindow: {
@@ -32,8 +32,8 @@ export const polarisV1 = {
     type: 'string',
     format: 'duration',
     default: '1h',
-    description: 'v1, keys that outlive the process: how long messages are remembered, in memory or in ' +
-      '`POLARIS_CONTAINER_REPLAY_STORE`. `ephemeral` keys have theirs remembered for as long as they live.'
+    description: 'v1, keys that outlive the process: how long the proxy remembers messages, in memory or in ' +
+      '`POLARIS_CONTAINER_REPLAY_STORE`. It remembers those of `ephemeral` keys for as long as the key lives.'
   },
 
   v1ReplayCapacity: {
@@ -42,9 +42,9 @@ export const polarisV1 = {
     minimum: 1000,
     maximum: 50_000_000,
     default: 4_000_000,
-    description: 'v1: most messages to remember in memory, for an `ephemeral` key or for one window; a request has up to ' +
-      'three. An `ephemeral` key is replaced before its room is full; with other keys, 503 until the window ends. A ' +
-      'million take about 35 MB, when they are there.'
+    description: 'v1: maximum messages to remember in memory, for an `ephemeral` key or for one window; a request ' +
+      'has up to three. The proxy replaces an `ephemeral` key before its memory is full; with other keys, requests ' +
+      'get 503 until the window ends. A million messages take about 35 MB.'
   },
 
   urlHeader: {

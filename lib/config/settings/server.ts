@@ -34,8 +34,8 @@ export const server = {
     type: 'string',
     format: 'trust-proxy',
     default: 'false',
-    description: 'Whose `x-forwarded-*`, `forwarded` and similar headers are believed, and extended towards the ' +
-      'workload. From all others they are dropped (docs/decisions/0008-forwarded-headers.md).'
+    description: 'Senders whose `x-forwarded-*`, `forwarded` and similar headers the proxy trusts, and extends ' +
+      'towards the workload. It drops those of all others (docs/decisions/0008-forwarded-headers.md).'
   },
 
   enableCors: {
@@ -50,8 +50,8 @@ export const server = {
     type: 'string',
     format: 'cors-origin',
     default: '*',
-    description: 'Origins that browsers may call from. Any other value than `*` takes the place of the CORS origins ' +
-      'that the workload sends.'
+    description: 'Origins that browsers may call from. Any value but `*` replaces the CORS origins that the ' +
+      'workload sends.'
   },
 
   workers: {
@@ -59,7 +59,7 @@ export const server = {
     type: 'string',
     format: 'workers',
     default: '1',
-    description: 'How many processes serve. They share keys and replay protection; limits count for each ' +
+    description: 'Number of processes that serve. They share keys and replay protection; limits apply to each ' +
       '(docs/operations.md).'
   },
 
@@ -68,8 +68,8 @@ export const server = {
     type: 'string',
     format: 'duration',
     default: '60s',
-    description: 'How long a client may be silent within a request body, then 408; or take nothing of its response, ' +
-      'then the connection is closed. `0` waits for ever.'
+    description: 'How long a client may be silent within a request body before it gets 408, or read nothing of its ' +
+      'response before the connection is closed. `0` waits for ever.'
   },
 
   clientMinRate: {
@@ -78,9 +78,9 @@ export const server = {
     minimum: 0,
     maximum: 1_000_000,
     default: 100,
-    description: 'Least bytes per second of a request body while it is sent, on average over ' +
-      '`POLARIS_CONTAINER_CLIENT_IDLE_TIMEOUT`. A slower client gets 408, unless the workload is what is slow. `0` sets ' +
-      'no least rate, for clients that stream events as they happen.'
+    description: 'Minimum bytes per second of a request body, on average over ' +
+      '`POLARIS_CONTAINER_CLIENT_IDLE_TIMEOUT`. A slower client gets 408, unless it waits for the workload. `0` ' +
+      'sets no minimum, for clients that stream events as they happen.'
   },
 
   stopDelay: {
@@ -88,7 +88,7 @@ export const server = {
     type: 'string',
     format: 'duration',
     default: '0s',
-    description: 'How long to go on accepting requests after SIGTERM while `/readyz` already says no, so that a load ' +
+    description: 'How long to accept requests after SIGTERM while `/readyz` already answers 503, so that a load ' +
       'balancer notices.'
   },
 
@@ -97,7 +97,7 @@ export const server = {
     type: 'string',
     format: 'duration',
     default: '30s',
-    description: 'How long exchanges in flight may take to finish after SIGTERM.'
+    description: 'How long exchanges in flight may take to finish after the stop delay.'
   },
 
   enableLogging: {
@@ -112,6 +112,6 @@ export const server = {
     type: 'string',
     enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     default: 'info',
-    description: 'Least severe level that is logged. No level logs anything decrypted.'
+    description: 'Least severe level to log. No level logs anything decrypted.'
   }
 } as const satisfies SettingsTable

@@ -19,8 +19,9 @@ export const workload = {
     minimum: 1,
     maximum: 65535,
     default: 1024,
-    description: 'Most connections to the workload at once. Further requests wait for one, as long as a connection ' +
-      'may take to come about; then 503. The unfinished uploads of one client hold at most half of them.'
+    description: 'Maximum connections to the workload at once. Further requests wait for one for ' +
+      '`POLARIS_CONTAINER_WORKLOAD_CONNECT_TIMEOUT`, then get 503. The unfinished uploads of one client hold at ' +
+      'most half of them.'
   },
 
   workloadConnectTimeout: {
@@ -29,7 +30,7 @@ export const workload = {
     type: 'string',
     format: 'duration',
     default: '10s',
-    description: 'How long a connection to the workload may take to come about. Then 504.'
+    description: 'How long it may take to connect to the workload before the client gets 504.'
   },
 
   workloadHeadersTimeout: {
@@ -38,8 +39,8 @@ export const workload = {
     type: 'string',
     format: 'duration',
     default: '300s',
-    description: 'How long the workload may take from the whole request to its response headers. Then 504. `0` waits ' +
-      'for ever.'
+    description: 'How long the workload may take from the end of the request to its response headers before the ' +
+      'client gets 504. `0` waits for ever.'
   },
 
   workloadIdleTimeout: {
@@ -48,8 +49,8 @@ export const workload = {
     type: 'string',
     format: 'duration',
     default: '300s',
-    description: 'How long the workload may be silent within a response body. Then the response is cut off. `0` ' +
-      'waits for ever.'
+    description: 'How long the workload may be silent within a response body before the proxy cuts the response ' +
+      'off. `0` waits for ever.'
   },
 
   workloadTlsVerify: {
@@ -57,7 +58,7 @@ export const workload = {
     aliases: [`${PREFIX}UPSTREAM_TLS_VERIFY`],
     type: 'boolean',
     default: true,
-    description: 'Verify the workload\'s certificate where its URL is https. Add a private CA with Node\'s ' +
+    description: 'Verify the workload\'s certificate if its URL is https. Add a private CA with Node\'s ' +
       '`NODE_EXTRA_CA_CERTS`.'
   },
 

@@ -32,8 +32,8 @@ export async function openSealedSeed (path: string, keys: KeyProvider, sha256?: 
   const { keyId, pem } = await newestKey(keys)
   const present = await read(path)
   if (sha256 === undefined) return unseal(present ?? await create(path, keyId, pem), keys)
-  if (present === undefined) throw new SealedSeedError('The seed file that is pinned is not there')
-  if (createHash('sha256').update(present).digest('hex') !== sha256.toLowerCase()) throw new SealedSeedError('The seed file is not the one that is pinned')
+  if (present === undefined) throw new SealedSeedError('The pinned seed file is missing')
+  if (createHash('sha256').update(present).digest('hex') !== sha256.toLowerCase()) throw new SealedSeedError('The seed file is not the pinned one')
   return unseal(present, keys)
 }
 
@@ -44,7 +44,7 @@ async function read (path: string): Promise<Buffer | undefined> {
     return await readBounded(file.createReadStream({ autoClose: false }), MAX_FILE_BYTES)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    if (error instanceof TooLongError) throw new SealedSeedError('The seed file is not one: remove it')
+    if (error instanceof TooLongError) throw new SealedSeedError('The seed file is malformed: remove it')
     throw error
   }
 }
@@ -71,18 +71,18 @@ async function create (path: string, keyId: string, pem: string): Promise<Buffer
     await rm(temporary, { force: true })
   }
   const content = await read(path)
-  if (content === undefined) throw new SealedSeedError('The seed file was removed while it was made')
+  if (content === undefined) throw new SealedSeedError('The seed file was removed while this process created it')
   return content
 }
 
 async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> {
   const { keyId, seed } = parse(content)
   if (!keys.publicKeys().some(key => key.keyId === keyId)) {
-    throw new SealedSeedError('The seed file was sealed to a key that is not here: list that key version, or remove the file')
+    throw new SealedSeedError('The seed file is sealed to a key that is not configured: list that key version, or remove the file')
   }
   try {
     const opened = await keys.unwrap(keyId, seed)
-    if (opened.length !== SEED_BYTES) throw new SealedSeedError('The seed does not have 32 octets')
+    if (opened.length !== SEED_BYTES) throw new SealedSeedError('The seed does not have 32 bytes')
     return opened
   } catch (error) {
     if (error instanceof UnwrapError) throw new SealedSeedError('The seed file does not open with its key: remove it', { cause: error })
@@ -98,6 +98,6 @@ function parse (content: Buffer): { keyId: string, seed: Uint8Array } {
     value = null
   }
   const seed = typeof value?.seed === 'string' ? decodeBase64(value.seed) : undefined
-  if (typeof value?.keyId !== 'string' || seed === undefined) throw new SealedSeedError('The seed file is not one: remove it')
+  if (typeof value?.keyId !== 'string' || seed === undefined) throw new SealedSeedError('The seed file is malformed: remove it')
   return { keyId: value.keyId, seed }
 }

@@ -69,7 +69,7 @@ export async function loadVersions (
     } catch (error) {
       if (index === 0 || !(error instanceof RemoteError) || error.kind === 'transient') throw error
       const details = { source, version: name, code: error.code, kind: error.kind, providerCode: error.providerCode }
-      log.warn(details, `An older key version is left out: ${error.message}. ${error.advice}.`)
+      log.warn(details, `ignoring an older key version: ${error.message}. ${error.advice}.`)
     }
   }
   return [...versions.values()]
@@ -127,7 +127,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
   function report (error: RemoteError, attempt: number, retryIn: number | undefined): void {
     if (!status.ready) status = { ready: false, reason: error.message }
     const details = { source: source.name, code: error.code, kind: error.kind, providerCode: error.providerCode, attempt, retryIn }
-    const inUse = keys.length > 0 ? ' The keys fetched before stay in use.' : ''
+    const inUse = keys.length > 0 ? ' Continuing with the keys fetched before.' : ''
     const message = `${error.message}. ${error.advice}.${inUse}`
     if (error.kind === 'transient' && retryIn !== undefined) log.warn(details, message)
     else log.error(details, message)

@@ -72,6 +72,6 @@ async function fits (publicKey: KeyObject, pool: RsaPool): Promise<boolean> {
 
 function unusable (why: string, cause?: unknown): RemoteError {
   return new RemoteError('configuration', `The private key cannot be used: ${why}`, {
-    providerCode: 'KEY_UNUSABLE', cause, advice: 'Provide a whole RSA key, best of 4096 bits'
+    providerCode: 'KEY_UNUSABLE', cause, advice: 'Provide a complete RSA key, preferably of 4096 bits'
   })
 }

@@ -67,7 +67,7 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
 
   async function releasedVersion (version: string, known: KnownVersions, signal: AbortSignal): Promise<KeyVersion> {
     if (attest === undefined) {
-      throw new RemoteError('configuration', 'There is no attestation to release the key against', {
+      throw new RemoteError('configuration', 'Key release needs attestation, and none is configured', {
         providerCode: 'NO_ATTESTATION', advice: 'Configure an attestation provider that obtains Azure Attestation tokens, or leave the key in the vault (mode remote)'
       })
     }
@@ -170,7 +170,7 @@ function vaultError (cause: unknown): RemoteError {
     })
   }
   if (cause instanceof Error && cause.message.startsWith('The challenge resource')) {
-    return new RemoteError('configuration', 'The vault asks for a token for another domain than its own', {
+    return new RemoteError('configuration', 'The vault asks for a token for a domain other than its own', {
       providerCode: 'CHALLENGE_RESOURCE', cause, advice: 'Check the URL of the vault'
     })
   }

@@ -51,14 +51,14 @@ export function maaDirect (options: MaaDirectOptions): MaaTokens {
 
   return async (runtimeData, signal) => {
     if (url === null) {
-      throw new RemoteError('configuration', 'The attestation endpoint is no name of a host', {
+      throw new RemoteError('configuration', 'The attestation endpoint is not a host name', {
         providerCode: 'ENDPOINT', advice: CHECK_ENDPOINT
       })
     }
     const binding = createHash('sha256').update(runtimeData).digest()
     const { tee, evidence: [report], endorsements } = await kernel.evidence({ preimage: runtimeData, binding, signal })
     if (tee !== 'sev-snp' || report === undefined) {
-      throw new RemoteError('refused', 'This machine has no SEV-SNP reports, which Azure Attestation is asked with', {
+      throw new RemoteError('refused', 'This machine has no SEV-SNP reports, which Azure Attestation needs', {
         providerCode: 'NO_REPORT', advice: 'Run this on a machine with AMD SEV-SNP'
       })
     }
@@ -105,9 +105,9 @@ function chainOf (endorsements: readonly TypedValue[]): string {
   const isIssuer = ({ subject, raw }: X509Certificate) => certificates.some(other => other.issuer === subject && !other.raw.equals(raw))
   let next = certificates.find(certificate => !isIssuer(certificate))
   if (next === undefined) {
-    throw new RemoteError('refused', 'The host gives no certificates with its reports', {
+    throw new RemoteError('refused', 'The host supplies no certificates with its reports', {
       providerCode: 'NO_CERTIFICATES',
-      advice: `Give AMD's certificates for this machine with ${linuxSettings.attestationCertificatesFile.env}`
+      advice: `Provide AMD's certificates for this machine with ${linuxSettings.attestationCertificatesFile.env}`
     })
   }
   const chain: X509Certificate[] = []
@@ -138,8 +138,8 @@ function tokenIn ({ status, headers, body }: JsonAnswer, runtimeData: Uint8Array
   const asked: object = JSON.parse(Buffer.from(runtimeData).toString('utf8'))
   const bound = claims['x-ms-runtime'] as Record<string, unknown> | undefined
   if (!Object.entries(asked).every(([name, value]) => isDeepStrictEqual(bound?.[name], value))) {
-    throw new RemoteError('transient', `${SOURCE} answered with a token about something else`, {
-      providerCode: 'OTHER_TOKEN', advice: 'Check the attestation endpoint, and what stands between here and there'
+    throw new RemoteError('transient', `${SOURCE} answered with a token for another request`, {
+      providerCode: 'OTHER_TOKEN', advice: 'Check the attestation endpoint, and any proxy on the way to it'
     })
   }
   return token
@@ -164,7 +164,7 @@ const ANSWERS = new Map<number, [message: string, advice: string]>([
   [401, [`${SOURCE} wants a credential`, 'Check the attestation endpoint: providers attest without one']],
   [403, [`${SOURCE} refuses this address`, 'Check the network rules and private endpoints of the attestation provider']],
   [404, [`${SOURCE} has no such provider`, CHECK_ENDPOINT]],
-  [429, [`${SOURCE} throttles`, 'Use a provider of your own, or start fewer replicas at once']]
+  [429, [`${SOURCE} throttles`, 'Use your own provider, or start fewer replicas at once']]
 ])
 
 function refusal (status: number, error: unknown, retryAfter: string | undefined): RemoteError {
@@ -201,7 +201,7 @@ export function azureAttest ({ sidecar, ...direct }: AzureAttestOptions): MaaTok
 }
 
 function nothingHere (cause: RemoteError): RemoteError {
-  const message = 'There is nothing here to attest with: neither the kernel\'s reports nor a sidecar'
+  const message = 'This machine cannot attest: it has neither the kernel\'s reports nor a sidecar'
   return new RemoteError('transient', message, {
     providerCode: 'NO_ATTESTER',
     cause,

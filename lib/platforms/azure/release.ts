@@ -47,7 +47,7 @@ export async function openRelease (jws: string, wrappingKey: KeyObject, expected
   const hash = OAEP_HASHES.get(payload.request?.enc)
   if (hash === undefined || typeof key?.key_hsm !== 'string') throw invalid('FORMAT', 'is not in a known form')
   const privateKey = unwrap(ciphertextOf(key.key_hsm), hash, wrappingKey)
-  if (key.n !== undefined && createPublicKey(privateKey).export({ format: 'jwk' }).n !== key.n) throw invalid('KEY_MISMATCH', 'holds another key than it says')
+  if (key.n !== undefined && createPublicKey(privateKey).export({ format: 'jwk' }).n !== key.n) throw invalid('KEY_MISMATCH', 'does not hold the key that it names')
   return privateKey
 }
 
@@ -59,7 +59,7 @@ async function verify (jws: string, expected: ReleaseExpectations): Promise<Payl
     return (JSON.parse(Buffer.from(payload).toString('utf8')) ?? {}) as Payload
   } catch (cause) {
     if (cause instanceof RemoteError) throw cause
-    throw invalid('SIGNATURE', 'is not signed as it says', cause)
+    throw invalid('SIGNATURE', 'has an invalid signature', cause)
   }
 }
 
@@ -73,7 +73,7 @@ function signer (jws: string, { host, trustAnchors }: ReleaseExpectations): X509
   if (!isTrusted(chain, anchors)) throw invalid('CERTIFICATE', 'is signed with a certificate that no trusted authority issued, or that is not valid now')
   if (leaf.checkHost(host, { subject: 'never' }) === undefined) throw invalid('CERTIFICATE_HOST', 'is signed with a certificate for another host')
   const digest = Buffer.from(leaf.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')
-  if (thumbprint !== undefined && thumbprint !== digest) throw invalid('CERTIFICATE', 'names another certificate than it carries')
+  if (thumbprint !== undefined && thumbprint !== digest) throw invalid('CERTIFICATE', 'names a certificate that it does not carry')
   return leaf
 }
 
@@ -101,7 +101,7 @@ function isCurrent ({ validFromDate, validToDate }: X509Certificate): boolean {
 /** `kid` is `https://host/keys/name/version`. */
 function checkName (kid: unknown, { key, version }: ReleaseExpectations): void {
   const path = typeof kid === 'string' && URL.canParse(kid) ? new URL(kid).pathname.split('/') : []
-  if (path[1] !== 'keys' || path[2] !== key || (version && path[3] !== version)) throw invalid('KEY_NAME', 'holds another key than was asked for')
+  if (path[1] !== 'keys' || path[2] !== key || (version && path[3] !== version)) throw invalid('KEY_NAME', 'holds a key that was not requested')
 }
 
 /** `key_hsm` is base64url of JSON whose `ciphertext` is base64url. */
@@ -128,7 +128,7 @@ function unwrap (ciphertext: Buffer, oaepHash: string, wrappingKey: KeyObject): 
     return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
   } catch {
     // OpenSSL's reason would only say which layer did not fit.
-    throw invalid('UNWRAP', 'cannot be unwrapped with the key it was asked for')
+    throw invalid('UNWRAP', 'cannot be unwrapped with the key of this request')
   } finally {
     kek?.fill(0)
     pkcs8?.fill(0)
@@ -137,6 +137,6 @@ function unwrap (ciphertext: Buffer, oaepHash: string, wrappingKey: KeyObject): 
 
 function invalid (providerCode: string, what: string, cause?: unknown): RemoteError {
   return new RemoteError('refused', `What Key Vault released ${what}`, {
-    providerCode: `RELEASE_${providerCode}`, cause, advice: 'Check the URL of the vault and the clock of this machine; if both are right, somebody may be answering in place of the vault'
+    providerCode: `RELEASE_${providerCode}`, cause, advice: 'Check the URL of the vault and the clock of this machine; if both are right, another server may be answering in place of the vault'
   })
 }

@@ -25,16 +25,16 @@ export const azureSettings = {
   azureAccessToken: {
     env: `${PREFIX}AZURE_SKR_ACCESS_TOKEN`,
     type: 'string',
-    description: '`azure-skr`: a token for the vault, where the container group has no managed identity. A secret.'
+    description: '`azure-skr`: a token for the vault, if the container group has no managed identity. A secret.'
   },
 
   azureSidecarEndpoint: {
     env: `${PREFIX}AZURE_SKR_KEY_RELEASE_ENDPOINT`,
     type: 'string',
     format: 'http-url',
-    description: 'Where the secure key release sidecar listens. Where not set: `azure-key-vault` asks the ' +
-      'attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; all else expects ' +
-      'the sidecar at `http://localhost:8080`.'
+    description: 'Address of the secure key release sidecar. If not set, `azure-key-vault` asks the attestation ' +
+      'provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; otherwise the sidecar is ' +
+      'expected at `http://localhost:8080`.'
   },
 
   azureEndpointForm: {
@@ -42,8 +42,8 @@ export const azureSettings = {
     type: 'string',
     enum: ['as-given', 'host', 'url'],
     default: 'as-given',
-    description: 'How the two endpoints are written for the sidecar: Microsoft\'s wants host names, another deployed ' +
-      'one URLs.'
+    description: 'Form in which the sidecar gets the two endpoints: Microsoft\'s takes host names, another one ' +
+      'URLs.'
   },
 
   azureMaxRequestRetries: {
@@ -51,14 +51,14 @@ export const azureSettings = {
     type: 'integer',
     minimum: 0,
     maximum: 1000,
-    description: '`azure-skr`: so many retries, the interval below apart, in place of the usual backoff.'
+    description: '`azure-skr`: number of retries, the interval below apart, in place of the usual backoff.'
   },
 
   azureRetryInterval: {
     env: `${PREFIX}AZURE_SKR_RETRY_INTERVAL`,
     type: 'string',
     format: 'milliseconds',
-    description: '`azure-skr`: time between retries; 60 s where only their number is set.'
+    description: '`azure-skr`: time between retries; 60 s if only their number is set.'
   },
 
   azureVaultUrl: {
@@ -78,7 +78,7 @@ export const azureSettings = {
     env: `${PREFIX}AZURE_KEY_VAULT_KEY_VERSION`,
     type: 'string',
     format: 'key-versions',
-    description: '`azure-key-vault`: versions, newest first. Where not set, the current one.'
+    description: '`azure-key-vault`: versions, newest first. If not set, the current one.'
   },
 
   azureVaultMode: {
@@ -116,9 +116,9 @@ export const azureSettings = {
     aliases: [`${PREFIX}AZURE_SKR_KEY_RELEASE_ENDPOINT`],
     type: 'string',
     format: 'http-url',
-    description: 'azure-maa, azure-snp: where the secure key release sidecar listens. Where not set: `azure-maa` ' +
-      'asks the attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; all else ' +
-      'expects the sidecar at `http://localhost:8080`.'
+    description: 'azure-maa, azure-snp: address of the secure key release sidecar. If not set, `azure-maa` asks the ' +
+      'attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; otherwise the ' +
+      'sidecar is expected at `http://localhost:8080`.'
   }
 } as const satisfies SettingsTable
 

@@ -137,7 +137,7 @@ function classify (status: number, text: string): RemoteError {
   if (text.includes('no such host')) {
     return new RemoteError('refused', message, {
       providerCode: 'NO_SUCH_HOST',
-      advice: 'Check the attestation and vault endpoints: one of them is no name of a host. Give host names, without ' +
+      advice: 'Check the attestation and vault endpoints: one of them is not a host name. Use host names, without ' +
         'https://, unless the sidecar wants URLs'
     })
   }

@@ -101,7 +101,7 @@ async function attestationToken (path: string, now: () => number): Promise<strin
   const expiry = expiryOf(token)
   if (expiry === undefined) {
     throw new RemoteError('transient', 'The attestation token is empty or malformed', {
-      providerCode: 'TOKEN_MALFORMED', advice: `Check ${path}; the launcher writes it anew every hour`
+      providerCode: 'TOKEN_MALFORMED', advice: `Check ${path}; the launcher writes a new one every hour`
     })
   }
   if (expiry < now() + MIN_LIFETIME) {

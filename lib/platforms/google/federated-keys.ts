@@ -165,7 +165,7 @@ function kmsError (cause: unknown): RemoteError {
 const ANSWERS = new Map<number | undefined, [RemoteFailure, string, string]>([
   [INVALID_ARGUMENT, ['configuration', 'The name of the KMS key is not accepted', 'Check project, location, key ring, key and version']],
   [NOT_FOUND, ['refused', 'The KMS key version does not exist', 'Check project, location, key ring, key and version']],
-  [PERMISSION_DENIED, ['refused', 'Google Cloud KMS denies the use of the key', 'Grant roles/cloudkms.cryptoKeyDecrypter and roles/cloudkms.publicKeyViewer on the key; KMS says the same where project, key or version do not exist']],
+  [PERMISSION_DENIED, ['refused', 'Google Cloud KMS denies the use of the key', 'Grant roles/cloudkms.cryptoKeyDecrypter and roles/cloudkms.publicKeyViewer on the key; KMS answers the same if project, key or version do not exist']],
   [RESOURCE_EXHAUSTED, ['transient', 'The quota of Google Cloud KMS is used up', 'Raise the quota for asymmetric operations, or have clients use OHTTP, which needs none']],
   [FAILED_PRECONDITION, ['refused', 'The KMS key version is not enabled', 'Enable it, or remove it from the configured versions']],
   [UNAUTHENTICATED, ['transient', 'Google Cloud KMS does not accept the token', 'A new one is fetched; if it lasts, check the clock of this machine']]
@@ -173,6 +173,6 @@ const ANSWERS = new Map<number | undefined, [RemoteFailure, string, string]>([
 
 function corrupted (): RemoteError {
   return new RemoteError('transient', 'Data was corrupted between here and Google Cloud KMS', {
-    providerCode: 'CRC32C_MISMATCH', advice: 'If it lasts, something on the way changes what is sent: look for a proxy'
+    providerCode: 'CRC32C_MISMATCH', advice: 'If it lasts, look for a proxy that changes bytes on the way'
   })
 }

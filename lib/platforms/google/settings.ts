@@ -57,7 +57,8 @@ export const googleSettings = {
     env: `${PREFIX}GOOGLE_FEDERATED_KEY_TOKEN_FILE`,
     type: 'string',
     default: '/run/container_launcher/attestation_verifier_claims_token',
-    description: 'Where the launcher keeps the attestation token. Read anew for every exchange.'
+    description: 'File in which the launcher keeps the attestation token. The proxy reads it again for every token ' +
+      'exchange.'
   },
 
   googleKmsEndpoint: {
@@ -71,7 +72,7 @@ export const googleSettings = {
     env: `${PREFIX}GOOGLE_FEDERATED_KEY_STS_ENDPOINT`,
     type: 'string',
     format: 'http-url',
-    description: 'The Security Token Service, where it is not Google\'s public one.'
+    description: 'The Security Token Service, if it is not Google\'s public one.'
   },
 
   attestationAudience: {
@@ -79,7 +80,7 @@ export const googleSettings = {
     type: 'string',
     format: 'audience',
     default: 'polaris-secure-proxy',
-    description: 'google-confidential-space: `aud` of the tokens, which clients pin. Not one of Google\'s own, under ' +
-      'which a token would be a credential.'
+    description: 'google-confidential-space: `aud` of the tokens, which clients pin. Must not be one of Google\'s ' +
+      'own audiences, for which a token would be a credential.'
   }
 } as const satisfies SettingsTable

@@ -66,7 +66,7 @@ async function report (entry: string, inblob: Uint8Array, certificatesFile: stri
   // Another writer may have been faster before the first look at generation; the report itself tells.
   const about = provider === 'sev_guest' ? snpReportData(outblob) : tdxReportData(outblob)
   if (!about) throw odd('refused', 'FORM', 'has an unknown form')
-  if (!about.equals(inblob)) throw odd('transient', 'OTHER_REPORT', 'is about something else')
+  if (!about.equals(inblob)) throw odd('transient', 'OTHER_REPORT', 'is for another request')
   if (provider === 'tdx_guest') return { tee: 'tdx', evidence: [[MEDIA_TYPES.tdxQuote, encodeBase64url(outblob)]], endorsements: [] }
   const pem = certificatesFile === undefined ? '' : await failing('read the certificates file', readFile(certificatesFile, 'utf8'))
   return {

@@ -9,7 +9,7 @@ export const linuxSettings = {
   attestationCertificatesFile: {
     env: `${PREFIX}ATTESTATION_CERTIFICATES_FILE`,
     type: 'string',
-    description: 'The kernel\'s SEV-SNP reports: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ARK), ' +
-      'for hosts that give none with the report.'
+    description: 'The kernel\'s SEV-SNP reports: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ' +
+      'ARK), for hosts that supply none with the report.'
   }
 } as const satisfies SettingsTable

@@ -63,7 +63,7 @@ export function createEphemeralProvider (options: EphemeralOptions = {}): KeyPro
 
   const ready = generate()
   // Whether or not anyone awaits it, a failure is told by the status and never takes the process down.
-  ready.catch(() => { status = { ready: false, reason: 'the key could not be generated' } })
+  ready.catch(() => { status = { ready: false, reason: 'could not generate the key' } })
 
   return {
     remote: false,

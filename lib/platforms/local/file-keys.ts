@@ -103,8 +103,8 @@ async function readPrivateFile (path: string): Promise<Buffer> {
   try {
     await using file = await open(path, 'r')
     const { mode, size } = await file.stat()
-    if ((mode & 0o007) !== 0) throw unreadable(path, 'WORLD_READABLE', 'is open to everyone', 'Take away the rights of others (chmod o-rwx; in Kubernetes defaultMode: 0440)')
-    if (size > MAX_OCTETS) throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting to a file of keys')
+    if ((mode & 0o007) !== 0) throw unreadable(path, 'WORLD_READABLE', 'can be read by all users', 'Remove access for other users (chmod o-rwx; in Kubernetes defaultMode: 0440)')
+    if (size > MAX_OCTETS) throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting at a file of keys')
     return await readBounded(file.createReadStream({ autoClose: false }), MAX_OCTETS)
   } catch (cause) {
     if (cause instanceof RemoteError) throw cause

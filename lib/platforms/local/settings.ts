@@ -6,8 +6,8 @@ export const localSettings = {
   keyFile: {
     env: `${PREFIX}KEY_FILE`,
     type: 'string',
-    description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Not ' +
-      'readable by everyone.'
+    description: '`file`: mounted files with RSA private keys, PEM or JWK, newest first, separated by commas. Must ' +
+      'not be readable by all users.'
   },
 
   attestationAllowSimulated: {

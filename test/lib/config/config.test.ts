@@ -141,7 +141,7 @@ t.test('aliases are read where the name itself is absent', async t => {
 t.test('settings from code are checked as those of the environment, which is not read', async t => {
   const config = configFrom({ workloadBaseUrl: 'http://h', workloadIdleTimeout: '2s', stopDelay: 5, enableV1: false })
   t.match(config, { workloadIdleTimeout: 2000, stopDelay: 5, enableV1: false })
-  t.throws(() => configFrom({ workloadBaseUrl: 'http://h', ...{ workloadbaseurl: 'x' } }), { message: /workloadbaseurl: there is no such setting/ })
+  t.throws(() => configFrom({ workloadBaseUrl: 'http://h', ...{ workloadbaseurl: 'x' } }), { message: /workloadbaseurl: no such setting/ })
   t.throws(() => configFrom({}), { code: 'ERR_CONFIG' })
 })
 

@@ -33,7 +33,7 @@ async function outcome (response: Response) {
 
 const CANNOT_OPEN = {
   status: 400,
-  body: '{"type":"urn:polaris-secure-proxy:problem:cannot-open","title":"Cannot open","status":400,"detail":"The request cannot be opened. Fetch the public key again and encrypt anew; where that does not help, client and proxy disagree about the protocol.","requestId":""}'
+  body: '{"type":"urn:polaris-secure-proxy:problem:cannot-open","title":"Cannot open","status":400,"detail":"The request cannot be opened. Fetch the public key again and re-encrypt; if that does not help, client and proxy disagree about the protocol.","requestId":""}'
 }
 
 const type = (name: string) => new RegExp(`"type":"https://iana.org/assignments/http-problem-types#${name}"`)

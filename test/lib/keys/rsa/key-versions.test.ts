@@ -130,7 +130,7 @@ t.test('a refresh that fails leaves the keys in use, and says so', async (t) => 
   await t.rejects(refresh, RemoteError)
   t.same(provider.status(), { ready: true })
   t.same(await provider.unwrap('a', nothing), new Uint8Array([1]))
-  t.match(log.lines.at(-1), { level: 'error', message: /stay in use/ })
+  t.match(log.lines.at(-1), { level: 'error', message: /Continuing with the keys/ })
 })
 
 t.test('a version that is no longer listed decrypts for a while, and is then closed', async (t) => {

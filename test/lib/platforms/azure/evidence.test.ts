@@ -97,10 +97,10 @@ for (const [name, transient, answer] of failures) {
 t.test('a made-up report, as the sidecar gives without an SNP device, is refused', async t => {
   for (const change of [(report: Buffer) => report.fill(0, 0x50, 0x90), (report: Buffer) => { report[0x8f] = 1 }]) {
     sidecar.answer = (response, request) => response.end(JSON.stringify(combined(request, change)))
-    await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /about something else/ })
+    await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ })
   }
   sidecar.answer = (response, request) => response.end(JSON.stringify({ ...combined(request), evidence: 'AAAA' }))
-  await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /about something else/ })
+  await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ })
 })
 
 t.test('a token that is none, or has expired, is refused', async t => {

@@ -95,7 +95,7 @@ t.test('a slow start is waited out: the service, then the vault\'s policy', asyn
 
 t.test('what keeps the machine from attesting is told with what to do', async t => {
   maa.faults.push({ status: 429, headers: { 'retry-after': '9' } })
-  t.match(await failing(t), { kind: 'transient', providerCode: 'HTTP_429', retryAfter: 9, advice: /provider of your own/ })
+  t.match(await failing(t), { kind: 'transient', providerCode: 'HTTP_429', retryAfter: 9, advice: /your own provider/ })
   machine.auxblob = undefined
   t.match(await failing(t), { kind: 'refused', providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ })
   const outblob = machine.outblob

@@ -43,5 +43,5 @@ t.test('every provider makes its own key', async (t) => {
 t.test('a key that cannot be made rejects ready and is told by the status', async (t) => {
   const provider = createEphemeralProvider({ modulusLength: 1 })
   await t.rejects(provider.ready)
-  t.same(provider.status(), { ready: false, reason: 'the key could not be generated' })
+  t.same(provider.status(), { ready: false, reason: 'could not generate the key' })
 })
