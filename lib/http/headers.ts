@@ -37,7 +37,8 @@ export function requestHeaders (raw: readonly string[], own: ReadonlySet<string>
  */
 export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: ReadonlySet<string>): string[] {
   const list = [...pairs]
-  const named = connectionOptions(list.flat())
+  let named: Set<string> | undefined
+  for (const [name, value] of list) if (isConnection(name)) named = withOptions(named, value)
   const headers: string[] = []
   let cookieAt: number | undefined
   for (const [givenName, value] of list) {
@@ -76,7 +77,7 @@ export type ResponseHeaders = Record<string, string | string[] | undefined>
  */
 export function responseHeaders (headers: ResponseHeaders, keepLength: boolean): ResponseHeaders {
   const { connection } = headers
-  const named = connection === undefined ? undefined : connectionOptions(['connection', [connection].flat().join()])
+  const named = connection === undefined ? undefined : withOptions(undefined, [connection].flat().join())
   const kept: ResponseHeaders = {}
   for (const name in headers) {
     // No object keeps a value under this name as it does under others.
@@ -91,12 +92,19 @@ export function responseHeaders (headers: ResponseHeaders, keepLength: boolean):
 /** The names that `Connection` declares hop-by-hop, or undefined where there is none. */
 function connectionOptions (flat: readonly string[]): Set<string> | undefined {
   let named: Set<string> | undefined
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    if (flat[i]!.length !== 10 || flat[i]!.toLowerCase() !== 'connection') continue
-    for (const token of flat[i + 1]!.split(',')) {
-      const name = token.trim().toLowerCase()
-      if (name !== '' && name !== 'close' && name !== 'keep-alive') (named ??= new Set()).add(name)
-    }
+  for (let i = 0; i + 1 < flat.length; i += 2) if (isConnection(flat[i]!)) named = withOptions(named, flat[i + 1]!)
+  return named
+}
+
+function isConnection (name: string): boolean {
+  return name.length === 10 && name.toLowerCase() === 'connection'
+}
+
+/** @param options the value of a `Connection` header */
+function withOptions (named: Set<string> | undefined, options: string): Set<string> | undefined {
+  for (const token of options.split(',')) {
+    const name = token.trim().toLowerCase()
+    if (name !== '' && name !== 'close' && name !== 'keep-alive') (named ??= new Set()).add(name)
   }
   return named
 }

@@ -1,5 +1,6 @@
 /** Remembers which requests were seen, so that each is forwarded once (RFC 9458, section 6.5). */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
+import { concat } from '../protocols/bytes.ts'
 
 export interface ReplayStore {
   /**
@@ -33,5 +34,5 @@ export const DIGEST_BYTES = 16
 
 /** What a request is remembered by: the first 16 octets of SHA-256 over key id and encapsulated key. */
 export function replayDigest (keyId: number, enc: Uint8Array): Buffer {
-  return createHash('sha256').update(Uint8Array.of(keyId)).update(enc).digest().subarray(0, DIGEST_BYTES)
+  return hash('sha256', concat(Uint8Array.of(keyId), enc), 'buffer').subarray(0, DIGEST_BYTES)
 }
