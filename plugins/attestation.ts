@@ -124,6 +124,10 @@ async function ownPolicy (file: string): Promise<Parameters<typeof createAttesta
   // Verifying takes parsers that nothing else here needs, and loading them takes longer than all the rest of a start.
   const { AttestationFetchError, parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
   const policy = await policyOf(file, parseAttestationPolicy)
+  if (policy.provenance !== undefined) {
+    const why = 'it has provenance, which clients verify and the proxy cannot: pin digests or measurements in its place'
+    throw new ConfigError([`${settings.attestationPolicyFile.env}: ${file}: ${why}`])
+  }
   return async (document, nonce) => {
     const { checks } = await verifyAttestation(JSON.stringify(document), policy, { nonce }).catch((cause: unknown) => {
       // That an issuer is out of reach is no verdict: what was obtained before stays good for its time.

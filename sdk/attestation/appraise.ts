@@ -63,7 +63,7 @@ export async function appraise (
     accepted,
     rest
   )
-  const { checks, presented, machine } = await platformFindings(pieces.tee, context, accepted)
+  const { checks, presented, machine, source } = await platformFindings(pieces.tee, context, accepted)
   return {
     verified: isVerified(checks),
     tee: pieces.tee,
@@ -73,7 +73,7 @@ export async function appraise (
     at: context.now,
     challenge: context.challenge,
     machine,
-    software: softwareOf(pieces.tee, accepted, options.verifiers)
+    software: softwareOf(source, pieces.tee, accepted, options.verifiers)
   }
 }
 

@@ -1,7 +1,7 @@
 /** Verdicts: lists of named checks, each with its outcome and a detail fit to be shown to a person. */
 import type { AttestedKey } from '../../lib/protocols/attestation.ts'
 import type { PlatformPolicies } from './policy.ts'
-import type { Devices, Machine, Software } from './verdict/subject.ts'
+import type { Devices, Machine, Running, Software } from './verdict/subject.ts'
 
 /**
  * `skipped`: the policy asks for nothing here, or an earlier failure left nothing to look at. The detail says which.
@@ -53,6 +53,8 @@ export interface Findings {
   readonly issuedAt?: Date | undefined
   /** What the evidence is about. */
   readonly machine?: Machine
+  /** The program that runs, as far as the evidence says: what provenance is asked of. */
+  readonly running?: Running
 }
 
 /**

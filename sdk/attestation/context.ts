@@ -7,6 +7,7 @@ import { sameBytes } from './bytes.ts'
 import type { Bytes } from '../../lib/protocols/bytes.ts'
 import { check, skipped } from './checks.ts'
 import type { Challenge, Check, Findings } from './checks.ts'
+import type { ProvenanceSources } from './provenance/sources.ts'
 import type { SnpOptions } from './snp/options.ts'
 import type { SnpProduct } from './snp/report.ts'
 import type { TdxOptions } from './tdx/options.ts'
@@ -34,6 +35,8 @@ export interface VerifyOptions {
   readonly keySets?: Readonly<Record<string, unknown>>
   readonly platforms?: PlatformOptions
   readonly devices?: DeviceOptions
+  /** For policies that demand provenance. */
+  readonly provenance?: ProvenanceSources
   /** Instead of those of this package: the registry of verifiers. */
   readonly verifiers?: readonly Verifier[]
   /** @deprecated `platforms['sev-snp'].roots` */

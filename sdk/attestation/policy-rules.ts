@@ -21,8 +21,10 @@ export interface PolicySection<Policy = unknown> {
   /**
    * What is missing in a section that would let anybody's program pass, as the end of "pins no software: give …".
    * Not asked if the policy says `"insecure": true`.
+   *
+   * @param built the policy demands provenance of what runs: the verifier's findings say what that is
    */
-  unpinned (policy: Policy): string | undefined
+  unpinned (policy: Policy, built: boolean): string | undefined
 }
 
 /** An object with these members and no others: a misspelt pin would pin nothing. */

@@ -12,6 +12,8 @@ import { googleSection } from './google/policy.ts'
 import type { GooglePolicy } from './google/policy.ts'
 import { AttestationPolicyError, count, exactly, flag, list, matching, object, required } from './policy-rules.ts'
 import type { PolicySection, Rule } from './policy-rules.ts'
+import { provenanceForm } from './provenance/form.ts'
+import type { ProvenancePolicy } from './provenance/policy.ts'
 import { simulatedSection } from './simulated/policy.ts'
 import type { SimulatedPolicy } from './simulated/policy.ts'
 import { snpSection } from './snp/policy.ts'
@@ -32,6 +34,11 @@ export interface AttestationPolicy {
   readonly version: 1
   /** Platforms that are not named are refused. */
   readonly platforms: PlatformPolicies
+  /**
+   * What runs was built by a workflow of this repository. It takes the place of `imageDigests`, `hostData` and
+   * `measurements`: docs/attestation-policy.md says where.
+   */
+  readonly provenance?: ProvenancePolicy
   /** Devices beside the CPU that have to prove themselves, too. */
   readonly devices?: { readonly nvidia?: NvidiaPolicy }
   /**
@@ -83,6 +90,7 @@ export function parseAttestationPolicy (
   const whole: Rule = object({
     version: required(exactly(1)),
     platforms: required(object(Object.fromEntries(sections.map(({ tee, form }) => [tee, form])))),
+    provenance: provenanceForm,
     devices: object({ nvidia: nvidiaForm }),
     acceptedWeakenings: list(matching(NAME)),
     maximumAgeSeconds: count(DAY_SECONDS),
@@ -112,10 +120,10 @@ function refuseEmptyPins (policy: AttestationPolicy, sections: readonly PolicySe
     if (development && !policy.development) {
       throw new AttestationPolicyError(`policy.platforms.${tee} needs "development": true`)
     }
-    const missing = policy.insecure ? undefined : section.unpinned(pins)
+    const missing = policy.insecure ? undefined : section.unpinned(pins, policy.provenance !== undefined)
     if (missing !== undefined) {
       throw new AttestationPolicyError(
-        `policy.platforms.${tee} pins no software: give ${missing}, or say "insecure": true`
+        `policy.platforms.${tee} pins no software: give ${missing}, or provenance, or say "insecure": true`
       )
     }
   }

@@ -16,6 +16,8 @@ import { deviceFindings } from './devices.ts'
 import type { VerifierContext, VerifyOptions } from './context.ts'
 import { parseAttestationPolicy, sectionFor } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
+import { provenanceFindings } from './provenance/findings.ts'
+import type { ProvenanceFindings } from './provenance/index.ts'
 import type { Software } from './verdict/subject.ts'
 import type { Verifier } from './context.ts'
 import { VERIFIERS } from './verifiers.ts'
@@ -67,7 +69,7 @@ export async function verifyDocument (
     accepted,
     options
   )
-  const { checks: found, presented, issuedAt, machine } = await platformFindings(parsed.tee, context, accepted)
+  const { checks: found, presented, issuedAt, machine, source } = await platformFindings(parsed.tee, context, accepted)
   const { checks: deviceChecks, devices } = await deviceFindings(parsed, accepted, context)
   const checks = [
     nonceCheck(challenge, parsed, accepted),
@@ -95,7 +97,7 @@ export async function verifyDocument (
     at: context.now,
     challenge,
     machine,
-    software: softwareOf(parsed.tee, accepted, options.verifiers),
+    software: softwareOf(source, parsed.tee, accepted, options.verifiers),
     devices
   }
 }
@@ -114,24 +116,40 @@ export function contextFor (subject: Subject, policy: AttestationPolicy, options
   }
 }
 
-/** What the verifier for that kind of evidence finds; a kind that the policy does not name is refused. */
+export interface PlatformFindings extends Findings {
+  /** Where what runs was built, if the policy asks for it and every check of that passed. */
+  readonly source?: ProvenanceFindings['source']
+}
+
+/**
+ * What the verifier for that kind of evidence finds, and the provenance of what runs there. A kind that the policy does
+ * not name is refused.
+ */
 export async function platformFindings (
   tee: string,
   context: VerifierContext,
   policy: AttestationPolicy
-): Promise<Findings> {
+): Promise<PlatformFindings> {
   if (tee === 'none') return refused('The proxy says that it runs in no trusted execution environment')
   const verifier = (context.options.verifiers ?? VERIFIERS).find((candidate) => candidate.tee === tee)
   const section = verifier && sectionFor(verifier, policy)
   if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
-  return verifier.verify(context, section)
+  const findings = await verifier.verify(context, section)
+  const { checks, source } = await provenanceFindings(findings, context, policy)
+  return { ...findings, checks: [...findings.checks, ...checks], source }
 }
 
-/** Whether the section of that platform pins what runs there. */
-export function softwareOf (tee: string, policy: AttestationPolicy, verifiers: readonly Verifier[] = VERIFIERS): Software {
+/** Whether what runs there is known by its source, pinned by the section of that platform, or not at all. */
+export function softwareOf (
+  source: PlatformFindings['source'],
+  tee: string,
+  policy: AttestationPolicy,
+  verifiers: readonly Verifier[] = VERIFIERS
+): Software {
+  if (source) return { known: 'built', ...source }
   const verifier = verifiers.find(candidate => candidate.tee === tee)
   const section = verifier && sectionFor(verifier, policy)
-  return { known: section !== undefined && verifier?.unpinned(section) === undefined ? 'pinned' : 'any' }
+  return { known: section !== undefined && verifier?.unpinned(section, false) === undefined ? 'pinned' : 'any' }
 }
 
 export function isVerified (checks: readonly Check[]): boolean {

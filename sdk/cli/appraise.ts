@@ -8,12 +8,14 @@ import { parseAttestationPolicy } from '../attestation/policy.ts'
 import type { AttestationPolicy } from '../attestation/policy.ts'
 import { verifyAttestation } from '../attestation/verify.ts'
 import type { Network } from './network/network.ts'
+import { readProvenance } from './provenance.ts'
+import type { ProvenanceOptions } from './provenance.ts'
 import { UsageError } from './status.ts'
 
 /** Microsoft's attestation providers, shared and private ones. */
 export const MAA_ISSUER = /^https:\/\/[\w-]+(?:\.[\w-]+)?\.attest\.azure\.net$/
 
-export interface AppraiseOptions {
+export interface AppraiseOptions extends ProvenanceOptions {
   /** Path of a policy. */
   readonly policy?: string
   /** Accepts simulated evidence if there is no policy. */
@@ -25,12 +27,14 @@ export interface AppraiseOptions {
  * @throws {UsageError} URL or policy file
  * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
  */
-export async function appraise (url: string, { policy, development = false }: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>): Promise<Verdict> {
+export async function appraise (url: string, options: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>): Promise<Verdict> {
+  const { policy, development = false } = options
   const { username, password } = parseUrl(url)
   if (username !== '' || password !== '') throw new UsageError('a URL with credentials cannot be asked: take them out')
   const given = policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))
+  const sources = await readProvenance(options, given, fetch)
   const { document, nonce } = await fetchAttestation(url, fetch)
-  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce, fetch })
+  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce, fetch, ...sources })
 }
 
 /** What a user does about simulated evidence that was refused; empty for other verdicts. Ends with a newline. */

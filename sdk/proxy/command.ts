@@ -1,10 +1,13 @@
 /** polaris proxy URL: a proxy on this machine that encrypts what any program sends to it, to keys that are proven. */
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
+import { parseAttestationPolicy } from '../attestation/policy.ts'
 import { parseUrl, readPolicy } from '../cli/appraise.ts'
 import { explainFrom, forwardProxyInForce } from '../cli/network/explain.ts'
 import { openNetwork, withNetworkOptions } from '../cli/network/network.ts'
 import type { NetworkOptions } from '../cli/network/network.ts'
+import { readProvenance, withProvenanceOptions } from '../cli/provenance.ts'
+import type { ProvenanceOptions } from '../cli/provenance.ts'
 import { COULD_NOT_ASK, REFUSED, UsageError, VERIFIED } from '../cli/status.ts'
 import { renderVerdict } from '../cli/terminal/render.ts'
 import { PolarisFetchError } from '../fetch/errors.ts'
@@ -19,7 +22,7 @@ import { LOG_FORMATS, createLog } from './log.ts'
 import { startLocalProxy } from './proxy.ts'
 import type { LocalProxyOptions } from './proxy.ts'
 
-interface ProxyOptions extends NetworkOptions {
+interface ProxyOptions extends NetworkOptions, ProvenanceOptions {
   policy?: string
   development?: true
   insecure?: true
@@ -39,7 +42,7 @@ interface ProxyOptions extends NetworkOptions {
 const DEFAULT_MAX_AGE = 600
 
 export function proxyCommand (): Command {
-  return withNetworkOptions(new Command('proxy')
+  return withNetworkOptions(withProvenanceOptions(new Command('proxy')
     .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that has proven its keys. For any program that can be given a base URL.')
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept as proof')
@@ -55,7 +58,7 @@ export function proxyCommand (): Command {
     .option('--tls-key <file>', 'private key of --tls-cert, PEM')
     .addOption(new Option('--post-quantum <when>', 'use X25519 with ML-KEM-768').choices(['prefer', 'require', 'never']).default('prefer'))
     .addOption(new Option('--max-age <seconds>', 'prove the keys again after this time').argParser(parseMaxAge).default(DEFAULT_MAX_AGE))
-    .addOption(new Option('--log <format>', 'on standard error; never a path, a header or a body').choices(LOG_FORMATS).default('text')))
+    .addOption(new Option('--log <format>', 'on standard error; never a path, a header or a body').choices(LOG_FORMATS).default('text'))))
     .addHelpText('after', `
 Exit status:
   ${VERIFIED}  stopped by SIGTERM or SIGINT, after what was in flight
@@ -114,13 +117,14 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
   if (options.unix !== undefined && options.tlsCert !== undefined) throw new UsageError('--unix and --tls-cert exclude each other')
   if ((options.tlsCert === undefined) !== (options.tlsKey === undefined)) throw new UsageError('--tls-cert and --tls-key need each other')
   const log = createLog(options.log, say)
-  const trust = await trustFor(options)
+  const { fetch } = await openNetwork(options)
+  const trust = await trustFor(options, fetch)
   const listen = options.unix === undefined ? parseListen(options.listen ?? DEFAULT_LISTEN, options.allowRemote === true) : { path: options.unix }
   const settings = {
     baseURL: url,
     trust,
     postQuantum: options.postQuantum,
-    fetch: (await openNetwork(options)).fetch,
+    fetch,
     explain: (error: unknown) => forwardProxyInForce(error, process.env, new URL(url)),
     listen,
     certificate: options.tlsCert === undefined || options.tlsKey === undefined ? undefined : watchCertificate(options.tlsCert, options.tlsKey, log),
@@ -134,10 +138,14 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
   return settings
 }
 
-async function trustFor ({ policy, development, insecure, maxAge }: ProxyOptions): Promise<Trust> {
+async function trustFor (options: ProxyOptions, fetch: typeof globalThis.fetch): Promise<Trust> {
+  const { policy, development, insecure, maxAge } = options
   const given = [policy, development, insecure].filter(option => option !== undefined).length
   if (given > 1) throw new UsageError('--policy, --development and --insecure exclude each other')
-  if (policy !== undefined) return trustPolicy(await readPolicy(policy), maxAge)
+  if (policy !== undefined) {
+    const text = await readPolicy(policy)
+    return trustPolicy(text, maxAge, (await readProvenance(options, parseAttestationPolicy(text), fetch)).provenance)
+  }
   if (development) return trustDevelopment(maxAge)
   if (insecure) return trustAnything()
   throw new UsageError('give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything')

@@ -26,5 +26,5 @@ export const azureMaaSection: PolicySection<AzureMaaPolicy> = {
     minimumGuestSvn: count(0xffffffff),
     allowDebug: flag
   }),
-  unpinned: ({ hostData = [] }) => (hostData.length > 0 ? undefined : 'hostData')
+  unpinned: ({ hostData = [] }, built) => (hostData.length > 0 || built ? undefined : 'hostData')
 }

@@ -79,6 +79,7 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
         )
     ],
     issuedAt: issueTime(claims),
+    running: { digest: typeof snp('hostdata') === 'string' ? String(snp('hostdata')) : undefined },
     machine: {
       name: 'AMD SEV-SNP virtual machine',
       vouchedBy: 'Microsoft',

@@ -37,5 +37,5 @@ export const googleSection: PolicySection<GooglePolicy> = {
     command: list(anyText),
     allowDebug: flag
   }),
-  unpinned: ({ imageDigests = [] }) => (imageDigests.length > 0 ? undefined : 'imageDigests')
+  unpinned: ({ imageDigests = [] }, built) => (imageDigests.length > 0 || built ? undefined : 'imageDigests')
 }

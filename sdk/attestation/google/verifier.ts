@@ -64,6 +64,7 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
     ],
     issuedAt: issueTime(claims),
     machine: machineOf(claim(claims, 'hwmodel'), debuggable),
+    running: { digest: digestOf(imageDigest) },
     presented: {
       'google-confidential-space': {
         audience: policy.audience,
@@ -96,6 +97,10 @@ function machineOf (model: unknown, debuggable: boolean): Machine {
     vouchedBy: 'Google',
     exposed: known === undefined ? 'may keep nothing from its host' : debuggable ? 'its operator can log in to' : undefined
   }
+}
+
+function digestOf (imageDigest: unknown): string | undefined {
+  return typeof imageDigest === 'string' ? /^sha256:([\da-f]{64})$/.exec(imageDigest)?.[1] : undefined
 }
 
 async function keySetUrl (context: VerifierContext): Promise<string> {

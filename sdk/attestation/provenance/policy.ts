@@ -3,6 +3,8 @@
 /** GitHub's issuer of identities for workflows. */
 export const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com'
 export const IN_TOTO_PAYLOAD = 'application/vnd.in-toto+json'
+/** What git references of tags begin with. */
+export const TAGS = 'refs/tags/'
 
 export interface ProvenancePolicy {
   /** `owner/name`, as GitHub spells it. */
@@ -14,6 +16,8 @@ export interface ProvenancePolicy {
    * one in another. If absent, any workflow of the repository.
    */
   readonly workflow?: string
+  /** The git reference; one `*` in it stands for anything, e.g. `refs/tags/v1.*`. In place of `refPrefix`. */
+  readonly ref?: string
   /** What the git reference begins with, e.g. `refs/tags/v`; `refs/tags/`, if absent. */
   readonly refPrefix?: string
   /** Types of predicate, e.g. `https://slsa.dev/provenance/v1`; any, if absent. */
@@ -29,4 +33,8 @@ export interface ProvenancePolicy {
   readonly maximumLogEntries?: number
   readonly minimumCertificateTimestamps?: number
   readonly minimumTimestamps?: number
+  /** Bundles, as parsed JSON, beside those that come with the document. They authenticate themselves. */
+  readonly bundles?: readonly unknown[]
+  /** Sigstore's trusted root, as parsed JSON; the public instance's that is shipped, if absent. */
+  readonly trustedRoot?: unknown
 }

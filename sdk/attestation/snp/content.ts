@@ -4,7 +4,7 @@ import { check, formedCheck, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import { hardwareBound, hardwareFreshness } from '../context.ts'
 import type { VerifierContext } from '../context.ts'
-import type { Machine } from '../verdict/subject.ts'
+import type { Machine, Running } from '../verdict/subject.ts'
 import type { SnpPlatformInfo, SnpPolicy } from './policy.ts'
 import type { SnpReport } from './report.ts'
 
@@ -30,6 +30,11 @@ export function machineOf ({ policy }: SnpReport): Machine {
     ? 'its host can look into'
     : (policy & MIGRATION) !== 0n ? 'a migration agent can copy' : undefined
   return { name: 'AMD SEV-SNP virtual machine', exposed }
+}
+
+export function runningOf ({ measurement, hostData }: SnpReport): Running {
+  const given = isZero(hostData) ? undefined : toHex(hostData)
+  return { digest: given, snp: { measurement: toHex(measurement), hostData: given } }
 }
 
 export function contentChecks (context: VerifierContext, policy: SnpPolicy, report: SnpReport): Check[] {

@@ -93,5 +93,5 @@ export const snpSection: PolicySection<SnpPolicy> = {
     allowMigration: flag
   }),
   // Host data alone is the host's choice.
-  unpinned: ({ measurements = [] }) => (measurements.length > 0 ? undefined : 'measurements')
+  unpinned: ({ measurements = [] }, built) => (measurements.length > 0 || built ? undefined : 'measurements')
 }

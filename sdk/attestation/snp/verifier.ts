@@ -13,7 +13,7 @@ import { isChain, isValidAt, lastDays, parseCertificate } from '../x509/certific
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { certifiedTcb, findChain, leafCheck, rootOf } from './chain.ts'
 import type { SnpChain } from './chain.ts'
-import { contentChecks, machineOf } from './content.ts'
+import { contentChecks, machineOf, runningOf } from './content.ts'
 import { snpSection } from './policy.ts'
 import type { SnpPolicy, SnpTcb } from './policy.ts'
 import { parseSnpReport } from './report.ts'
@@ -81,6 +81,7 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
         : [skipped('product', 'Not looked at without a known root')])
     ],
     machine: machineOf(report),
+    running: runningOf(report),
     presented: {
       'sev-snp': {
         measurements: [toHex(report.measurement)],

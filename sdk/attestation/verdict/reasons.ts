@@ -32,7 +32,7 @@ const REASONS: Readonly<Record<string, readonly string[]>> = {
   ],
   'its software was not built from the source that the policy names': [
     'provenance-issuer', 'provenance-repository', 'provenance-workflow', 'provenance-ref', 'provenance-subject',
-    'provenance-measurement'
+    'provenance-launch'
   ],
   'its software was built before the time that the policy names': ['provenance-time'],
   'its GPUs are not shown to be genuine': [

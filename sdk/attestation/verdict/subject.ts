@@ -10,6 +10,15 @@ export interface Machine {
   readonly exposed?: string | undefined
 }
 
+/** The program that runs there, as evidence tells one from another. Hexadecimal, lower case. */
+export interface Running {
+  /** SHA-256 of the image, or of what names the containers that may run. */
+  readonly digest?: string | undefined
+  /** SEV-SNP: the launch measurement, and what the host gave at launch, unless that is nothing. */
+  readonly snp?: { readonly measurement: string; readonly hostData: string | undefined }
+  readonly tdx?: { readonly mrtd: string; readonly rtmr1: string; readonly rtmr2: string }
+}
+
 /** The program that runs there, and how it is known. */
 export type Software =
   /** A repository's workflow built it, from this git reference, e.g. `refs/tags/v1.0.0`. */

@@ -11,6 +11,7 @@ import { parseUrl, readPolicy } from '../appraise.ts'
 import { openNetwork } from '../network/network.ts'
 import type { Network } from '../network/network.ts'
 import { explainFrom } from '../network/explain.ts'
+import { readProvenance } from '../provenance.ts'
 import type { DataPart } from '../request/data.ts'
 import { withFetchOptions } from '../request/options.ts'
 import type { FetchOptions } from '../request/options.ts'
@@ -120,7 +121,7 @@ async function makeFetch (url: string, options: FetchOptions, { fetch: plain }: 
   const { origin } = parseUrl(url)
   const baseURL = options.base ?? origin
   parseUrl(baseURL)
-  const proof = await proofFor(options, onVerdict)
+  const proof = await proofFor(options, onVerdict, plain)
   const { clock } = options
   if (clock === 'gateway' && proof.attestation === undefined) throw new UsageError('--clock gateway needs --policy: nothing else vouches for the proxy\'s time')
   try {
@@ -131,9 +132,15 @@ async function makeFetch (url: string, options: FetchOptions, { fetch: plain }: 
   }
 }
 
-async function proofFor ({ policy, insecure, silent }: FetchOptions, onVerdict: (verdict: Verdict) => void): Promise<Pick<PolarisFetchOptions, 'attestation'>> {
+async function proofFor (
+  options: FetchOptions, onVerdict: (verdict: Verdict) => void, fetch: typeof globalThis.fetch
+): Promise<Pick<PolarisFetchOptions, 'attestation'>> {
+  const { policy, insecure, silent } = options
   if (policy !== undefined && insecure) throw new UsageError('--policy and --insecure exclude each other')
-  if (policy !== undefined) return { attestation: { policy: parseAttestationPolicy(await readPolicy(policy)), onVerdict } }
+  if (policy !== undefined) {
+    const accepted = parseAttestationPolicy(await readPolicy(policy))
+    return { attestation: { policy: accepted, onVerdict, ...await readProvenance(options, accepted, fetch) } }
+  }
   if (!insecure) throw new UsageError('give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything')
   if (silent !== true) process.stderr.write('polaris: insecure: the proxy did not prove its keys\n')
   return {}

@@ -7,18 +7,19 @@ import type { AppraiseOptions } from '../appraise.ts'
 import { watchClock } from '../network/clock.ts'
 import { openNetwork, withNetworkOptions } from '../network/network.ts'
 import type { NetworkOptions } from '../network/network.ts'
+import { withProvenanceOptions } from '../provenance.ts'
 import { REFUSED, VERIFIED } from '../status.ts'
 import { NO_POLICY, json, plainKeys, renderVerdict } from '../terminal/render.ts'
 
 export function keysCommand (): Command {
-  return withNetworkOptions(new Command('keys')
+  return withNetworkOptions(withProvenanceOptions(new Command('keys')
     .description('Prints the keys that a proxy proves, if the evidence is accepted.')
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept; without it, genuine hardware with any software')
     .option('--development', 'without a policy: accept simulated evidence')
     .option('--json', 'print the keys as JSON, with their values')
     .addOption(new Option('--format <format>', 'ehbp: print only the key for EHBP clients, in hexadecimal digits')
-      .choices(['ehbp']).conflicts('json')))
+      .choices(['ehbp']).conflicts('json'))))
     .addHelpText('after', `
 Examples:
   $ polaris keys https://proxy.example.com --policy policy.json

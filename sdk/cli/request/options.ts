@@ -3,12 +3,14 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import { withNetworkOptions } from '../network/network.ts'
 import type { NetworkOptions } from '../network/network.ts'
+import { withProvenanceOptions } from '../provenance.ts'
+import type { ProvenanceOptions } from '../provenance.ts'
 import { HTTP_ERROR, UsageError } from '../status.ts'
 import { collect, parseCount, parseSeconds } from '../values.ts'
 import { withDataOptions } from './data.ts'
 import type { DataPart } from './data.ts'
 
-export interface FetchOptions extends NetworkOptions {
+export interface FetchOptions extends NetworkOptions, ProvenanceOptions {
   readonly policy?: string
   readonly insecure?: true
   readonly base?: string
@@ -65,5 +67,5 @@ export function withFetchOptions (command: Command, parts: DataPart[]): Command 
     .addOption(new Option('--retry <times>', 'try again, but only what was certainly not sent').argParser(parseCount('--retry', 100)).default(0))
     .addOption(new Option('--compressed').hideHelp().argParser(() => { throw new UsageError(COMPRESSED) }))
     .on('option:compressed', () => { throw new UsageError(COMPRESSED) })
-  return withNetworkOptions(command)
+  return withNetworkOptions(withProvenanceOptions(command))
 }

@@ -4,6 +4,7 @@ import { AttestationError, fetchAttestation } from '../../attestation/attest-key
 import type { Verdict } from '../../attestation/checks.ts'
 import { parseAttestationPolicy } from '../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../attestation/policy.ts'
+import type { ProvenanceSources } from '../../attestation/provenance/sources.ts'
 import { verifyAttestation } from '../../attestation/verify.ts'
 import { openPolicy } from '../../cli/appraise.ts'
 import { PolarisFetchError } from '../../fetch/errors.ts'
@@ -33,7 +34,7 @@ export interface Trust {
 }
 
 /** @throws {AttestationPolicyError} the policy is malformed, or pins nothing */
-export function trustPolicy (text: string, maxAge: number): Trust {
+export function trustPolicy (text: string, maxAge: number, provenance?: ProvenanceSources): Trust {
   const policy = parseAttestationPolicy(text)
   const { development = false, insecure = false } = policy
   return {
@@ -42,7 +43,7 @@ export function trustPolicy (text: string, maxAge: number): Trust {
       ? 'the policy accepts simulated evidence, which proves nothing: for development only'
       : insecure ? 'the policy pins no software, so any program on genuine hardware passes' : undefined,
     policyHash: createHash('sha256').update(text).digest('hex'),
-    appraise: proxy => prove(proxy, () => policy, maxAge)
+    appraise: proxy => prove(proxy, () => policy, maxAge, provenance)
   }
 }
 
@@ -66,9 +67,11 @@ export function trustAnything (): Trust {
   }
 }
 
-async function prove (proxy: ProxyAddress, policyFor: (document: Uint8Array) => AttestationPolicy, maxAge: number): Promise<Appraised> {
+async function prove (
+  proxy: ProxyAddress, policyFor: (document: Uint8Array) => AttestationPolicy, maxAge: number, provenance?: ProvenanceSources
+): Promise<Appraised> {
   const { document, nonce } = await fetchAttestation(proxy.baseURL, proxy.fetch)
-  const verdict = await verifyAttestation(document, policyFor(document), { nonce, fetch: proxy.fetch })
+  const verdict = await verifyAttestation(document, policyFor(document), { nonce, fetch: proxy.fetch, ...provenance && { provenance } })
   if (!verdict.verified) throw new AttestationError(verdict)
   const octets = verdict.keys.find(({ kind }) => kind === 'ohttp-keys')?.value
   if (octets === undefined) {

@@ -55,7 +55,7 @@ async function run (options: SigstoreOptions): Promise<void> {
   if (!/^(?:sha256:)?[\da-fA-F]{64}$/.test(digest)) throw new UsageError('--digest takes sha256: and 64 hexadecimal digits')
   if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) throw new UsageError('--repository takes owner/name')
   const { checks } = await appraiseProvenance((await read(options.bundle)).toString('utf8'), {
-    digest,
+    running: { digest: digest.replace(/^sha256:/, '') },
     now: timeOf(options),
     policy: {
       repository,

@@ -35,7 +35,7 @@ function bundle (parts: Parts = {}) {
   return { mediaType, verificationMaterial: { certificate, tlogEntries: entries }, dsseEnvelope: { payload, payloadType, signatures } }
 }
 
-const appraise = async (input: unknown, options: object = {}) => (await appraiseProvenance(input, { policy: { repository: 'owner/name' }, digest, ...options })).checks
+const appraise = async (input: unknown, options: object = {}) => (await appraiseProvenance(input, { policy: { repository: 'owner/name' }, running: { digest }, ...options })).checks
 const failed = async (input: unknown, options?: object) => (await appraise(input, options)).filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
 
 t.test('a well-formed one is read', async (t) => {
@@ -74,7 +74,7 @@ for (const [name, input] of malformed) {
 }
 
 const others: Array<[name: string, check: string, input: unknown, options?: object]> = [
-  ['another digest', 'provenance-subject', bundle(), { digest: 'sha256:' + 'cd'.repeat(32) }],
+  ['another digest', 'provenance-subject', bundle(), { running: { digest: 'cd'.repeat(32) } }],
   ['a root that is not the checkpoint\'s', 'provenance-log', bundle({ entries: [{ ...entry, inclusionProof: { ...entry.inclusionProof, rootHash: 'AAAA' } }] })],
   ['a size that is not the checkpoint\'s', 'provenance-log', bundle({ entries: [{ ...entry, inclusionProof: { ...entry.inclusionProof, treeSize: '8' } }] })],
   ['no entry', 'provenance-log', bundle({ entries: [] })],

@@ -72,7 +72,7 @@ if (!existsSync(folder)) {
           ...policy.in_toto_statement_types_allowed && { statementTypes: policy.in_toto_statement_types_allowed },
           ...policy.tlog_entries_max && { maximumLogEntries: policy.tlog_entries_max }
         },
-        digest: input.expected_digest_sha256_hex,
+        running: { digest: input.expected_digest_sha256_hex },
         trustedRoot: JSON.parse(Buffer.from(input.trust_root_b64, 'base64').toString()),
         now: new Date(input.verification_time_unix * 1000)
       })
