@@ -65,6 +65,8 @@ export interface VerifierContext {
   readonly maximumAgeSeconds: number
   readonly clockToleranceSeconds: number
   readonly challenge: Challenge
+  /** The policy demands provenance of what runs: the subject of its bundle takes the place of pins. */
+  readonly built: boolean
   readonly fetch: typeof fetch
   readonly options: VerifyOptions
 }

@@ -111,6 +111,7 @@ export function contextFor (subject: Subject, policy: AttestationPolicy, options
     now: options.now ?? new Date(),
     maximumAgeSeconds: policy.maximumAgeSeconds ?? 300,
     clockToleranceSeconds: policy.clockToleranceSeconds ?? 60,
+    built: policy.provenance !== undefined,
     fetch: options.fetch ?? fetch,
     options
   }

@@ -8,6 +8,7 @@ import { parseAttestationPolicy } from '../attestation/policy.ts'
 import type { AttestationPolicy } from '../attestation/policy.ts'
 import { verifyAttestation } from '../attestation/verify.ts'
 import type { Network } from './network/network.ts'
+import type { ProvenanceSources } from '../attestation/provenance/sources.ts'
 import { readProvenance } from './provenance.ts'
 import type { ProvenanceOptions } from './provenance.ts'
 import { UsageError } from './status.ts'
@@ -28,13 +29,36 @@ export interface AppraiseOptions extends ProvenanceOptions {
  * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
  */
 export async function appraise (url: string, options: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>): Promise<Verdict> {
-  const { policy, development = false } = options
+  return (await appraiseAnswer(url, options, { fetch })).verdict
+}
+
+/** What the proxy answered, and by what it was appraised. */
+export interface Appraisal {
+  readonly verdict: Verdict
+  readonly document: Uint8Array<ArrayBuffer>
+  readonly nonce: Uint8Array<ArrayBuffer>
+  readonly at: Date
+  readonly policy: AttestationPolicy
+  readonly sources: { readonly provenance?: ProvenanceSources }
+}
+
+/**
+ * @param issuers reaches those who vouch for evidence; the same as the proxy, if absent
+ * @throws as `appraise`
+ */
+export async function appraiseAnswer (
+  url: string, options: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>, issuers: typeof fetch = fetch
+): Promise<Appraisal> {
+  const { development = false } = options
   const { username, password } = parseUrl(url)
   if (username !== '' || password !== '') throw new UsageError('a URL with credentials cannot be asked: take them out')
-  const given = policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))
+  const given = options.policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(options.policy))
   const sources = await readProvenance(options, given, fetch)
   const { document, nonce } = await fetchAttestation(url, fetch)
-  return verifyAttestation(document, given ?? openPolicy(document, development), { nonce, fetch, ...sources })
+  const policy = given ?? openPolicy(document, development)
+  const at = new Date()
+  const verdict = await verifyAttestation(document, policy, { nonce, now: at, fetch: issuers, ...sources })
+  return { verdict, document, nonce, at, policy, sources }
 }
 
 /** What a user does about simulated evidence that was refused; empty for other verdicts. Ends with a newline. */

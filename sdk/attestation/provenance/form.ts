@@ -11,7 +11,7 @@ const form = object({
   repository: required(matching(/^[\w.-]+\/[\w.-]+$/)),
   issuer: matching(/^https:\/\/[^?#\s@]+$/),
   workflow: matching(/^[\w./-]+\.ya?ml$/),
-  ref: matching(/^refs\/[^\s*]*\*?[^\s*]*$/),
+  ref: matching(/^refs\/[^\s*]*(?:\*[^\s*]*)?$/),
   refPrefix: matching(/^refs\/\S*$/),
   predicateTypes: list(text),
   statementTypes: list(text),

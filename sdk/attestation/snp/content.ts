@@ -51,7 +51,7 @@ export function contentChecks (context: VerifierContext, policy: SnpPolicy, repo
       `The guest policy ${migration ? 'allows' : 'forbids'} a migration agent`
     ),
     oneOfCheck('measurement', 'The launch measurement', policy.measurements, toHex(report.measurement)),
-    hostDataCheck(report, policy),
+    hostDataCheck(context, report, policy),
     oneOfCheck('id-key', 'The digest of the identity key', policy.idKeyDigests, toHex(report.idKeyDigest)),
     oneOfCheck('author-key', 'The digest of the author key', policy.authorKeyDigests, toHex(report.authorKeyDigest)),
     oneOfCheck('family', 'The family', policy.familyIds, toHex(report.familyId)),
@@ -87,8 +87,9 @@ function guestPolicyCheck ({ policy: value }: SnpReport, policy: SnpPolicy): Che
  * A measurement may be that of a utility VM that everybody on that cloud runs, as on Azure: host data then names the
  * program. So what the host gave has to be pinned, or said to be of no matter.
  */
-function hostDataCheck ({ hostData }: SnpReport, policy: SnpPolicy): Check {
+function hostDataCheck ({ built }: VerifierContext, { hostData }: SnpReport, policy: SnpPolicy): Check {
   const name = 'host-data'
+  if (built && !policy.hostData) return skipped(name, `The host data is ${show(toHex(hostData))}; provenance is to cover it`)
   if (policy.hostData || policy.anyHostData || policy.measurements === undefined || isZero(hostData)) {
     return oneOfCheck(name, 'The host data', policy.hostData, toHex(hostData))
   }
