@@ -5,16 +5,25 @@ import { Command } from 'commander'
 import type { Verdict } from '../../../attestation/checks.ts'
 import { parseAttestationPolicy } from '../../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../../attestation/policy.ts'
+import { withProvenanceOptions } from '../../provenance.ts'
+import type { ProvenanceOptions } from '../../provenance.ts'
 import { REFUSED, UsageError, VERIFIED } from '../../status.ts'
 import { NO_POLICY, json, plainVerdict, renderVerdict } from '../../terminal/render.ts'
 
 const MAX_BYTES = 16 * 1024 * 1024
 const RFC3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
+export interface EvidenceOptions extends CommonOptions, ProvenanceOptions {}
+
 export interface CommonOptions {
   readonly policy?: string
   readonly at?: string
   readonly json?: boolean
+}
+
+/** For kinds whose evidence says what runs. */
+export function withEvidenceOptions (command: Command): Command {
+  return withProvenanceOptions(withCommonOptions(command))
 }
 
 export function withCommonOptions (command: Command): Command {

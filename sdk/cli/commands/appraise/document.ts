@@ -6,11 +6,12 @@ import { decodeBase64url } from '../../../../lib/protocols/base64url.ts'
 import { appraiseDocument } from '../../../attestation/appraise.ts'
 import type { TdxCollateral } from '../../../attestation/tdx/collateral/collateral.ts'
 import { openPolicy } from '../../appraise.ts'
+import { readProvenance } from '../../provenance.ts'
 import { UsageError } from '../../status.ts'
-import { policyOf, read, readCertificates, readJson, report, rootHash, timeOf, withCommonOptions } from './common.ts'
-import type { CommonOptions } from './common.ts'
+import { policyOf, read, readCertificates, readJson, report, rootHash, timeOf, withEvidenceOptions } from './common.ts'
+import type { EvidenceOptions } from './common.ts'
 
-interface DocumentOptions extends CommonOptions {
+interface DocumentOptions extends EvidenceOptions {
   readonly nonce?: string
   readonly keys?: string
   readonly collateral?: string
@@ -29,7 +30,7 @@ export function documentCommand (): Command {
     .addOption(new Option('--crl <file...>', 'revocation lists of AMD, DER').default([], 'none'))
     .option('--root <file>', "trust this root in place of Intel's")
     .option('--development', 'without a policy: accept simulated evidence')
-  return withCommonOptions(command)
+  return withEvidenceOptions(command)
     .addHelpText(
       'after',
       `
@@ -49,6 +50,7 @@ async function run (file: string, options: DocumentOptions): Promise<void> {
     options.collateral === undefined ? undefined : ((await readJson(options.collateral)) as TdxCollateral)
   const verdict = await appraiseDocument(document, policy, {
     now: timeOf(options),
+    ...await readProvenance(options, policy, fetch),
     ...(options.nonce !== undefined && { nonce: nonceOf(options.nonce) }),
     ...(options.keys !== undefined && {
       keySets: { [issuerOf(evidence[0]?.[1] ?? '')]: await readJson(options.keys) }

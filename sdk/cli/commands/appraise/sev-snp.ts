@@ -5,13 +5,14 @@ import { MEDIA_TYPES } from '../../../../lib/protocols/attestation.ts'
 import type { TypedValue } from '../../../../lib/protocols/attestation.ts'
 import { appraise } from '../../../attestation/appraise.ts'
 import type { SnpProduct } from '../../../attestation/snp/report.ts'
+import { readProvenance } from '../../provenance.ts'
 import { UsageError } from '../../status.ts'
-import { hexOption, policyOf, read, readCertificates, report, rootHash, timeOf, withCommonOptions } from './common.ts'
-import type { CommonOptions } from './common.ts'
+import { hexOption, policyOf, read, readCertificates, report, rootHash, timeOf, withEvidenceOptions } from './common.ts'
+import type { EvidenceOptions } from './common.ts'
 
 const PRODUCTS: readonly SnpProduct[] = ['Milan', 'Genoa', 'Turin']
 
-interface SevSnpOptions extends CommonOptions {
+interface SevSnpOptions extends EvidenceOptions {
   readonly report: string
   readonly certificates: readonly string[]
   readonly crl: readonly string[]
@@ -29,7 +30,7 @@ export function sevSnpCommand (): Command {
     .option('--root <file>', "trust this root in place of AMD's")
     .addOption(new Option('--product <name>', 'whose root it is, unless its name says so').choices(PRODUCTS))
     .option('--report-data <hex>', 'what the report has to carry, 64 bytes')
-  return withCommonOptions(command)
+  return withEvidenceOptions(command)
     .addHelpText(
       'after',
       `
@@ -47,15 +48,17 @@ async function run (options: SevSnpOptions): Promise<void> {
     root && !certificates.some((certificate) => certificate.raw.equals(root.raw))
       ? [...certificates, root]
       : certificates
+  const policy = await policyOf(options, { 'sev-snp': {} })
   const verdict = await appraise(
     {
       tee: 'sev-snp',
       evidence: [[MEDIA_TYPES.snpReport, (await read(options.report)).toString('base64url')]],
       endorsements: [...all.map(({ raw }): TypedValue => [MEDIA_TYPES.certificate, raw.toString('base64url')])]
     },
-    await policyOf(options, { 'sev-snp': {} }),
+    policy,
     {
       now: timeOf(options),
+      ...await readProvenance(options, policy, fetch),
       platforms: {
         'sev-snp': {
           revocationLists: await Promise.all(options.crl.map(read)),

@@ -3,10 +3,11 @@ import { Command } from 'commander'
 import { MEDIA_TYPES } from '../../../../lib/protocols/attestation.ts'
 import { appraise } from '../../../attestation/appraise.ts'
 import type { TdxCollateral } from '../../../attestation/tdx/collateral/collateral.ts'
-import { hexOption, policyOf, read, readCertificates, report, rootHash, timeOf, withCommonOptions } from './common.ts'
-import type { CommonOptions } from './common.ts'
+import { readProvenance } from '../../provenance.ts'
+import { hexOption, policyOf, read, readCertificates, report, rootHash, timeOf, withEvidenceOptions } from './common.ts'
+import type { EvidenceOptions } from './common.ts'
 
-interface TdxOptions extends CommonOptions {
+interface TdxOptions extends EvidenceOptions {
   readonly quote: string
   readonly collateral?: string
   readonly root?: string
@@ -20,7 +21,7 @@ export function tdxCommand (): Command {
     .option('--collateral <file>', 'TCB info, identity and revocation lists, JSON; without it, Intel is asked')
     .option('--root <file>', "trust this root in place of Intel's")
     .option('--report-data <hex>', 'what the quote has to carry, 64 bytes')
-  return withCommonOptions(command)
+  return withEvidenceOptions(command)
     .addHelpText(
       'after',
       `
@@ -36,14 +37,16 @@ async function run (options: TdxOptions): Promise<void> {
   const roots = options.root === undefined ? undefined : (await readCertificates(options.root)).map(rootHash)
   const collateral =
     options.collateral === undefined ? undefined : parse((await read(options.collateral)).toString('utf8'))
+  const policy = await policyOf(options, { tdx: {} })
   const verdict = await appraise(
     {
       tee: 'tdx',
       evidence: [[MEDIA_TYPES.tdxQuote, (await read(options.quote)).toString('base64url')]]
     },
-    await policyOf(options, { tdx: {} }),
+    policy,
     {
       now: timeOf(options),
+      ...await readProvenance(options, policy, fetch),
       platforms: {
         tdx: {
           ...(roots && { roots }),

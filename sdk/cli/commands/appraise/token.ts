@@ -5,10 +5,11 @@ import { MEDIA_TYPES } from '../../../../lib/protocols/attestation.ts'
 import { appraise } from '../../../attestation/appraise.ts'
 import { GOOGLE_ISSUER } from '../../../attestation/google/verifier.ts'
 import { MAA_ISSUER } from '../../appraise.ts'
-import { policyOf, read, readJson, report, timeOf, withCommonOptions } from './common.ts'
-import type { CommonOptions } from './common.ts'
+import { readProvenance } from '../../provenance.ts'
+import { policyOf, read, readJson, report, timeOf, withEvidenceOptions } from './common.ts'
+import type { EvidenceOptions } from './common.ts'
 
-interface TokenOptions extends CommonOptions {
+interface TokenOptions extends EvidenceOptions {
   readonly token: string
   readonly keys?: string
 }
@@ -18,7 +19,7 @@ export function tokenCommand (): Command {
     .description('A token of Google Confidential Space or of Microsoft Azure Attestation.')
     .requiredOption('--token <file>', 'the token, a JWT')
     .option('--keys <file>', "the issuer's keys, a JWK set; without it, the issuer is asked")
-  return withCommonOptions(command)
+  return withEvidenceOptions(command)
     .addHelpText(
       'after',
       `
@@ -49,6 +50,7 @@ async function run (options: TokenOptions): Promise<void> {
     policy,
     {
       now: timeOf(options),
+      ...await readProvenance(options, policy, fetch),
       ...(options.keys !== undefined && { keySets: { [issuer]: await readJson(options.keys) } })
     }
   )

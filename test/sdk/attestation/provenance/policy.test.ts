@@ -60,16 +60,31 @@ const platforms = {
   google: {
     tee: 'google-confidential-space',
     evidence: [[MEDIA_TYPES.eatJwt, await google.sign({
-      ...times, iss: GOOGLE, aud: 'polaris', eat_nonce: encodeBase64url(binding), secboot: true, hwmodel: 'GCP_INTEL_TDX', swname: 'CONFIDENTIAL_SPACE',
-      dbgstat: 'disabled-since-boot', submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` } }
+      ...times,
+      iss: GOOGLE,
+      aud: 'polaris',
+      eat_nonce: encodeBase64url(binding),
+      secboot: true,
+      hwmodel: 'GCP_INTEL_TDX',
+      swname: 'CONFIDENTIAL_SPACE',
+      dbgstat: 'disabled-since-boot',
+      submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` } }
     })]]
   },
   azure: {
     tee: 'azure-maa',
     evidence: [[MEDIA_TYPES.jwt, await azure.sign({
-      ...times, iss: AZURE, 'x-ms-attestation-type': 'sevsnpvm', 'x-ms-compliance-status': 'azure-compliant-uvm', 'x-ms-sevsnpvm-hostdata': HOST_DATA,
-      'x-ms-sevsnpvm-launchmeasurement': hex(0xdd), 'x-ms-sevsnpvm-guestsvn': 100, 'x-ms-sevsnpvm-is-debuggable': false,
-      'x-ms-sevsnpvm-migration-allowed': false, 'x-ms-sevsnpvm-vmpl': 0, 'x-ms-runtime': { nonce: encodeBase64url(binding) }
+      ...times,
+      iss: AZURE,
+      'x-ms-attestation-type': 'sevsnpvm',
+      'x-ms-compliance-status': 'azure-compliant-uvm',
+      'x-ms-sevsnpvm-hostdata': HOST_DATA,
+      'x-ms-sevsnpvm-launchmeasurement': hex(0xdd),
+      'x-ms-sevsnpvm-guestsvn': 100,
+      'x-ms-sevsnpvm-is-debuggable': false,
+      'x-ms-sevsnpvm-migration-allowed': false,
+      'x-ms-sevsnpvm-vmpl': 0,
+      'x-ms-runtime': { nonce: encodeBase64url(binding) }
     })]]
   },
   snp: await snp('00'.repeat(32)),
@@ -78,7 +93,9 @@ const platforms = {
 } satisfies Record<string, Pieces>
 
 const options = {
-  nonce, now, keySets,
+  nonce,
+  now,
+  keySets,
   platforms: { 'sev-snp': { roots: { [chain.rootHash]: 'Milan' as const } }, tdx: { roots: [intel.rootHash], collateral: collateral(intel) } }
 }
 const sections: AttestationPolicy['platforms'] = {
@@ -114,8 +131,12 @@ const accepted: Array<[name: string, pieces: Pieces, scene: Scene]> = [
   ['all that may be asked', platforms.google, {
     endorsed: [bundle()],
     provenance: {
-      ...repository, workflow: '.github/workflows/release.yml', ref: 'refs/tags/v1.*', notBefore: '2026-01-01T00:00:00Z',
-      issuer: 'https://token.actions.githubusercontent.com', predicateTypes: ['https://slsa.dev/provenance/v1']
+      ...repository,
+      workflow: '.github/workflows/release.yml',
+      ref: 'refs/tags/v1.*',
+      notBefore: '2026-01-01T00:00:00Z',
+      issuer: 'https://token.actions.githubusercontent.com',
+      predicateTypes: ['https://slsa.dev/provenance/v1']
     }
   }]
 ]
