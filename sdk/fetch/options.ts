@@ -58,8 +58,18 @@ const RULES: Record<keyof PolarisFetchOptions, Rule> = {
 }
 
 const ATTESTATION_OPTIONS: Record<keyof AttestationOptions, true> = {
-  policy: true, maxAge: true, onVerdict: true, now: true, fetch: true, keySets: true,
-  platforms: true, devices: true, provenance: true, verifiers: true, amdRoots: true, tdxVerifier: true
+  policy: true,
+  maxAge: true,
+  onVerdict: true,
+  now: true,
+  fetch: true,
+  keySets: true,
+  platforms: true,
+  devices: true,
+  provenance: true,
+  verifiers: true,
+  amdRoots: true,
+  tdxVerifier: true
 }
 /** Of a policy: its own parser says what is wrong with it. */
 const POLICY_MEMBERS = ['version', 'platforms']
