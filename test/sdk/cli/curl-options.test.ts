@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
+import { deafPort } from '../../fixtures/deaf-port.ts'
 import { CLI, polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -107,6 +108,19 @@ t.test('--max-time ends it, --retry tries again what was certainly not sent', as
   const { status, stdout } = await retried
   t.equal(status, 0)
   t.equal(Buffer.from((JSON.parse(stdout) as Echo).body, 'base64').toString(), 'a b&c\n', 'with its body')
+})
+
+t.test('--connect-timeout bounds the time until there is a connection, and nothing else', { skip: process.platform !== 'linux' && 'other systems refuse what Linux drops' }, async t => {
+  const late = await startWorkload(t, (_request, response) => { setTimeout(() => response.end('late'), 2500) })
+  const proxy = await startProxy(t, { ...config, workloadBaseUrl: late.url }, { attester })
+  const [nobody, slow, wrong] = await Promise.all([
+    polaris(['fetch', `http://127.0.0.1:${await deafPort(t)}/`, '--insecure', '--connect-timeout', '1', '-sS']),
+    polaris(['fetch', proxy.url, ...policy, '--connect-timeout', '2']),
+    polaris(['fetch', proxy.url, ...policy, '--connect-timeout', 'soon'])
+  ])
+  t.match(nobody, { status: 2, stdout: '', stderr: /cannot be reached: Connect Timeout Error .*timeout: 1000ms.*Nothing was sent/ })
+  t.strictSame(slow, { status: 0, stdout: 'late', stderr: '' })
+  t.match(wrong, { status: 2, stderr: /--connect-timeout/ })
 })
 
 t.test('a full disk and an empty encoded body are said, and no stack is shown', async t => {

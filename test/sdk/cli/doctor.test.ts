@@ -1,11 +1,13 @@
 // polaris doctor: what is well, what is not, and what to do about it, as a process against real servers.
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
+import { selfSigned } from '../../fixtures/certificate.ts'
 import { polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
@@ -19,13 +21,16 @@ const workload = await startWorkload(t, (request, response) => {
 })
 const origin = 'https://app.example'
 const proxy = await startProxy(t, { workloadBaseUrl: workload.url, corsOrigin: origin }, { attester })
-const folder = t.testdir({ 'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }) })
+const folder = t.testdir({
+  'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }),
+  'other.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } })
+})
 const policy = ['--policy', join(folder, 'policy.json')]
 
 interface Report { ok: boolean, findings: { name: string, outcome: string, detail: string, advice?: string }[] }
 
 async function doctor (args: string[], env = {}) {
-  const { status, stdout } = await polaris(['doctor', ...args, '--json'], env)
+  const { status, stdout } = await polaris(['doctor', ...args, '--json', '--max-time', '60'], env)
   const { ok, findings } = JSON.parse(stdout) as Report
   const found = (name: string) => findings.find(finding => finding.name === name)
   return { status, ok, findings, found }
@@ -63,6 +68,18 @@ t.test('what is wrong is named, with what to do', async t => {
   const down = await inFront(t, (_request, response) => { response.writeHead(502, { server: 'balancer' }).end() })
   const held = await inFront(t, buffering(headers => headers.set('age', '17')))
   const skewed = await inFront(t, buffering(headers => headers.set('date', new Date(Date.now() + 12 * 60_000).toUTCString())))
+  const later = await inFront(t, (request, response) => {
+    if (request.url === '/polaris-container/about') return response.end(JSON.stringify({ version: '9.1.0', commit: 'abc', protocols: ['ohttp'] }))
+    return buffering()(request, response)
+  })
+  const unready = await inFront(t, (request, response) => {
+    if (request.url === '/polaris-container/readyz') return response.writeHead(503).end('{"status":"not ready","reason":"keys"}')
+    return buffering()(request, response)
+  })
+  const { key, cert } = selfSigned()
+  const unknown = createTlsServer({ key, cert }, (_request, response) => { response.end() })
+  await new Promise<void>(resolve => { unknown.listen(0, '127.0.0.1', resolve) })
+  t.teardown(() => { unknown.closeAllConnections(); unknown.close() })
   const workloadless = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:1' }, { attester })
   const cases: [name: string, args: string[], status: number, finding: string, outcome: string, detail: RegExp, advice: RegExp][] = [
     ['nobody', ['http://127.0.0.1:1'], 1, 'tcp', 'problem', /ECONNREFUSED/, /Nothing listens there/],
@@ -74,6 +91,11 @@ t.test('what is wrong is named, with what to do', async t => {
     ['keys from a cache', [held, ...policy], 0, 'keys', 'warning', /from a cache, 17 s old/, /cache/],
     ['a clock', [skewed, ...policy], 1, 'clock', 'problem', /here, .* there/, /12 minutes behind.*timedatectl.*--clock gateway/],
     ['an origin', [proxy.url, ...policy, '--origin', 'https://other.example'], 1, 'cors', 'problem', /not https:\/\/other\.example/, /POLARIS_CONTAINER_CORS_ORIGIN/],
+    ['another version', [later, ...policy], 0, 'server', 'warning', /Proxy 9\.1\.0, commit abc, with ohttp; this command is 1\./, /same major version/],
+    ['not ready', [unready, ...policy], 1, 'readiness', 'problem', /not ready.*keys/, /docs\/operations\.md/],
+    ['an authority that nobody trusts', [`https://127.0.0.1:${(unknown.address() as AddressInfo).port}`], 1, 'tls', 'problem', /The certificate is not accepted/, /--cacert/],
+    ['answers are held back', [held, ...policy, '--stream', '/events'], 0, 'response-streaming', 'warning', /at once/, /proxy_buffering off/],
+    ['another policy', [proxy.url, '--policy', join(folder, 'other.json')], 1, 'attestation', 'problem', /Refused, simulated: root: /, /policy init/],
     ['simulated evidence', [proxy.url], 0, 'attestation', 'warning', /simulated/, /--development/],
     ['no workload', [workloadless.url, ...policy], 0, 'exchange', 'warning', /status 502/, /WORKLOAD/]
   ]
@@ -90,6 +112,12 @@ t.test('for people, each finding is a line, and its advice another; a forward pr
   t.match(stdout, /! environment .*HTTP_PROXY sends requests for 127\.0\.0\.1:1 through http:\/\/127\.0\.0\.1:2\n +→ If that is not meant, name 127\.0\.0\.1 in NO_PROXY\n/)
   t.match(stdout, /✗ server [^]*1 problem\n$/)
   t.notMatch(stdout, /secret|\[3[12]m/)
+})
+
+t.test('an environment that switches off the verification of certificates is a problem', async t => {
+  const { status, findings } = await doctor([proxy.url, ...policy], { NODE_TLS_REJECT_UNAUTHORIZED: '0' })
+  t.equal(status, 1)
+  t.match(findings.slice(0, 2), [{ name: 'environment', outcome: 'ok' }, { name: 'environment', outcome: 'problem', advice: /--cacert/ }])
 })
 
 t.test('wrong usage: 2', async t => {
