@@ -78,6 +78,8 @@ async function bundle (): Promise<{ script: string, packages: string[] }> {
     legalComments: 'none',
     logLevel: 'warning',
     define: { 'globalThis.Buffer': 'undefined', 'globalThis.process': 'undefined' },
+    // Not those of files around it, which not every place where it is built has.
+    tsconfigRaw: { compilerOptions: { target: 'esnext', verbatimModuleSyntax: true } },
     inject: [BUFFER],
     plugins: [withSigstore, nodeForSigstore]
   })
