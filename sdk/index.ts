@@ -5,6 +5,7 @@ export type { CreateAxiosRequestInterceptorParams, HeaderNames } from './polaris
 export { createAxiosResponseInterceptor } from './polaris-v1/axios/response.ts'
 export type { CreateAxiosResponseInterceptorParams } from './polaris-v1/axios/response.ts'
 export { ExchangeError, ProxyError, PublicKeyChangedError, PublicKeyError, ResponseError, StatusError, UnsupportedRequestError } from './errors.ts'
+export type { FetchAttestation, PolarisFetch } from './fetch/attestation.ts'
 export { createPolarisFetch } from './fetch/index.ts'
 export type { PolarisFetchOptions } from './fetch/options.ts'
 export type { AttestationOptions } from './fetch/keys/attested.ts'

@@ -1,16 +1,19 @@
 /** A drop-in fetch: everything it sends is encrypted to the proxy, and everything it gives back was opened here. */
 import { UnsupportedRequestError } from '../errors.ts'
+import { createRecord } from './attestation.ts'
+import type { FetchAttestation, PolarisFetch } from './attestation.ts'
 import { createClock } from './clock.ts'
-import { attestedKeys } from './keys/attested.ts'
+import { attestedKeys, optionsOf } from './keys/attested.ts'
 import { canStreamTo, discard, readRequest } from './request/body.ts'
 import type { RequestBody } from './request/body.ts'
 import { cached, chooseKey, fetchKeys } from './keys/published.ts'
-import type { ProxyAddress } from './keys/published.ts'
+import type { KeySource, PostQuantum, ProxyAddress, Reloadable } from './keys/published.ts'
+import type { EncryptionKey } from '../ohttp/hpke-sender.ts'
 import { GATEWAY_PATH, checkOptions } from './options.ts'
 import type { PolarisFetchOptions } from './options.ts'
 import { platformFetch } from './platform.ts'
 import { createOhttpTransport } from './transport/ohttp.ts'
-import { createV1Transport } from './transport/polaris-v1.ts'
+import { createV1Transport, v1Keys } from './transport/polaris-v1.ts'
 import { follow } from './request/redirects.ts'
 import { toResponse } from './response/response.ts'
 import { abortable } from './streams.ts'
@@ -20,7 +23,7 @@ import type { Transport } from './transport/transport.ts'
 /**
  * Makes a fetch for one proxy.
  *
- * It takes what fetch takes, and gives what fetch gives. URLs have to be below baseURL; relative ones are relative to
+ * It takes what fetch takes, and gives what fetch gives. Its member `attestation` tells what was proven about its keys. URLs have to be below baseURL; relative ones are relative to
  * it. Of a request's options, those that concern a browser's own cache, cookies, referrer and CORS have no effect.
  *
  * The fetch throws PolarisFetchError, UnsupportedRequestError, what `attestation` or `keys` throws, or the reason of the
@@ -38,14 +41,15 @@ import type { Transport } from './transport/transport.ts'
  * @throws {TypeError} an option is wrong
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
-export function createPolarisFetch (options: PolarisFetchOptions): typeof globalThis.fetch {
+export function createPolarisFetch (options: PolarisFetchOptions): PolarisFetch {
   checkOptions(options)
   const base = parseBase(options.baseURL)
   const { fetch = platformFetch(options.dispatcher), gatewayPath = GATEWAY_PATH } = options
   const baseURL = base.origin + base.prefix
-  const { transport, canStream } = createProtocol(options, { baseURL, gatewayURL: baseURL + gatewayPath, fetch })
+  const proxy = { baseURL, gatewayURL: baseURL + gatewayPath, fetch }
+  const { transport, canStream, attestation } = createProtocol(options, proxy)
 
-  return async (input, init) => {
+  const polarisFetch: typeof globalThis.fetch = async (input, init) => {
     const target = locate(base, isRequest(input) ? input.url : String(input))
     const { request, method, body } = readRequest(isRequest(input) ? input : target.url, init)
     const { headers, signal, redirect, integrity } = request
@@ -60,6 +64,7 @@ export function createPolarisFetch (options: PolarisFetchOptions): typeof global
       throw error
     }
   }
+  return Object.defineProperty(polarisFetch, 'attestation', { value: attestation, enumerable: true }) as PolarisFetch
 }
 
 /** Another frame's Request is one, too. So is another library's, which the platform then refuses as its own fetch does. */
@@ -71,20 +76,35 @@ interface Protocol {
   readonly transport: Transport
   /** Whether request bodies can be streamed. */
   canStream (): Promise<boolean>
+  readonly attestation: FetchAttestation | undefined
 }
 
 function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress): Protocol {
   const { protocol, attestation, postQuantum = 'prefer', streamRequests, keyHandler } = options
   const clock = createClock(options.clock === 'gateway')
-  const source = attestation === undefined ? options.keys : attestedKeys(attestation, clock)
-  if (protocol === 'polaris-v1') return { transport: createV1Transport({ proxy, source, keyHandler }), canStream: async () => false }
-  const load = source ?? fetchKeys
-  const keys = cached(async fresh => {
+  const record = attestation && createRecord(optionsOf(attestation).onRenewalFailure)
+  const source = attestation && record ? attestedKeys(attestation, clock, record) : options.keys
+  const view = (keys: Reloadable<unknown>) => record?.view(async ({ fresh = false } = {}) => {
+    await (fresh ? keys.reload() : keys.get())
+    const { verdict } = record
+    if (verdict === undefined) throw new Error('Keys were proven without a verdict')
+    return verdict
+  })
+  if (protocol === 'polaris-v1') {
+    const keys = v1Keys(proxy, source)
+    return { transport: createV1Transport({ proxy, keys, keyHandler }), canStream: async () => false, attestation: view(keys) }
+  }
+  const keys = ohttpKeys(proxy, source ?? fetchKeys, postQuantum)
+  return {
+    transport: createOhttpTransport({ ...proxy, keys, clock }),
+    canStream: async () => streamRequests ?? canStreamTo(proxy.gatewayURL, () => keys.get()),
+    attestation: view(keys)
+  }
+}
+
+function ohttpKeys (proxy: ProxyAddress, load: KeySource, postQuantum: PostQuantum): Reloadable<EncryptionKey> {
+  return cached(async fresh => {
     const { octets, maxAge } = await load(proxy, 'ohttp-keys', { fresh })
     return { key: await chooseKey(octets, postQuantum), maxAge }
   })
-  return {
-    transport: createOhttpTransport({ ...proxy, keys, clock }),
-    canStream: async () => streamRequests ?? canStreamTo(proxy.gatewayURL, () => keys.get())
-  }
 }

@@ -61,6 +61,7 @@ const ATTESTATION_OPTIONS: Record<keyof AttestationOptions, true> = {
   policy: true,
   maxAge: true,
   onVerdict: true,
+  onRenewalFailure: true,
   now: true,
   fetch: true,
   keySets: true,
@@ -96,6 +97,10 @@ function checkAttestation (given: Record<string, unknown>): void {
   if (!('policy' in given) && POLICY_MEMBERS.some(name => name in given)) return
   checkNames(given, Object.keys(ATTESTATION_OPTIONS), 'attestation has no member')
   const { maxAge } = given
+  for (const name of ['onVerdict', 'onRenewalFailure']) {
+    const hook = given[name]
+    if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`attestation.${name} must be a function; it is ${describe(hook)}`)
+  }
   if (maxAge !== undefined && !(typeof maxAge === 'number' && maxAge >= 0)) throw new TypeError(`attestation.maxAge must be a number of seconds; it is ${describe(maxAge)}`)
 }
 

@@ -2,7 +2,8 @@
 import t from 'tap'
 import { createPolarisFetch } from '../../sdk/index.ts'
 import type {
-  AttestationOptions, AttestationPolicy, ClockError, GatewayRefusalError, KeySource, PolarisFetchError, PolarisFetchErrorCode, PolarisFetchOptions, PublishedKeys, RedirectError
+  AttestationOptions, AttestationPolicy, ClockError, GatewayRefusalError, KeySource, PolarisFetchError, PolarisFetchErrorCode, PolarisFetchOptions, PublishedKeys, RedirectError,
+  FetchAttestation, PolarisFetch
 } from '../../sdk/index.ts'
 import type { Check, Verdict, attestKeys } from '../../sdk/attestation/index.ts'
 
@@ -12,7 +13,9 @@ type Extends<A, B> = A extends B ? true : false
 
 /** Each is an error of the compiler if it does not hold. */
 const holds: [
-  Equal<ReturnType<typeof createPolarisFetch>, typeof globalThis.fetch>,
+  Equal<ReturnType<typeof createPolarisFetch>, PolarisFetch>,
+  Extends<PolarisFetch, typeof globalThis.fetch>,
+  Equal<PolarisFetch['attestation'], FetchAttestation | undefined>,
   Equal<Parameters<typeof createPolarisFetch>, [options: PolarisFetchOptions]>,
   Equal<PolarisFetchOptions['baseURL'], string | URL>,
   Equal<PolarisFetchOptions['attestation'], AttestationPolicy | AttestationOptions | undefined>,
@@ -27,7 +30,7 @@ const holds: [
   Equal<Check['outcome'], 'passed' | 'failed' | 'skipped'>,
   Extends<ClockError, GatewayRefusalError>, Extends<GatewayRefusalError, PolarisFetchError>, Extends<RedirectError, PolarisFetchError>, Extends<PolarisFetchError, TypeError>,
   Extends<{ baseURL: string }, PolarisFetchOptions>
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
 
 /** What must not compile. */
 const refuses: [

@@ -3,9 +3,10 @@ import type { Verdict } from '../../attestation/checks.ts'
 import type { VerifyOptions } from '../../attestation/context.ts'
 import { parseAttestationPolicy } from '../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../attestation/policy.ts'
+import type { AttestationRecord } from '../attestation.ts'
 import type { Clock } from '../clock.ts'
 import { PolarisFetchError } from '../errors.ts'
-import type { KeySource } from './published.ts'
+import type { KeySource, ProxyAddress, PublishedKeys, SourceKind } from './published.ts'
 
 export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
   readonly policy: AttestationPolicy
@@ -13,6 +14,11 @@ export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
   readonly maxAge?: number
   /** Told of each verdict, before anything is encrypted or refused, for logs. */
   readonly onVerdict?: (verdict: Verdict) => void
+  /**
+   * Told why, whenever the proxy could not prove its keys again after it had: it was refused, or nobody could be asked.
+   * Until it can, nothing is sent.
+   */
+  readonly onRenewalFailure?: (error: unknown) => void
 }
 
 /** A clock that is further off than this is not corrected: whoever uses the machine has to look at it. */
@@ -27,15 +33,31 @@ const AGREEMENT_MS = 60_000
  * @param clock if it follows the gateway, is corrected by its Date, provided that the evidence proves that time
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  */
-export function attestedKeys (attestation: AttestationPolicy | AttestationOptions, clock: Clock): KeySource {
-  const { policy, maxAge = 600, onVerdict, ...options } = optionsOf(attestation)
+export function attestedKeys (
+  attestation: AttestationPolicy | AttestationOptions,
+  clock: Clock,
+  record: AttestationRecord
+): KeySource {
+  const { policy, maxAge = 600, onVerdict, onRenewalFailure: _, ...options } = optionsOf(attestation)
   parseAttestationPolicy(policy, options.verifiers)
-  return async ({ baseURL, fetch }, kind) => {
+  return async (proxy, kind) => {
+    try {
+      const keys = await prove(proxy, kind)
+      record.proven(maxAge)
+      return keys
+    } catch (error) {
+      record.failed(error)
+      throw error
+    }
+  }
+
+  async function prove ({ baseURL, fetch }: ProxyAddress, kind: SourceKind): Promise<PublishedKeys> {
     const { AttestationError, fetchAttestation, verifyAttestation } = await verifiers()
     const asked = { date: undefined as Date | undefined, offset: 0 }
     const { document, nonce } = await fetchAttestation(baseURL, noting(options.fetch ?? fetch, asked))
     const verify = (now = options.now) => verifyAttestation(document, policy, { fetch, ...options, nonce, ...now && { now } })
     const verdict = clock.follows ? await correct(clock, asked, verify) : await verify()
+    record.judged(verdict)
     onVerdict?.(verdict)
     if (!verdict.verified) throw new AttestationError(verdict)
     const octets = verdict.keys.find(key => key.kind === kind)?.value
@@ -44,7 +66,7 @@ export function attestedKeys (attestation: AttestationPolicy | AttestationOption
   }
 }
 
-function optionsOf (attestation: AttestationPolicy | AttestationOptions): AttestationOptions {
+export function optionsOf (attestation: AttestationPolicy | AttestationOptions): AttestationOptions {
   return 'policy' in attestation ? attestation : { policy: attestation }
 }
 

@@ -50,12 +50,17 @@ export interface Cached<Key> {
   doubt (key: Key): void
 }
 
+export interface Reloadable<Key> extends Cached<Key> {
+  /** Asks now, whatever there is, and gives up what there is if that fails. */
+  reload (): Promise<Key>
+}
+
 /**
  * Keeps a key for as long as it may be used. Fetches are shared by all that wait for one.
  *
  * @param load is told whether the last key was refused
  */
-export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAge: number }>): Cached<Key> {
+export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAge: number }>): Reloadable<Key> {
   let current: { readonly key: Key, readonly until: number } | undefined
   let loading: Promise<Key> | undefined
   let refused = false
@@ -78,6 +83,14 @@ export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAg
     return loading
   }
   return {
+    async reload () {
+      try {
+        return await reload()
+      } catch (error) {
+        current = undefined
+        throw error
+      }
+    },
     get: async () => isCurrent() ? current!.key : reload(),
     async renew (key) {
       if (isCurrent() && current!.key !== key) return current!.key

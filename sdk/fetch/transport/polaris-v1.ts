@@ -16,7 +16,7 @@ import type { RequestBody } from '../request/body.ts'
 import { isKnownCoding } from '../response/codings.ts'
 import { GatewayRefusalError, PolarisFetchError, connectionError } from '../errors.ts'
 import { cached } from '../keys/published.ts'
-import type { KeySource, ProxyAddress } from '../keys/published.ts'
+import type { Cached, KeySource, ProxyAddress, Reloadable } from '../keys/published.ts'
 import { collect } from '../../collect.ts'
 import { abortable } from '../streams.ts'
 import { endToEnd, isBodiless } from './transport.ts'
@@ -24,19 +24,23 @@ import type { PlainRequest, Transport } from './transport.ts'
 
 export interface V1TransportOptions {
   readonly proxy: ProxyAddress
-  readonly source: KeySource | undefined
+  readonly keys: Cached<string>
   readonly keyHandler: KeyHandler | undefined
 }
 
-export function createV1Transport ({ proxy, source, keyHandler = new EphemeralKeyHandler() }: V1TransportOptions): Transport {
-  const sdk = new PolarisSDK(keyHandler)
-  const { fetch } = proxy
-  const url = `${proxy.baseURL}/`
-  const keys = cached(async fresh => {
-    if (source === undefined) return { key: await fetchPublicKey(url, fetch, fresh), maxAge: Infinity }
+/** The proxy's key, PEM; without a source, as the proxy publishes it. */
+export function v1Keys (proxy: ProxyAddress, source: KeySource | undefined): Reloadable<string> {
+  return cached(async fresh => {
+    if (source === undefined) return { key: await fetchPublicKey(`${proxy.baseURL}/`, proxy.fetch, fresh), maxAge: Infinity }
     const { octets, maxAge } = await source(proxy, 'polaris-v1-spki', { fresh })
     return { key: `-----BEGIN PUBLIC KEY-----\n${encodeBase64(octets)}\n-----END PUBLIC KEY-----\n`, maxAge }
   })
+}
+
+export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyHandler() }: V1TransportOptions): Transport {
+  const sdk = new PolarisSDK(keyHandler)
+  const { fetch } = proxy
+  const url = `${proxy.baseURL}/`
 
   return async request => {
     const { signal } = request
