@@ -28,7 +28,7 @@ declare module 'fastify' {
   }
 }
 
-export interface Exchanges extends Pick<Registry, 'keyResources' | 'endpoints' | 'withheld'> {
+export interface Exchanges extends Pick<Registry, 'keyResources' | 'offered' | 'endpoints' | 'withheld'> {
   /**
    * Opens a request with the protocol that its outer head shows, and notes which one that is.
    *

@@ -44,6 +44,8 @@ export interface Protocol {
   open (request: IncomingRequest): Exchange | Promise<Exchange>
   /** Paths for POSTs of this protocol, where others would be a mistake: what no protocol of the path recognises gets 415. */
   readonly endpoints?: readonly string[]
+  /** True for a way of encrypting that clients may choose: `/polaris-container/about` names it. */
+  readonly offered?: boolean
   /** What clients fetch before they can encrypt. */
   readonly keyResources?: readonly KeyResource[]
 }

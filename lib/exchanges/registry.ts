@@ -5,6 +5,7 @@ import { ehbp } from './ehbp/protocol.ts'
 import { ohttp } from './ohttp/protocol.ts'
 import { plain } from './plain.ts'
 import { polarisV1 } from './polaris-v1/protocol.ts'
+import type { ProtocolName } from './names.ts'
 import type { KeyResource, Protocol, ProtocolDefinition, ProtocolServices } from './protocol.ts'
 
 /** In the order in which they are asked. A protocol is added here. */
@@ -14,6 +15,8 @@ export interface Registry {
   /** The protocol of a request: there always is one, as the last takes all. */
   protocolOf (head: OuterHead): Protocol
   readonly keyResources: readonly KeyResource[]
+  /** The protocols that clients may choose, in the order in which they are asked. */
+  readonly offered: readonly ProtocolName[]
   /** For POSTs to these paths, the protocols that are expected there. */
   readonly endpoints: ReadonlyMap<string, readonly Protocol[]>
   /** Paths of protocols that are off: not served, and not forwarded. */
@@ -55,6 +58,7 @@ export function createRegistry (
       throw new Error('No protocol takes this request')
     },
     keyResources,
+    offered: protocols.filter(({ offered }) => offered === true).map(({ name }) => name),
     endpoints,
     withheld: definitions.flatMap(({ paths = [] }) => paths).filter(path => !served.has(path))
   }

@@ -39,6 +39,7 @@ const toy = (enabled = true): ProtocolDefinition => ({
         recognises: ({ method, headers }) => method === 'POST' && headers['content-type'] === MEDIA_TYPE,
         open: openToy,
         endpoints: [PATH],
+        offered: true,
         keyResources: [{
           path: PATH,
           mediaType: 'application/x-toy-key',
@@ -174,6 +175,8 @@ t.test('its key is served, listed and attested', async t => {
   }
   const { keys } = await (await fetch(`${proxy.url}/polaris-container/keys`)).json() as { keys: { protocol: string }[] }
   t.strictSame([...new Set(keys.map(({ protocol }) => protocol))], ['toy', 'ohttp', 'polaris-v1'])
+  const { protocols } = await (await fetch(`${proxy.url}/polaris-container/about`)).json() as { protocols: string[] }
+  t.strictSame(protocols, ['toy', 'ohttp', 'polaris-v1'])
   const document = parseAttestationDocument(await (await fetch(`${proxy.url}/polaris-container/attestation`)).text())
   t.strictSame(document.keys.map(({ kind }) => kind), ['toy-key', 'ohttp-keys', 'polaris-v1-spki'])
   t.same(document.keys[0]?.value, KEY)

@@ -25,6 +25,7 @@ export const ehbp: ProtocolDefinition = {
       // Without a body there is nothing to encrypt to, nor with: such a request is a plain one, and so is its response.
       recognises: ({ headers }) => headers[ENC_HEADER] !== undefined,
       open,
+      offered: true,
       keyResources: [createKeyResource(hpke, config.enableOhttp)]
     }]
   }

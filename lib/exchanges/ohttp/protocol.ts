@@ -33,7 +33,7 @@ export const ohttp: ProtocolDefinition = {
       },
       endpoints: [GATEWAY_PATH]
     })
-    return [{ ...protocol('ohttp'), keyResources: [createKeyResource(hpke)] }, protocol('ohttp-chunked')]
+    return [{ ...protocol('ohttp'), offered: true, keyResources: [createKeyResource(hpke)] }, protocol('ohttp-chunked')]
   }
 }
 

@@ -52,6 +52,7 @@ function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: Protoc
       if (!keys.status().ready) throw new Problem('not-ready')
       return keys.remote ? openCounted(request) : openPolarisV1(request, keys, budget, options)
     },
+    offered: enableV1,
     keyResources: [createPublicKeyResource(keys, enableV1)]
   }
 }

@@ -14,7 +14,7 @@ async function about (url: string): Promise<unknown> {
 }
 
 const cases: [config: object, said: object][] = [
-  [{}, { protocols: ['polaris-v1', 'ohttp'], keyType: 'ephemeral', kems: ['X25519'] }],
+  [{}, { protocols: ['ohttp', 'polaris-v1'], keyType: 'ephemeral', kems: ['X25519'] }],
   [{ hpkePostQuantum: true, enableV1: false }, { protocols: ['ohttp'], kems: ['MLKEM768-X25519', 'X25519'] }],
   [{ enableOhttp: false }, { protocols: ['polaris-v1'], keyType: 'ephemeral' }]
 ]
