@@ -24,14 +24,14 @@ function weakeningsCheck (claims: readonly Claim[], accepted: readonly string[] 
   const stated = readWeakenings(claims)
   if (stated === 'malformed') return check(name, false, 'The claim about weakened protections cannot be read')
   if (stated === undefined) {
-    const detail = 'The document does not say which protections its settings take back'
+    const detail = 'The document does not say which protections its settings weaken'
     return accepted ? check(name, false, `${detail}, and the policy demands it`) : skipped(name, detail)
   }
-  if (stated.length === 0) return check(name, true, 'The settings take no protection back')
+  if (stated.length === 0) return check(name, true, 'The settings weaken no protection')
   const listed = stated.join(', ')
-  if (!accepted) return skipped(name, `The settings take protections back: ${listed}; the policy accepts any`)
+  if (!accepted) return skipped(name, `The settings weaken protections: ${listed}; the policy accepts any`)
   const refused = stated.filter(code => !accepted.includes(code))
   return refused.length === 0
-    ? check(name, true, `The settings take protections back, as the policy accepts: ${listed}`)
-    : check(name, false, `The settings take protections back that the policy does not accept: ${show(refused)}`)
+    ? check(name, true, `The settings weaken protections, as the policy accepts: ${listed}`)
+    : check(name, false, `The settings weaken protections, which the policy does not accept: ${show(refused)}`)
 }

@@ -85,7 +85,7 @@ export interface Verifier<Policy = unknown> extends PolicySection<Policy> {
 export function hardwareFreshness ({ challenge }: VerifierContext): Check {
   const name = 'freshness'
   if (challenge === 'answered') return check(name, true, "The report answers this client's nonce")
-  if (challenge === 'other') return skipped(name, 'Not looked at: the document answers another nonce')
+  if (challenge === 'other') return skipped(name, 'Not checked: the document answers another nonce')
   if (challenge === 'recording') {
     return skipped(name, 'Not checked: a report carries no time, and was appraised by itself')
   }

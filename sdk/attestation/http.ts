@@ -54,7 +54,7 @@ export async function fetchAnswer (
   } catch (cause) {
     throw cause instanceof AttestationFetchError
       ? cause
-      : new AttestationFetchError(`${place} cannot be asked: ${reasonOf(cause, timeoutMs)}`, { cause })
+      : new AttestationFetchError(`${place} is unreachable: ${reasonOf(cause, timeoutMs)}`, { cause })
   }
 }
 

@@ -77,7 +77,7 @@ export async function verifyDocument (
     check(
       'binding',
       sameBytes(parsed.binding.preimage, preimage) && sameBytes(parsed.binding.sha256, binding),
-      'The binding in the document is the one of its nonce and keys'
+      'The binding in the document matches its nonce and keys'
     ),
     ...claimChecks(parsed.claims, accepted.acceptedWeakenings),
     ...found,
@@ -131,7 +131,7 @@ export async function platformFindings (
   context: VerifierContext,
   policy: AttestationPolicy
 ): Promise<PlatformFindings> {
-  if (tee === 'none') return refused('The proxy says that it runs in no trusted execution environment')
+  if (tee === 'none') return refused('The proxy reports that it runs in no trusted execution environment')
   const verifier = (context.options.verifiers ?? VERIFIERS).find((candidate) => candidate.tee === tee)
   const section = verifier && sectionFor(verifier, policy)
   if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
@@ -168,7 +168,7 @@ function challengeOf (sent: Uint8Array, answered: Uint8Array): Challenge {
 function nonceCheck (challenge: Challenge, { cached }: ParsedAttestation, policy: AttestationPolicy): Check {
   const name = 'nonce'
   if (challenge === 'answered') return check(name, true, "The document answers this client's nonce")
-  if (challenge === 'other') return check(name, false, 'The document answers another nonce than the one that was sent')
+  if (challenge === 'other') return check(name, false, 'The document does not answer the nonce that was sent')
   if (challenge === 'recording') return skipped(name, 'Not checked: the document is appraised as a recording')
   if (policy.allowCached) {
     return skipped(name, `No nonce was sent${cached ? '; the document says that it is from a cache' : ''}`)

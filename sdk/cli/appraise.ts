@@ -51,7 +51,7 @@ export async function appraiseAnswer (
 ): Promise<Appraisal> {
   const { development = false } = options
   const { username, password } = parseUrl(url)
-  if (username !== '' || password !== '') throw new UsageError('a URL with credentials cannot be asked: take them out')
+  if (username !== '' || password !== '') throw new UsageError('a URL must not contain credentials: remove them')
   const given = options.policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(options.policy))
   const sources = await readProvenance(options, given, fetch)
   const { document, nonce } = await fetchAttestation(url, fetch)

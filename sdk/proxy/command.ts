@@ -43,7 +43,7 @@ const DEFAULT_MAX_AGE = 600
 
 export function proxyCommand (): Command {
   return withNetworkOptions(withProvenanceOptions(new Command('proxy')
-    .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that has proven its keys. For any program that can be given a base URL.')
+    .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that has proven its keys. For any program whose base URL can be set.')
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept as proof')
     .option('--development', 'instead of a policy: accept any software, and simulated evidence')

@@ -49,7 +49,7 @@ export interface LocalProxy {
  *
  * @throws {AttestationError} the proxy does not prove its keys
  * @throws {UsageError} it cannot listen there
- * @throws what `Trust.appraise` throws if the proxy cannot be asked
+ * @throws what `Trust.appraise` throws if the proxy is unreachable
  */
 export async function startLocalProxy (options: LocalProxyOptions): Promise<LocalProxy> {
   const { trust, log, fetch, hosts, origins, added, postQuantum, explain } = options

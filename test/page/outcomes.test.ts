@@ -96,7 +96,7 @@ for (const { name, absent, open } of browsersFor(t)) {
     const unreachable = await verify(page, { proxy: 'http://127.0.0.1:9', policy })
     t.equal(unreachable.title, 'No verdict')
     t.match(unreachable.sentence, 'could not be reached')
-    t.match(unreachable.text, 'http://127.0.0.1:9/polaris-container/attestation cannot be asked')
+    t.match(unreachable.text, 'http://127.0.0.1:9/polaris-container/attestation is unreachable')
     t.match(unreachable.text, 'POLARIS_CONTAINER_CORS_ORIGIN')
 
     const other = createServer((request, response) => {
@@ -125,7 +125,7 @@ for (const { name, absent, open } of browsersFor(t)) {
     await page.route('https://confidentialcomputing.googleapis.com/**', route => route.abort())
     const { title, text } = await verify(page, { proxy: proxy.url, policy: google.policy })
     t.equal(title, 'No verdict')
-    t.match(text, 'https://confidentialcomputing.googleapis.com/.well-known/openid-configuration cannot be asked')
+    t.match(text, 'https://confidentialcomputing.googleapis.com/.well-known/openid-configuration is unreachable')
     t.match(text, 'give the file under "Files in place of the network"')
   })
 }

@@ -117,7 +117,7 @@ t.test('an issuer that cannot be asked is no verdict about the deployment', asyn
   const folder = t.testdir({ 'policy.json': JSON.stringify({ version: 1, platforms: { 'azure-maa': { issuers: ['https://127.0.0.1:9'], hostData: ['00'.repeat(32)] } } }) })
   const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationPolicyFile: `${folder}/policy.json` }, { attester })
   const reasons = async () => (await fetch(`${proxy.url}/polaris-container/readyz`)).text()
-  await until(async () => (await reasons()).includes('The evidence cannot be appraised: https://127.0.0.1:9/certs cannot be asked'))
+  await until(async () => (await reasons()).includes('The evidence cannot be appraised: https://127.0.0.1:9/certs is unreachable'))
   t.notMatch(await reasons(), 'refuses')
 })
 

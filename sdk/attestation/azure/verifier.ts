@@ -31,7 +31,7 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
   }
   const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
   if (signature.outcome === 'failed') {
-    return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
+    return { checks: [signature, skipped('claims', 'Not checked without a signature')], presented: {} }
   }
 
   const snp = (name: string) => claim(claims, `x-ms-sevsnpvm-${name}`)

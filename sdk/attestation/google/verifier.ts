@@ -25,7 +25,7 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
   const { token, claims } = read
   const signature = await signatureCheck(context, token, GOOGLE_ISSUER, () => keySetUrl(context))
   if (signature.outcome === 'failed') {
-    return { checks: [signature, skipped('claims', 'Not looked at without a signature')], presented: {} }
+    return { checks: [signature, skipped('claims', 'Not checked without a signature')], presented: {} }
   }
 
   const container = (name: string) => claim(claims, 'submods', 'container', name)

@@ -68,7 +68,7 @@ function utf8String (value: Bytes | undefined): string | undefined {
   if (value === undefined) return undefined
   const [tag, first = 0, second = 0, third = 0] = value
   const [head, length] = first < 0x80 ? [2, first] : first === 0x81 ? [3, second] : first === 0x82 ? [4, second * 256 + third] : [0, -1]
-  if (tag !== 0x0c || value.length !== head + length) throw new Error('An extension is no UTF8String')
+  if (tag !== 0x0c || value.length !== head + length) throw new Error('An extension is not a UTF8String')
   return text(value.subarray(head))
 }
 

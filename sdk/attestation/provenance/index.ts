@@ -135,7 +135,7 @@ function logCheck ({ logEntries }: ProvenanceBundle, { maximumLogEntries: most }
 function timeCheck ({ logEntries }: ProvenanceBundle, { notBefore }: ProvenancePolicy, now: Date): Check {
   const name = 'provenance-time'
   const [first] = logEntries.map(({ time }) => time).filter((time) => time !== undefined).sort((a, b) => a.getTime() - b.getTime())
-  if (!first) return notBefore === undefined ? skipped(name, 'The log tells no time; the policy accepts any') : check(name, false, 'The log tells no time')
+  if (!first) return notBefore === undefined ? skipped(name, 'The log has no time; the policy accepts any') : check(name, false, 'The log has no time')
   const text = `Logged at ${first.toISOString()}`
   if (first.getTime() > now.getTime() + 60_000) return check(name, false, `${text}, which is in the future`)
   if (notBefore === undefined) return check(name, true, text)

@@ -23,7 +23,7 @@ async function verifySimulated (context: VerifierContext, policy: SimulatedPolic
     checks: [
       signature,
       root === undefined
-        ? skipped('root', 'Not looked at without a signature')
+        ? skipped('root', 'Not checked without a signature')
         : oneOfCheck('root', 'The development root', policy.roots, root),
       ...timeChecks(context, claims),
       bindingCheck(context, claim(claims, 'eat_nonce'), "The token's nonce")

@@ -32,7 +32,7 @@ export function readToken (
  *
  * @param issuer from the policy
  * @param keySetUrl asked for where the options bring no key set of this issuer
- * @throws {AttestationFetchError} the issuer cannot be asked, which says nothing about the token
+ * @throws {AttestationFetchError} the issuer is unreachable, which says nothing about the token
  */
 export async function signatureCheck (
   context: VerifierContext,
@@ -85,7 +85,7 @@ export function timeChecks (context: VerifierContext, claims: JWTPayload): Check
   if (!wellFormed) {
     return [
       check('validity', false, 'The token has no usable times'),
-      skipped('freshness', 'Not looked at without times')
+      skipped('freshness', 'Not checked without times')
     ]
   }
   const begins = nbf ?? iat

@@ -15,9 +15,9 @@ export function checkEnvironment ({ url, network }: Patient): Finding[] {
   const proxy = network.forwardProxy(url)
   found.push(proxy === undefined
     ? ok(`Node ${process.versions.node}; no forward proxy is in force for ${url.host}`)
-    : warning(`Node ${process.versions.node}; ${proxy.variable} sends requests for ${url.host} through ${proxy.url.origin}`, `If that is not meant, name ${url.hostname} in NO_PROXY`))
+    : warning(`Node ${process.versions.node}; ${proxy.variable} sends requests for ${url.host} through ${proxy.url.origin}`, `If that is not intended, name ${url.hostname} in NO_PROXY`))
   if (process.env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
-    found.push(problem('NODE_TLS_REJECT_UNAUTHORIZED=0 switches off the verification of all certificates', 'Unset it, and give the certificate authority with --cacert'))
+    found.push(problem('NODE_TLS_REJECT_UNAUTHORIZED=0 switches off the verification of all certificates', 'Unset it, and name the certificate authority with --cacert'))
   }
   return found
 }
@@ -35,8 +35,8 @@ export async function checkName ({ url, network }: Patient): Promise<{ finding: 
     const code = codeOf(error)
     return {
       finding: problem(`${host} cannot be resolved: ${code}`, code === 'ENOTFOUND'
-        ? 'See whether the name is spelt right and has a record in DNS; a name that is internal needs the VPN or resolver that knows it'
-        : 'See whether this machine reaches its resolver (/etc/resolv.conf)'),
+        ? 'Check whether the name is spelt right and has a record in DNS; a name that is internal needs the VPN or resolver that knows it'
+        : 'Check whether this machine reaches its resolver (/etc/resolv.conf)'),
       addresses: []
     }
   }
@@ -86,7 +86,7 @@ export async function checkTls ({ url, network, timeout }: Patient, addresses: r
     const about = `${socket.getProtocol()}, a certificate issued by ${by}, until ${until}`
     return days < SOON_DAYS ? warning(`${about}: ${days} days`, 'Renew it') : ok(about)
   } catch (error) {
-    return problem(`No TLS connection: ${error instanceof Error && error.name === 'AbortError' ? 'no answer in time' : codeOf(error)}`, 'See whether what listens there speaks TLS; if it does not, the URL begins with http:')
+    return problem(`No TLS connection: ${error instanceof Error && error.name === 'AbortError' ? 'no answer in time' : codeOf(error)}`, 'Check whether what listens there speaks TLS; if it does not, the URL begins with http:')
   } finally {
     socket.destroy()
   }

@@ -19,7 +19,7 @@ export async function checkKeys (patient: Patient): Promise<Finding> {
   const bytes = new Uint8Array(await response.arrayBuffer())
   const type = response.headers.get('content-type')
   if (response.status !== 200 || type?.split(';', 1)[0] !== KEYS_MEDIA_TYPE) {
-    return problem(`${GATEWAY_PATH} answers with status ${response.status}, ${type ?? 'no content type'}`, 'See whether POLARIS_CONTAINER_ENABLE_OHTTP is on, and whether something in front answers this path by itself')
+    return problem(`${GATEWAY_PATH} answers with status ${response.status}, ${type ?? 'no content type'}`, 'Check whether POLARIS_CONTAINER_ENABLE_OHTTP is on, and whether something in front answers this path by itself')
   }
   try {
     const names = decodeKeyConfigs(bytes).map(({ kemId }) => kemName(kemId)).join(', ')
@@ -27,7 +27,7 @@ export async function checkKeys (patient: Patient): Promise<Finding> {
     if (age > 0) return warning(`${names}, from a cache, ${age} s old`, `Let nothing in front cache ${GATEWAY_PATH}: after a restart it hands out keys that are gone`)
     return ok(names)
   } catch (error) {
-    return problem(`The keys are malformed: ${error instanceof Error ? error.message : 'unknown error'}`, 'Something in front changes responses: see whether it rewrites or recompresses them')
+    return problem(`The keys are malformed: ${error instanceof Error ? error.message : 'unknown error'}`, 'Something in front changes responses: check whether it rewrites or recompresses them')
   }
 }
 
@@ -35,15 +35,15 @@ export async function checkAttestation ({ url, network }: Patient, options: Appr
   const { ok, warning, problem } = findings('attestation')
   try {
     const { verified, tee, checks } = await appraise(url.href, options, network)
-    if (tee === 'none') return warning('The proxy proves nothing: it runs in no trusted execution environment', 'Its keys are as authentic as TLS. For more, run it in a TEE: docs/attestation.md')
-    if (tee === 'simulated' && options.policy === undefined && !options.development) return warning('The evidence is simulated, which proves nothing', 'For development, say --development; in production, see POLARIS_CONTAINER_ATTESTATION_TYPE')
+    if (tee === 'none') return warning('The proxy proves nothing: it does not run in a trusted execution environment', 'Its keys are as authentic as TLS. For more, run it in a TEE: docs/attestation.md')
+    if (tee === 'simulated' && options.policy === undefined && !options.development) return warning('The evidence is simulated, which proves nothing', 'For development, use --development; in production, see POLARIS_CONTAINER_ATTESTATION_TYPE')
     const failed = checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => `${name}: ${detail}`)
     if (!verified) return problem(`Refused, ${tee}: ${failed.join('; ')}`, 'docs/attestation-troubleshooting.md explains each check. If the deployment changed, review it and make a new policy: polaris policy init')
     return options.policy === undefined
       ? warning(`Genuine, ${tee}; any software passes without a policy`, 'Pin what you expect: polaris policy init, then --policy')
       : ok(`Verified by the policy, ${tee}, ${checks.filter(({ outcome }) => outcome === 'passed').length} checks passed`)
   } catch (error) {
-    return problem(report(error).message, 'If an issuer of evidence does not answer, see whether this machine may reach it')
+    return problem(report(error).message, 'If an issuer of evidence does not answer, check whether this machine can reach it')
   }
 }
 

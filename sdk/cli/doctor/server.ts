@@ -63,7 +63,7 @@ function adviceFor (status: number, { url }: Patient): string {
   if (status === 502 || status === 503 || status === 504) return 'Something in front answers and does not reach the proxy: see its log, and whether the proxy runs'
   if (status === 401 || status === 403 || status === 407) return 'Something in front asks for authorisation: it has to let /polaris-container/ and /.well-known/ohttp-gateway pass'
   if (status >= 300 && status < 400) return 'Something in front redirects: use the URL that it redirects to'
-  return `See whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${url.pathname === '/' ? '' : `, here ${url.pathname}`}), and whether what is in front forwards all of it`
+  return `Check whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${url.pathname === '/' ? '' : `, here ${url.pathname}`}), and whether what is in front forwards all of it`
 }
 
 function checkClock ({ headers }: Answer): Finding[] {

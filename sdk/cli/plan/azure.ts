@@ -66,7 +66,7 @@ npx polaris verify "http://$address:3000" --policy "$plan/policy.json"
 npx polaris fetch "http://$address:3000/hello?name=Ada" --policy "$plan/policy.json"
 `)
 
-const remove = (name: string) => script('Removes all that deploy.sh has made. What was encrypted to the key can never be opened again.', `az group delete --name ${name}
+const remove = (name: string) => script('Removes everything that deploy.sh made. Nothing encrypted to the key can ever be opened again.', `az group delete --name ${name}
 # The vault is kept for 90 days, and with it the key; purge protection, which the release policy relies on, forbids more.
 az keyvault list-deleted --query "[?name=='${name}'].properties.scheduledPurgeDate" --output tsv
 `)

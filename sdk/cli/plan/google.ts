@@ -92,7 +92,7 @@ npx polaris verify http://localhost:3000 --policy "$plan/policy.json"
 npx polaris fetch 'http://localhost:3000/hello?name=Ada' --policy "$plan/policy.json"
 `)
 
-const remove = (project: string, region: string) => script('Removes all that deploy.sh has made. What was encrypted to the key can never be opened again.', `# The module protects the key from terraform destroy. Key rings and keys stay as names; their versions go.
+const remove = (project: string, region: string) => script('Removes everything that deploy.sh made. Nothing encrypted to the key can ever be opened again.', `# The module protects the key from terraform destroy. Key rings and keys stay as names; their versions go.
 terraform -chdir=examples/terraform/google state rm google_kms_crypto_key.this google_kms_key_ring.this
 terraform -chdir=examples/terraform/google destroy -var-file="$plan/terraform.tfvars"
 gcloud kms keys versions destroy 1 --key=${NAME} --keyring=${NAME} --location=${region} --project=${project}

@@ -108,6 +108,6 @@ async function verifiers () {
   try {
     return await import('../../attestation/index.ts')
   } catch (cause) {
-    throw new PolarisFetchError('ERR_POLARIS_KEYS_UNAVAILABLE', 'What verifies attestation evidence cannot be loaded. Nothing was sent', { cause })
+    throw new PolarisFetchError('ERR_POLARIS_KEYS_UNAVAILABLE', 'The attestation verifier cannot be loaded. Nothing was sent', { cause })
   }
 }

@@ -31,7 +31,7 @@ export async function follow (transport: Transport, base: Base, first: PlainRequ
     if (redirects === MAX_REDIRECTS) throw await refuse(response, location, `There were more than ${MAX_REDIRECTS} redirects: the workload may redirect in a circle`)
     const target = await locateNext(response, base, location, request.target)
     const next = nextRequest(request, response.status, target)
-    if (next === undefined) throw await refuse(response, location, 'The workload redirects a request whose body is a stream that has been read: send it to the new place, which is the location of this error')
+    if (next === undefined) throw await refuse(response, location, 'The workload redirects a request whose body is a stream that has been read: send it to the new address, the location of this error')
     await response.body?.cancel()
     request = next
   }

@@ -66,5 +66,5 @@ function withoutPrefix (full: string, prefix: string): string | undefined {
 }
 
 function otherOrigin (base: string): PolarisFetchError {
-  return new PolarisFetchError('ERR_POLARIS_OTHER_ORIGIN', `The URL is not below ${base}, so this fetch does not send it: it would leave in clear. Use the platform's fetch for other servers`)
+  return new PolarisFetchError('ERR_POLARIS_OTHER_ORIGIN', `The URL is not below ${base}, so this fetch does not send it: it would leave unencrypted. Use the platform's fetch for other servers`)
 }

@@ -18,7 +18,7 @@ export async function refusal (response: Response, sentAt: Date): Promise<Polari
   const problem = await readProblem(response)
   if (problem === undefined) {
     return status >= 400
-      ? new GatewayRefusalError('ERR_POLARIS_REFUSED', `Something in front of the gateway answered with status ${status}: see its own log, or what its documentation says of that status`, { status })
+      ? new GatewayRefusalError('ERR_POLARIS_REFUSED', `Something in front of the gateway answered with status ${status}: see its own log, or what its documentation says about that status`, { status })
       : notAGateway(response)
   }
   if (problem.type === DATE) return new ClockError(status, problem, sentAt, readDate(response))

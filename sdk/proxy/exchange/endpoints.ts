@@ -31,7 +31,7 @@ export function createEndpoints (options: EndpointOptions): Endpoints {
   return ({ method }, response, { path }, fields) => {
     const name = path.slice(PREFIX.length + 1).split('?', 1)[0]
     if (name !== 'verdict' && name !== 'livez' && name !== 'readyz') {
-      throw new LocalProblem('not-found', 'There are /.polaris/verdict, /.polaris/livez and /.polaris/readyz')
+      throw new LocalProblem('not-found', 'The local proxy has /.polaris/verdict, /.polaris/livez and /.polaris/readyz')
     }
     if (method !== 'GET' && method !== 'HEAD') throw new LocalProblem('method-not-allowed', 'Use GET or HEAD')
     if (name === 'livez') return answerJson(response, 200, fields, { status: 'alive' })

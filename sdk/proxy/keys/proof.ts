@@ -90,7 +90,7 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   }
 
   function fail (failed: Failure): void {
-    // A proxy that cannot be asked may be back before the last proof is too old. One that fails a check proves nothing now.
+    // A proxy that is unreachable may be back before the last proof is too old. One that fails a check proves nothing now.
     if (failed.error instanceof AttestationError && proven !== undefined) {
       keys.doubt(proven.key)
       proven = undefined

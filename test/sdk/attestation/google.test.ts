@@ -175,7 +175,7 @@ for (const [name, check, scene] of cases) {
 
 const unanswered: Array<[name: string, fetch: typeof fetch, message: RegExp]> = [
   ['an issuer that is down', async () => new Response(null, { status: 500 }), /openid-configuration answered 500$/],
-  ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration cannot be asked: ENOTFOUND$/],
+  ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration is unreachable: ENOTFOUND$/],
   ['an issuer that does not answer with JSON', async () => new Response('<html>'), /did not answer with JSON$/],
   ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 bytes$/],
   ['a discovery document without key set', async () => Response.json({}), /names no key set$/],

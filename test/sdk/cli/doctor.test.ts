@@ -109,7 +109,7 @@ t.test('what is wrong is named, with what to do', async t => {
 t.test('for people, each finding is a line, and its advice another; a forward proxy is named', async t => {
   const { status, stdout } = await polaris(['doctor', 'http://127.0.0.1:1', '--max-time', '2'], { HTTP_PROXY: 'http://me:secret@127.0.0.1:2' })
   t.equal(status, 1)
-  t.match(stdout, /! environment .*HTTP_PROXY sends requests for 127\.0\.0\.1:1 through http:\/\/127\.0\.0\.1:2\n +→ If that is not meant, name 127\.0\.0\.1 in NO_PROXY\n/)
+  t.match(stdout, /! environment .*HTTP_PROXY sends requests for 127\.0\.0\.1:1 through http:\/\/127\.0\.0\.1:2\n +→ If that is not intended, name 127\.0\.0\.1 in NO_PROXY\n/)
   t.match(stdout, /✗ server [^]*1 problem\n$/)
   t.notMatch(stdout, /secret|\[3[12]m/)
 })

@@ -164,7 +164,7 @@ const mistakes: [name: string, args: string[], stderr: RegExp][] = [
   ['a folder', [url, ...policy, '-d', `@${folder}`], /cannot read .*: EISDIR/],
   ['a folder to write to', [url, ...policy, '-o', file('missing/out')], /cannot write .*: ENOENT/],
   ['nobody at the URL', ['http://127.0.0.1:9', '--insecure'], /^polaris: insecure.*\npolaris: No keys: http:\/\/127\.0\.0\.1:9\/.* cannot be reached/],
-  ['nobody to prove the keys', ['http://127.0.0.1:9', ...policy], /^polaris: http:\/\/127\.0\.0\.1:9\/polaris-container\/attestation cannot be asked: bad port\n$/]
+  ['nobody to prove the keys', ['http://127.0.0.1:9', ...policy], /^polaris: http:\/\/127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/]
 ]
 t.test('mistakes: 2, and one says why, without secrets', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {

@@ -39,8 +39,8 @@ const mistakes: Array<[name: string, args: string[], stderr: RegExp]> = [
   ['a missing policy', ['verify', url, '--policy', file('missing.json')], /cannot read the policy .*ENOENT/],
   ['a broken policy', ['verify', url, '--policy', file('broken.json')], /The policy is not JSON/],
   ['a policy that pins nothing', ['verify', url, '--policy', file('pinless.json')], /pins no software/],
-  ['nobody at the URL', ['verify', 'http://127.0.0.1:9'], /127\.0\.0\.1:9\/polaris-container\/attestation cannot be asked: bad port\n$/],
-  ['credentials in the URL', ['verify', url.replace('//', '//user:secret@')], /^polaris: a URL with credentials cannot be asked: take them out\n$/]
+  ['nobody at the URL', ['verify', 'http://127.0.0.1:9'], /127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/],
+  ['credentials in the URL', ['verify', url.replace('//', '//user:secret@')], /^polaris: a URL must not contain credentials: remove them\n$/]
 ]
 t.test('mistakes: 2, and one says why', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {

@@ -26,7 +26,7 @@ export function documentCommand (): Command {
     .argument('<file>', 'the document, JSON')
     .option('--nonce <base64url>', 'the nonce that it has to answer; without it, freshness is not checked')
     .option('--keys <file>', "the keys of the token's issuer, a JWK set; without it, the issuer is asked")
-    .option('--collateral <file>', "Intel's collateral, JSON; without it, Intel is asked")
+    .option('--collateral <file>', "Intel's collateral, JSON; without it, the command asks Intel")
     .addOption(new Option('--crl <file...>', 'revocation lists of AMD, DER').default([], 'none'))
     .option('--root <file>', "trust this root in place of Intel's")
     .option('--development', 'without a policy: accept simulated evidence')

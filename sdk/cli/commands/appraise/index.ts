@@ -15,7 +15,7 @@ const kinds: ReadonlyArray<() => Command> = [
 
 export function appraiseCommand (): Command {
   const command = new Command('appraise')
-    .description('Appraises evidence in files, whoever made it, and prints the verdict check by check.')
+    .description('Appraises evidence in files, from any source, and prints the verdict check by check.')
     .addHelpText(
       'after',
       `

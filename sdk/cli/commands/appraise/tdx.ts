@@ -18,7 +18,7 @@ export function tdxCommand (): Command {
   const command = new Command('tdx')
     .description("A TDX quote, with Intel's collateral about its platform.")
     .requiredOption('--quote <file>', 'the quote, of version 4 or 5')
-    .option('--collateral <file>', 'TCB info, identity and revocation lists, JSON; without it, Intel is asked')
+    .option('--collateral <file>', 'TCB info, identity and revocation lists, JSON; without it, the command asks Intel')
     .option('--root <file>', "trust this root in place of Intel's")
     .option('--report-data <hex>', 'what the quote has to carry, 64 bytes')
   return withEvidenceOptions(command)
