@@ -7,6 +7,7 @@ import { AttestationPolicyError } from '../attestation/policy-rules.ts'
 import { UnsupportedRequestError } from '../errors.ts'
 import { ClockError, PolarisFetchError, RedirectError } from '../fetch/errors.ts'
 import { renderVerdict } from './terminal/render.ts'
+import { ChangedFileError } from './saved/files.ts'
 import { COULD_NOT_ASK, REFUSED, UsageError, VERIFIED } from './status.ts'
 
 export interface Report {
@@ -27,6 +28,7 @@ export function report (error: unknown): Report {
   if (error instanceof PolarisFetchError) return line(NOT_AUTHENTIC.has(error.code) ? REFUSED : COULD_NOT_ASK, error.code, inWordsOfTheCommand(error))
   if (error instanceof UnsupportedRequestError) return line(COULD_NOT_ASK, error.code, error.message.replace('put them into the Authorization header', 'use --user name:password'))
   if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError || error instanceof AttestationPolicyError) return line(COULD_NOT_ASK, error.code, error.message)
+  if (error instanceof ChangedFileError) return line(error.status, error.code, error.message)
   if (error instanceof UsageError) return line(COULD_NOT_ASK, 'ERR_USAGE', error.message)
   if (isSystemError(error)) return line(COULD_NOT_ASK, error.code, `${error.syscall ?? 'the system'} failed: ${error.message}`)
   const text = error instanceof Error ? error.stack ?? error.message : String(error)

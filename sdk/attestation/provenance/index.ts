@@ -25,6 +25,7 @@ export type { PredicateMeasurements } from './predicate.ts'
 
 /** The trusted root that is shipped is the one in `@sigstore/tuf` 5.0.1, of this day. */
 export const TRUSTED_ROOT_DATE = '2026-11-05'
+export const shippedTrustedRoot: unknown = trustedRoot
 const DAY_MS = 86_400_000
 
 export interface ProvenanceOptions {

@@ -1,34 +1,65 @@
 /** polaris verify URL */
 import { Command } from 'commander'
-import { adviseOnSimulated, appraise } from '../appraise.ts'
+import type { Verdict } from '../../attestation/checks.ts'
+import { parseAttestationPolicy } from '../../attestation/policy.ts'
+import { adviseOnSimulated, appraiseAnswer, readPolicy } from '../appraise.ts'
 import type { AppraiseOptions } from '../appraise.ts'
 import { watchClock } from '../network/clock.ts'
 import { openNetwork, withNetworkOptions } from '../network/network.ts'
 import type { NetworkOptions } from '../network/network.ts'
 import { withProvenanceOptions } from '../provenance.ts'
-import { REFUSED, VERIFIED } from '../status.ts'
+import { createRecorder } from '../saved/recorder.ts'
+import { replay, save } from '../saved/saved.ts'
+import { REFUSED, UsageError, VERIFIED } from '../status.ts'
 import { NO_POLICY, json, plainVerdict, renderVerdict } from '../terminal/render.ts'
+
+interface VerifyOptions extends AppraiseOptions, NetworkOptions {
+  json?: boolean
+  save?: string
+  from?: string
+}
 
 export function verifyCommand (): Command {
   return withNetworkOptions(withProvenanceOptions(new Command('verify')
     .description('Prints the verdict about a proxy, check by check.')
-    .argument('<url>', 'base URL of the proxy')
+    .argument('[url]', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept; without it, genuine hardware with any software')
     .option('--development', 'without a policy: accept simulated evidence')
+    .option('--save <folder>', 'write all that was seen to this new folder')
+    .option('--from <folder>', 'instead of a URL: repeat a verification that was saved, offline and as of its time')
     .option('--json', 'print the verdict as JSON')))
     .addHelpText('after', `
 Examples:
   $ polaris verify https://proxy.example.com --policy policy.json
   $ polaris verify https://proxy.example.com --policy policy.json --provenance image.sigstore.json
   $ polaris verify https://proxy.example.com --policy policy.json --json | jq '.checks[] | select(.outcome == "failed")'
+  $ polaris verify https://proxy.example.com --policy policy.json --save 2026-06-10
+  $ polaris verify --from 2026-06-10
 `)
-    .action(async (url: string, options: AppraiseOptions & NetworkOptions & { json?: boolean }) => {
-      const clock = watchClock(await openNetwork(options))
-      const verdict = await appraise(url, options, clock)
-      const { verified } = verdict
-      process.stdout.write(options.json ? json(plainVerdict(verdict)) : renderVerdict(verdict, process.stdout))
-      if (verified && options.policy === undefined) process.stderr.write(NO_POLICY)
-      process.stderr.write(adviseOnSimulated(verdict, options) + clock.advice(verdict))
-      process.exitCode = verified ? VERIFIED : REFUSED
-    })
+    .action((url: string | undefined, options: VerifyOptions) => options.from === undefined ? verify(url, options) : repeat(url, options.from, options))
+}
+
+async function verify (url: string | undefined, options: VerifyOptions): Promise<void> {
+  if (url === undefined) throw new UsageError('give the base URL of the proxy, or --from with a folder that --save wrote')
+  const clock = watchClock(await openNetwork(options))
+  const recorder = createRecorder(clock.fetch)
+  const appraisal = await appraiseAnswer(url, options, clock, recorder.fetch)
+  const { verdict } = appraisal
+  if (options.save !== undefined) await save(options.save, url, appraisal, recorder)
+  print(verdict, options)
+  if (verdict.verified && options.policy === undefined) process.stderr.write(NO_POLICY)
+  process.stderr.write(adviseOnSimulated(verdict, options) + clock.advice(verdict))
+}
+
+async function repeat (url: string | undefined, folder: string, options: VerifyOptions): Promise<void> {
+  const { policy, save: target, development, provenance, trustedRoot } = options
+  if ([url, target, development, provenance, trustedRoot].some(value => value !== undefined)) {
+    throw new UsageError('--from repeats what was saved: it takes --policy and --json, and no URL or other option')
+  }
+  print(await replay(folder, policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))), options)
+}
+
+function print (verdict: Verdict, options: VerifyOptions): void {
+  process.stdout.write(options.json ? json(plainVerdict(verdict)) : renderVerdict(verdict, process.stdout))
+  process.exitCode = verdict.verified ? VERIFIED : REFUSED
 }
