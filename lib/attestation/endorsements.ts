@@ -16,7 +16,7 @@ const MAX_FILE_BYTES = 256 * 1024
 const MAX_CHARACTERS = 512 * 1024
 const MAX_ENDORSEMENTS = 6
 const BUNDLE = /^application\/vnd\.dev\.sigstore\.bundle(?:\.v0\.3\+json|\+json;version=0\.3)$/
-const PEM = /-----BEGIN (CERTIFICATE|X509 CRL)-----\s+([A-Za-z\d+/=\s]+)-----END \1-----\s*/y
+const PEM = /-----BEGIN (CERTIFICATE|X509 CRL)-----\n([A-Za-z\d+/=\r\n]+)-----END \1-----(?:\n|$)/y
 /** Tag 18 of CBOR: COSE_Sign1 (RFC 9052, section 2). */
 const COSE_SIGN1 = 0xd2
 const DER_SEQUENCE = 0x30
@@ -99,7 +99,7 @@ function endorsementsOf (bytes: Buffer): TypedValue[] {
   const [first] = bytes
   if (first === COSE_SIGN1) return [[MEDIA_TYPES.cose, encodeBase64url(bytes)]]
   if (first === DER_SEQUENCE) return [[isCertificate(bytes) ? MEDIA_TYPES.certificate : MEDIA_TYPES.revocationList, encodeBase64url(bytes)]]
-  const text = bytes.toString('utf8').replace(/^\ufeff/, '').trim()
+  const text = bytes.toString('utf8').replace(/^\ufeff/, '').replaceAll('\r\n', '\n').trim()
   return text.startsWith('{') ? bundlesOf(text) : pemOf(text)
 }
 

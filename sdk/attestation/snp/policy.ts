@@ -1,5 +1,6 @@
 /** The section `sev-snp` of a policy. */
-import { count, flag, hex, list, matching, object, oneOf, someOf } from '../policy-rules.ts'
+import { DID_X509 } from '../cose/did-x509.ts'
+import { count, flag, hex, list, matching, object, oneOf, someOf, text } from '../policy-rules.ts'
 import type { PolicySection } from '../policy-rules.ts'
 import type { SnpProduct } from './report.ts'
 
@@ -24,12 +25,23 @@ export interface SnpPlatformInfo {
   readonly aliasCheck?: boolean
 }
 
+/** Whose endorsement of Azure's utility VM is accepted in place of its measurement. Left out, each is Microsoft's. */
+export interface UtilityVmPolicy {
+  /** `did:x509:0:sha256:…::eku:…` each. */
+  readonly issuers?: readonly string[]
+  readonly feeds?: readonly string[]
+  /** Least security version that is endorsed. */
+  readonly minimumSvn?: number
+}
+
 /** Hexadecimal throughout. Lists hold alternatives. */
 export interface SnpPolicy {
   readonly measurements?: readonly string[]
   readonly hostData?: readonly string[]
   /** The measurement covers the program whatever the host gave at launch. Not so on Azure. */
   readonly anyHostData?: boolean
+  /** In place of `measurements`: the launch is that of a utility VM which its maker endorses. `hostData` names the containers. */
+  readonly utilityVm?: UtilityVmPolicy
   /** 48 bytes each: who signed the guest's identity block, and who vouched for that key. */
   readonly idKeyDigests?: readonly string[]
   readonly authorKeyDigests?: readonly string[]
@@ -67,6 +79,7 @@ export const snpSection: PolicySection<SnpPolicy> = {
     measurements: list(hex(48)),
     hostData: list(hex(32)),
     anyHostData: flag,
+    utilityVm: object({ issuers: list(matching(DID_X509)), feeds: list(text), minimumSvn: count(0xffffffff) }),
     idKeyDigests: list(hex(48)),
     authorKeyDigests: list(hex(48)),
     familyIds: list(hex(16)),
@@ -92,6 +105,10 @@ export const snpSection: PolicySection<SnpPolicy> = {
     allowDebug: flag,
     allowMigration: flag
   }),
-  // Host data alone is the host's choice.
-  unpinned: ({ measurements = [] }, built) => (measurements.length > 0 || built ? undefined : 'measurements')
+  unpinned ({ measurements = [], utilityVm, hostData = [] }, built) {
+    if (measurements.length > 0 || built) return undefined
+    // Host data alone is the host's choice. Everybody's containers run in the same utility VM.
+    if (!utilityVm) return 'measurements, or utilityVm and hostData'
+    return hostData.length > 0 ? undefined : 'hostData beside utilityVm'
+  }
 }

@@ -20,6 +20,7 @@ import { parseSnpReport } from './report.ts'
 import type { SnpProduct, SnpReport } from './report.ts'
 import { revocationCheck } from './revocation.ts'
 import { effectiveTcb, tcbCheck } from './tcb.ts'
+import { utilityVm } from './utility-vm.ts'
 
 export const sevSnp: Verifier<SnpPolicy> = { ...snpSection, verify: verifySevSnp }
 
@@ -50,6 +51,7 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
   }
   const [leaf] = chain
   const { product, hash } = await rootOf(chain, context)
+  const endorsed = await utilityVm(context, policy.utilityVm, report)
   const known = product && { product, tcb: effectiveTcb(certifiedTcb(leaf, product), report, product) }
   return {
     checks: [
@@ -76,6 +78,7 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
         : skipped('revocation', 'Not looked at without a known root'),
       await signatureCheck(report, leaf),
       ...contentChecks(context, policy, report),
+      ...(endorsed ? [endorsed.check] : []),
       ...(known
         ? productChecks(policy, report, leaf, known)
         : [skipped('product', 'Not looked at without a known root')])
@@ -84,7 +87,9 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
     running: runningOf(report),
     presented: {
       'sev-snp': {
-        measurements: [toHex(report.measurement)],
+        ...(endorsed?.svn === undefined
+          ? { measurements: [toHex(report.measurement)] }
+          : { utilityVm: { minimumSvn: endorsed.svn } }),
         hostData: [toHex(report.hostData)],
         minimumGuestSvn: report.guestSvn,
         ...(known && { products: [known.product], minimumTcb: known.tcb })

@@ -42,3 +42,26 @@ async function verifyEcdsa (spki: Bytes, { curve, hash }: Ecdsa, signature: Byte
   const key = await crypto.subtle.importKey('spki', spki, { name: 'ECDSA', namedCurve: curve }, false, ['verify'])
   return crypto.subtle.verify({ name: 'ECDSA', hash }, key, signature, data)
 }
+
+/** RSASSA-PKCS1-v1_5, as public certificate authorities sign; by the DER of the AlgorithmIdentifier. */
+const RSA_PKCS1: Readonly<Record<string, 'SHA-256' | 'SHA-384' | 'SHA-512'>> = {
+  '300d06092a864886f70d01010b0500': 'SHA-256',
+  '300d06092a864886f70d01010c0500': 'SHA-384',
+  '300d06092a864886f70d01010d0500': 'SHA-512'
+}
+const MIN_RSA_BITS = 2048
+
+/** As `verifySignature`, of certificates of public authorities: RSA with keys of 2048 bits or more. */
+export async function verifyRsaSignature ({ algorithm, signature, tbs }: SignedObject, spki: Bytes): Promise<boolean> {
+  const identifier = toHex(algorithm)
+  const hash = Object.hasOwn(RSA_PKCS1, identifier) ? RSA_PKCS1[identifier] : undefined
+  if (!hash) return false
+  try {
+    const key = await crypto.subtle.importKey('spki', spki, { name: 'RSASSA-PKCS1-v1_5', hash }, false, ['verify'])
+    if (!('modulusLength' in key.algorithm) || Number(key.algorithm.modulusLength) < MIN_RSA_BITS) return false
+    return await crypto.subtle.verify('RSASSA-PKCS1-v1_5', key, signature, tbs)
+  } catch {
+    // A key that WebCrypto cannot import signs nothing.
+    return false
+  }
+}
