@@ -4,6 +4,8 @@
  * accepts anything, and then the verdict says so.
  */
 import { NAME } from '../../lib/protocols/attestation.ts'
+import { azureCvmSection } from './azure/cvm-policy.ts'
+import type { AzureCvmPolicy } from './azure/cvm-policy.ts'
 import { azureMaaSection } from './azure/policy.ts'
 import type { AzureMaaPolicy } from './azure/policy.ts'
 import type { NvidiaPolicy } from './nvidia/policy.ts'
@@ -25,6 +27,7 @@ import type { TdxPolicy } from './tdx/policy.ts'
 export interface PlatformPolicies {
   readonly 'google-confidential-space'?: GooglePolicy
   readonly 'azure-maa'?: AzureMaaPolicy
+  readonly 'azure-cvm'?: AzureCvmPolicy
   readonly 'sev-snp'?: SnpPolicy
   readonly tdx?: TdxPolicy
   readonly simulated?: SimulatedPolicy
@@ -58,7 +61,7 @@ export interface AttestationPolicy {
   readonly insecure?: boolean
 }
 
-const SECTIONS: readonly PolicySection[] = [googleSection, azureMaaSection, snpSection, tdxSection, simulatedSection]
+const SECTIONS: readonly PolicySection[] = [googleSection, azureMaaSection, azureCvmSection, snpSection, tdxSection, simulatedSection]
 const DAY_SECONDS = 86_400
 const HOUR_SECONDS = 3600
 

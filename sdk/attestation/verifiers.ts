@@ -1,4 +1,5 @@
 /** The registry: every kind of evidence that this package appraises. */
+import { azureCvm } from './azure/cvm.ts'
 import { azureMaa } from './azure/verifier.ts'
 import { google } from './google/verifier.ts'
 import { simulated } from './simulated/verifier.ts'
@@ -6,4 +7,4 @@ import { sevSnp } from './snp/verifier.ts'
 import { tdx } from './tdx/verifier.ts'
 import type { Verifier } from './context.ts'
 
-export const VERIFIERS: readonly Verifier[] = [google, azureMaa, sevSnp, tdx, simulated]
+export const VERIFIERS: readonly Verifier[] = [google, azureMaa, azureCvm, sevSnp, tdx, simulated]

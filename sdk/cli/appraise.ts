@@ -107,7 +107,7 @@ export function openPolicy (document: Uint8Array, development: boolean): Attesta
     development,
     platforms: {
       'google-confidential-space': { audience: typeof aud === 'string' && aud !== '' ? aud : 'none' },
-      ...MAA_ISSUER.test(iss ?? '') && { 'azure-maa': { issuers: [iss ?? ''] } },
+      ...MAA_ISSUER.test(iss ?? '') && { 'azure-maa': { issuers: [iss ?? ''] }, 'azure-cvm': { issuers: [iss ?? ''] } },
       'sev-snp': {},
       tdx: {},
       ...development && { simulated: {} }

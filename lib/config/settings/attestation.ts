@@ -9,6 +9,7 @@ export const attestation = {
     type: 'string',
     enum: ['auto', ...builtIn.attesterTypes.map(({ name }) => name)],
     default: 'auto',
+    shownBy: 'evidence',
     description: 'Platform whose evidence proves the keys to clients. `auto` takes the one that it finds on the ' +
       'machine, else `none`. `simulated` proves nothing and is for development.'
   },
@@ -65,6 +66,7 @@ export const attestation = {
   attestationPolicyFile: {
     env: `${PREFIX}ATTESTATION_POLICY_FILE`,
     type: 'string',
+    isFile: true,
     description: 'A policy as clients use it (JSON). The proxy appraises its own evidence by it, and the gate stays ' +
       'closed if the policy refuses it.'
   },
@@ -73,6 +75,7 @@ export const attestation = {
     env: `${PREFIX}ATTESTATION_DEVICES`,
     type: 'string',
     format: 'device-source',
+    shownBy: 'evidence',
     description: 'What to ask for the evidence of GPUs: an HTTP service, or a command that is run without a shell. ' +
       '`{nonce}` in it is replaced by the nonce in hexadecimal; without that, the query parameter `nonce` or the ' +
       'option `--nonce` is added. docs/attestation-devices.md has examples.'
@@ -97,6 +100,7 @@ export const attestation = {
   attestationEndorsements: {
     env: `${PREFIX}ATTESTATION_ENDORSEMENTS`,
     type: 'string',
+    isFile: true,
     description: 'Files to hand out with the evidence, separated by commas: Sigstore bundles about the image (JSON, or ' +
       'one in each line), certificates and revocation lists (PEM or DER). Read again when they change.'
   },

@@ -7,6 +7,7 @@ export const encryption = {
     env: `${PREFIX}ENABLE_INPUT_ENCRYPTION`,
     type: 'boolean',
     default: false,
+    shownBy: 'weakenings',
     description: 'Refuse requests that are not encrypted.'
   },
 

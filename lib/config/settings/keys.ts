@@ -9,6 +9,7 @@ export const keys = {
     type: 'string',
     enum: builtIn.keyTypes.map(({ name }) => name),
     default: 'ephemeral',
+    shownBy: 'weakenings',
     description: 'Where the RSA private key lives (docs/keys.md).'
   },
 
@@ -88,6 +89,7 @@ export const keys = {
     type: 'string',
     enum: ['instance', 'derived', 'sealed'],
     default: 'instance',
+    shownBy: 'weakenings',
     description: 'Source of HPKE keys (docs/keys.md): `instance`, a random seed of each instance; `derived`, the ' +
       'RSA private key, so that all replicas agree; `sealed`, a seed in a shared file that only the RSA key opens.'
   },
@@ -95,6 +97,8 @@ export const keys = {
   hpkeSeedFile: {
     env: `${PREFIX}HPKE_SEED_FILE`,
     type: 'string',
+    shownBy: 'keys',
+    isFile: true,
     description: '`sealed`: the file, on a volume that all replicas share. The first replica creates it.'
   },
 
@@ -102,6 +106,7 @@ export const keys = {
     env: `${PREFIX}HPKE_SEED_FILE_SHA256`,
     type: 'string',
     format: 'sha256',
+    shownBy: 'weakenings',
     description: '`sealed`: SHA-256 of the seed file. Then no other file is accepted, and none is created.'
   },
 
@@ -109,6 +114,7 @@ export const keys = {
     env: `${PREFIX}HPKE_POST_QUANTUM`,
     type: 'boolean',
     default: false,
+    shownBy: 'keys',
     description: 'Offer MLKEM768-X25519 beside X25519. Clients that have it prefer it.'
   }
 } as const satisfies SettingsTable

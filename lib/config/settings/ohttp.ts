@@ -7,6 +7,7 @@ export const ohttp = {
     env: `${PREFIX}ENABLE_OHTTP`,
     type: 'boolean',
     default: true,
+    shownBy: 'keys',
     description: 'Accept Oblivious HTTP, chunked and not, on any path, whatever the two settings above say.'
   },
 

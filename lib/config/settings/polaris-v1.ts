@@ -7,6 +7,7 @@ export const polarisV1 = {
     env: `${PREFIX}ENABLE_V1`,
     type: 'boolean',
     default: true,
+    shownBy: 'keys',
     description: 'Accept the legacy Polaris v1 protocol. Turn off once no client needs it.'
   },
 
@@ -14,6 +15,7 @@ export const polarisV1 = {
     env: `${PREFIX}V1_ALLOW_UNBOUND_RESPONSE_KEY`,
     type: 'boolean',
     default: false,
+    shownBy: 'weakenings',
     description: 'v1 with input and output encryption: accept a response key that the client did not put into its ' +
       'encrypted headers (SDKs before 0.0.8). An attacker in the middle can then read the response.'
   },
@@ -22,6 +24,7 @@ export const polarisV1 = {
     env: `${PREFIX}V1_REPLAY_PROTECTION`,
     type: 'boolean',
     default: true,
+    shownBy: 'weakenings',
     description: 'v1: refuse a message that was opened before, in any role. Without it, an attacker who recorded v1 ' +
       'traffic can have it decrypted by sending it again. `false` is for clients, or proxies in front, that send ' +
       'one encrypted request several times.'
@@ -32,6 +35,7 @@ export const polarisV1 = {
     type: 'string',
     format: 'duration',
     default: '1h',
+    shownBy: 'weakenings',
     description: 'v1, keys that outlive the process: how long the proxy remembers messages, in memory or in ' +
       '`POLARIS_CONTAINER_REPLAY_STORE`. It remembers those of `ephemeral` keys for as long as the key lives.'
   },

@@ -17,6 +17,13 @@ export interface Setting {
   readonly required?: true
   /** Says what is accepted; without it, the other fields do. */
   readonly accepts?: string
+  /**
+   * Which part of the attestation document shows a client its effect, so that a policy can pin it; left out, none does.
+   * docs/attestation-settings.md is made from it.
+   */
+  readonly shownBy?: 'weakenings' | 'keys' | 'evidence'
+  /** It names files, whose content no platform measures. */
+  readonly isFile?: true
   readonly description: string
 }
 

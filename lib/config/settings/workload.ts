@@ -58,6 +58,7 @@ export const workload = {
     aliases: [`${PREFIX}UPSTREAM_TLS_VERIFY`],
     type: 'boolean',
     default: true,
+    shownBy: 'weakenings',
     description: 'Verify the workload\'s certificate if its URL is https. Add a private CA with Node\'s ' +
       '`NODE_EXTRA_CA_CERTS`.'
   },

@@ -17,8 +17,10 @@ export function azureMaa (tokens: MaaTokens): Attester {
     type: 'azure-maa',
     async evidence ({ binding, signal }) {
       const token = await tokens(new TextEncoder().encode(maaRuntimeData(binding)), signal)
-      const { expiresAt } = readToken(token, 'Azure Attestation')
-      return { tee: 'azure-maa', evidence: [[MEDIA_TYPES.jwt, token]], endorsements: [], expiresAt }
+      const { claims, expiresAt } = readToken(token, 'Azure Attestation')
+      // A confidential virtual machine's token has another form, which policies know by another name.
+      const tee = claims['x-ms-attestation-type'] === 'azurevm' ? 'azure-cvm' : 'azure-maa'
+      return { tee, evidence: [[MEDIA_TYPES.jwt, token]], endorsements: [], expiresAt }
     }
   }
 }

@@ -19,6 +19,7 @@ export const azureSettings = {
   azureKid: {
     env: `${PREFIX}AZURE_SKR_KID`,
     type: 'string',
+    shownBy: 'keys',
     description: '`azure-skr`: the key, `name` or `name/version`; several separated by commas, newest first.'
   },
 
@@ -71,6 +72,7 @@ export const azureSettings = {
   azureVaultKey: {
     env: `${PREFIX}AZURE_KEY_VAULT_KEY`,
     type: 'string',
+    shownBy: 'keys',
     description: '`azure-key-vault`: name of the key.'
   },
 
@@ -78,6 +80,7 @@ export const azureSettings = {
     env: `${PREFIX}AZURE_KEY_VAULT_KEY_VERSION`,
     type: 'string',
     format: 'key-versions',
+    shownBy: 'keys',
     description: '`azure-key-vault`: versions, newest first. If not set, the current one.'
   },
 
@@ -86,6 +89,7 @@ export const azureSettings = {
     type: 'string',
     enum: ['release', 'remote'],
     default: 'release',
+    shownBy: 'weakenings',
     description: '`azure-key-vault`: `release` brings the key into the TEE against attestation; `remote` leaves it ' +
       'in the HSM, where access control alone protects it.'
   },
@@ -108,6 +112,7 @@ export const azureSettings = {
     env: `${PREFIX}ATTESTATION_MAA_ENDPOINT`,
     aliases: [`${PREFIX}AZURE_SKR_MAA_ENDPOINT`],
     type: 'string',
+    shownBy: 'evidence',
     description: 'azure-maa: host of the attestation provider, e.g. `sharedneu.neu.attest.azure.net`.'
   },
 

@@ -27,6 +27,7 @@ export const googleSettings = {
   googleKey: {
     env: `${PREFIX}GOOGLE_FEDERATED_KEY_ID`,
     type: 'string',
+    shownBy: 'keys',
     description: 'Name of the key, purpose `ASYMMETRIC_DECRYPT`, algorithm `RSA_DECRYPT_OAEP_4096_SHA256`.'
   },
 
@@ -50,6 +51,7 @@ export const googleSettings = {
     type: 'string',
     format: 'key-versions',
     default: '1',
+    shownBy: 'keys',
     description: 'Versions of the key, newest first.'
   },
 
@@ -57,6 +59,7 @@ export const googleSettings = {
     env: `${PREFIX}GOOGLE_FEDERATED_KEY_TOKEN_FILE`,
     type: 'string',
     default: '/run/container_launcher/attestation_verifier_claims_token',
+    isFile: true,
     description: 'File in which the launcher keeps the attestation token. The proxy reads it again for every token ' +
       'exchange.'
   },
@@ -80,6 +83,7 @@ export const googleSettings = {
     type: 'string',
     format: 'audience',
     default: 'polaris-secure-proxy',
+    shownBy: 'evidence',
     description: 'google-confidential-space: `aud` of the tokens, which clients pin. Must not be one of Google\'s ' +
       'own audiences, for which a token would be a credential.'
   }

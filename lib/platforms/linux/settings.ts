@@ -9,6 +9,7 @@ export const linuxSettings = {
   attestationCertificatesFile: {
     env: `${PREFIX}ATTESTATION_CERTIFICATES_FILE`,
     type: 'string',
+    isFile: true,
     description: 'The kernel\'s SEV-SNP reports: AMD\'s certificates for this machine (PEM: VCEK or VLEK, ASK, ' +
       'ARK), for hosts that supply none with the report.'
   }

@@ -15,7 +15,7 @@ export const MAX_DEVICE_CHARACTERS = 1024 * 1024
 export const MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 
 /** Who produced the evidence. `none` is said plainly: keys without proof. */
-export const TEE_KINDS = ['none', 'simulated', 'google-confidential-space', 'azure-maa', 'sev-snp', 'tdx'] as const
+export const TEE_KINDS = ['none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-cvm', 'sev-snp', 'tdx'] as const
 export type TeeKind = typeof TEE_KINDS[number]
 /** Kinds that this version does not know are read, and accepted by no policy. */
 export type AnyTeeKind = TeeKind | (string & {})

@@ -1,6 +1,7 @@
 /** The section `azure-maa` of a policy. */
-import { count, flag, hex, list, must, object, required } from '../policy-rules.ts'
+import { count, flag, hex, list, object, required } from '../policy-rules.ts'
 import type { PolicySection } from '../policy-rules.ts'
+import { issuerRule } from './token.ts'
 
 export interface AzureMaaPolicy {
   /** https URLs of the attestation providers, as in `iss`. */
@@ -12,15 +13,10 @@ export interface AzureMaaPolicy {
   readonly allowDebug?: boolean
 }
 
-const issuer = must(
-  (value) => typeof value === 'string' && /^https:\/\/[^/?#\s@]+$/.test(value),
-  'must be https://host'
-)
-
 export const azureMaaSection: PolicySection<AzureMaaPolicy> = {
   tee: 'azure-maa',
   form: object({
-    issuers: required(list(issuer)),
+    issuers: required(list(issuerRule)),
     hostData: list(hex(32)),
     measurements: list(hex(48)),
     minimumGuestSvn: count(0xffffffff),

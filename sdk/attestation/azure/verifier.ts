@@ -2,46 +2,26 @@
  * Appraises a token of Microsoft Azure Attestation for confidential containers on SEV-SNP: Microsoft verified the
  * report and says what was in it; host data names the containers that may run.
  */
-import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Findings } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
-import { bindingCheck, claim, issueTime, readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
+import { bindingCheck, claim, issueTime } from '../tokens/token.ts'
 import type { Verifier } from '../context.ts'
 import { azureMaaSection } from './policy.ts'
 import type { AzureMaaPolicy } from './policy.ts'
+import { readAzureToken } from './token.ts'
 
 export const azureMaa: Verifier<AzureMaaPolicy> = { ...azureMaaSection, verify: verifyAzureMaa }
 
 async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy): Promise<Findings> {
-  const read = readToken(context, MEDIA_TYPES.jwt)
-  if (!read) {
-    return { checks: [check('evidence', false, 'The evidence is not one token of Azure Attestation')], presented: {} }
-  }
-  const { token, claims } = read
-  // The issuer claim only chooses among those that the policy pins; it never makes an address.
-  const issuer = policy.issuers.find((pinned) => pinned === claims.iss)
-  const issued = check(
-    'issuer',
-    issuer !== undefined,
-    `The issuer is ${show(claims.iss)}, the policy expects ${show(policy.issuers)}`
-  )
-  if (issuer === undefined) {
-    return { checks: [issued, skipped('signature', "Nobody is asked for an unknown issuer's keys")], presented: {} }
-  }
-  const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
-  if (signature.outcome === 'failed') {
-    return { checks: [signature, skipped('claims', 'Not checked without a signature')], presented: {} }
-  }
-
+  const { checks, claims, issuer } = await readAzureToken(context, policy.issuers)
+  if (!claims) return { checks, presented: {} }
   const snp = (name: string) => claim(claims, `x-ms-sevsnpvm-${name}`)
   const { minimumGuestSvn } = policy
   const guestSvn = snp('guestsvn')
   return {
     checks: [
-      signature,
-      issued,
-      ...timeChecks(context, claims),
+      ...checks,
       bindingCheck(context, claim(claims, 'x-ms-runtime', 'nonce'), 'The nonce in the runtime data'),
       check(
         'attestation-type',

@@ -32,19 +32,20 @@ Examples:
 
 async function run (options: TokenOptions): Promise<void> {
   const token = (await read(options.token)).toString('latin1').trim()
-  const { aud, iss } = claimsOf(token)
+  const { aud, iss, 'x-ms-attestation-type': type } = claimsOf(token)
   const issuer = typeof iss === 'string' ? iss : ''
   const google = issuer === GOOGLE_ISSUER
+  const azure = type === 'azurevm' ? 'azure-cvm' : 'azure-maa'
   const audience = typeof aud === 'string' && aud !== '' ? aud : 'none'
   const policy = await policyOf(
     options,
     google
       ? { 'google-confidential-space': { audience } }
-      : { 'azure-maa': { issuers: MAA_ISSUER.test(issuer) ? [issuer] : [] } }
+      : { [azure]: { issuers: MAA_ISSUER.test(issuer) ? [issuer] : [] } }
   )
   const verdict = await appraise(
     {
-      tee: google ? 'google-confidential-space' : 'azure-maa',
+      tee: google ? 'google-confidential-space' : azure,
       evidence: [[google ? MEDIA_TYPES.eatJwt : MEDIA_TYPES.jwt, token]]
     },
     policy,
