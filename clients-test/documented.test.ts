@@ -62,7 +62,7 @@ if (withoutPython !== undefined) {
 } else {
   const { local } = await startChain(t, await startModel(t))
   // Inside of the project, so that Node finds its packages.
-  const folder = join(tools.suite, '../node_modules/.cache/polaris-clients/lines')
+  const folder = join(tools.suite, '../node_modules/.cache/polaris-lines')
   mkdirSync(folder, { recursive: true })
 
   t.same([...lines.keys()].filter(name => name !== 'MCP over streamable HTTP'), Object.keys(programs), 'every line has its program; MCP has a test of its own')

@@ -59,6 +59,14 @@ t.test('the API server accepts every object of it, under strict validation', asy
   t.equal(status, 0, stderr)
 })
 
+t.test('and the sidecar for a workload that calls another confidential service', async t => {
+  const client = ['client.url=https://proxy.example.com', 'client.policy=x1', 'client.image.registry=registry.example.com', `client.image.digest=${digests.first}`].flatMap(value => ['--set', value])
+  const manifests = await helm('template', 'polaris', chart, '--namespace', namespace, ...values(digests.first), ...client)
+  const { status, stderr } = kubectlWith(manifests, 'apply', '--server-side', '--dry-run=server', '--validate=strict', '--namespace', namespace, '--filename', '-')
+  t.equal(status, 0, stderr)
+  t.notMatch(stderr, /violate/)
+})
+
 t.test('it installs, and waits until all replicas are ready', async t => {
   const notes = await helm('install', 'polaris', chart, ...common, ...values(digests.first))
   t.match(notes, /kubectl --namespace confidential rollout status deployment\/polaris/)

@@ -49,6 +49,13 @@ t.test('with the class, and the restricted pod security standard enforced, it ru
   t.equal(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted')
 })
 
+t.test('the pod of examples/local-proxy is accepted there, with its sidecar', async t => {
+  const pod = readFileSync(new URL('../examples/local-proxy/pod.yaml', import.meta.url), 'utf8')
+  const { status, stderr } = kubectlWith(pod, 'apply', '--namespace', 'polaris', '--server-side', '--dry-run=server', '--validate=strict', '--filename', '-')
+  t.equal(status, 0, stderr)
+  t.notMatch(stderr, /violate/)
+})
+
 t.test('a pod that is less than restricted is refused there', async t => {
   for (const [what, patch] of [
     ['root', { spec: { securityContext: { runAsNonRoot: false, runAsUser: 0 } } }],

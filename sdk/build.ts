@@ -74,7 +74,9 @@ async function sizeOf (path: string): Promise<Size> {
 
 async function declare (outdir: string): Promise<void> {
   await promisify(execFile)(process.execPath, [
-    tsc, '-p', sdk, '--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--rootDir', join(sdk, '..'), '--outDir', outdir
+    tsc, '-p', sdk, '--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--rootDir', join(sdk, '..'), '--outDir', outdir,
+    // Or it writes only what has changed since the last check.
+    '--incremental', 'false', '--tsBuildInfoFile', 'null'
   ])
   // The compiler leaves the names of the sources in the declarations.
   const files = await readdir(outdir, { recursive: true, withFileTypes: true })

@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
 import { transform } from 'esbuild'
 import t from 'tap'
+import { simulated } from '../../lib/platforms/local/simulated-evidence.ts'
 import { build } from '../../sdk/build.ts'
+import { startProxy } from '../fixtures/proxy.ts'
+import { startWorkload } from '../fixtures/workload.ts'
 
 /** What browsers and Node have in common, and no more. */
 const WEB_GLOBALS = [
@@ -104,4 +108,28 @@ t.test('its types serve those who use them, with the types of Node and with thos
     const { stdout } = await promisify(execFile)(process.execPath, [tsc, '-p', consumer]).catch((error: { stdout: string }) => error)
     t.equal(stdout, '', name)
   }
+})
+
+t.test('its command, which npx runs, works beside nothing but the package\'s dependencies', async t => {
+  const { bin, dependencies } = JSON.parse(await readFile(join(dist, 'package.json'), 'utf8')) as { bin: { polaris: string }, dependencies: Record<string, string> }
+  // Outside of the project, so that nothing else is found.
+  const folder = await mkdtemp(join(tmpdir(), 'polaris-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const modules = join(folder, 'node_modules')
+  const installed = join(modules, '@polaris-secure-proxy/sdk')
+  await cp(dist, installed, { recursive: true })
+  for (const name of Object.keys(dependencies)) {
+    await mkdir(join(modules, name, '..'), { recursive: true })
+    await symlink(join(root, 'node_modules', name), join(modules, name))
+  }
+  const command = join(installed, bin.polaris)
+  t.match(await readFile(command, 'utf8'), /^#!\/usr\/bin\/env node\n/)
+
+  const workload = await startWorkload(t)
+  const attester = await simulated()
+  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true }, { attester })
+  const policy = join(folder, 'policy.json')
+  await writeFile(policy, JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }))
+  const { stdout } = await promisify(execFile)(process.execPath, [command, 'fetch', `${url}/x`, '--policy', policy])
+  t.match(JSON.parse(stdout), { method: 'GET', url: '/x' })
 })
