@@ -1,6 +1,5 @@
 /** Tells operators what the proxy counts: on a listener of its own, or by way of the process that started this one. */
 import fp from 'fastify-plugin'
-import { startAdmin } from '../lib/admin/server.ts'
 import type { Admin } from '../lib/admin/server.ts'
 import { watchBuffers, watchConnections, watchEvidence, watchKeys, watchStore } from '../lib/metrics/gauges.ts'
 import { reportOf } from '../lib/metrics/report.ts'
@@ -30,6 +29,8 @@ export default fp<AdminPluginOptions>(async function admin (app, { reportTo }) {
   const { adminAddress } = config
   let listening: Admin | undefined
   app.addHook('onReady', async () => {
+    // Loaded only if it is used, as is the library that writes the page.
+    const { startAdmin } = await import('../lib/admin/server.ts')
     listening = await startAdmin(adminAddress, report)
     app.log.info({ address: listening.address }, 'admin endpoints')
   })

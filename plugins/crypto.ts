@@ -10,6 +10,7 @@ import type { Registry } from '../lib/exchanges/registry.ts'
 import { clientAddress, forwarding, plainAddress } from '../lib/http/caller.ts'
 import type { Caller } from '../lib/http/caller.ts'
 import type { IncomingRequest } from '../lib/http/incoming.ts'
+import { withOuterTrace } from '../lib/http/outer-trace.ts'
 import { meteredServices } from '../lib/metrics/services.ts'
 import { provide } from '../lib/polaris.ts'
 import { createByteBudget } from '../lib/streams/budget.ts'
@@ -61,7 +62,9 @@ export default fp<ProtocolsPluginOptions>(async function openExchanges (app, opt
       const protocol = protocolOf(request)
       request.exchangeProtocol = protocol.name
       if (request.passage !== null) request.passage.protocol = protocol.name
-      return protocol.open(incomingRequest(request, isTrusted))
+      const exchange = protocol.open(incomingRequest(request, isTrusted))
+      if (!config.forwardOuterTrace) return exchange
+      return Promise.resolve(exchange).then(opened => withOuterTrace(opened, request.raw.headers))
     }
   })
 }, { name: 'polaris-exchanges', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })

@@ -1,12 +1,15 @@
 /** polaris.metrics: counts what passes, if there is somebody to tell. Everything else asks it to be counted. */
 import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
+import { versions } from '../lib/config/version.ts'
+import { createAccessLog } from '../lib/metrics/access-log.ts'
 import { createExchangeMeter } from '../lib/metrics/exchanges.ts'
 import { createMeter } from '../lib/metrics/meter.ts'
 import type { Meter } from '../lib/metrics/meter.ts'
 import { Passage } from '../lib/metrics/passage.ts'
 import type { Observer } from '../lib/metrics/passage.ts'
 import { watchProcess } from '../lib/metrics/process.ts'
+import { describeError } from '../lib/http/describe-error.ts'
 import { provide } from '../lib/polaris.ts'
 
 declare module '../lib/polaris.ts' {
@@ -24,6 +27,8 @@ declare module 'fastify' {
 
 export interface Metrics {
   readonly meter: Meter
+  /** Requests have a passage: somebody is told how they went. */
+  readonly observes: boolean
   /** False: nobody will ask for numbers, so that only what costs nothing is kept. */
   readonly isOn: boolean
   /** What this process is called in labels. */
@@ -49,10 +54,13 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
   const meter = createMeter()
   const isOn = config.adminAddress !== undefined
   const worker = options.worker ?? '1'
-  provide(app.polaris, 'metrics', { meter, isOn, worker, isMember: options.worker !== undefined })
+  const observers: Observer[] = []
+  if (isOn) observers.push(createExchangeMeter(meter))
+  if (config.accessLog) observers.push(createAccessLog(app.log))
+  if (config.otlpEndpoint !== undefined) observers.push(await exportSpans(config.otlpEndpoint))
+  provide(app.polaris, 'metrics', { meter, isOn, worker, isMember: options.worker !== undefined, observes: observers.length > 0 })
   app.decorateRequest('passage', null)
 
-  const observers: readonly Observer[] = isOn ? [createExchangeMeter(meter)] : []
   const watched = watchProcess(meter, worker, isOn)
   app.addHook('onClose', async () => watched.close())
   if (observers.length === 0) return
@@ -78,6 +86,15 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
     })
     done()
   })
+
+  async function exportSpans (endpoint: string): Promise<Observer> {
+    const { createSpanExport } = await import('../lib/metrics/spans.ts')
+    const spans = createSpanExport({ endpoint, version: versions.version })
+    app.addHook('onClose', async () => {
+      await spans.close().catch((error: unknown) => app.log.warn({ err: describeError(error) }, 'the last spans could not be sent'))
+    })
+    return spans
+  }
 }, { name: 'polaris-metrics', dependencies: ['polaris-config'] })
 
 /** Since the last time. Requests on one connection follow each other; of those that are sent ahead, the first has it all. */

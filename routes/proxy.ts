@@ -42,7 +42,7 @@ export default async function proxy (app: FastifyInstance) {
     onRequest: accept,
     preParsing: open,
     handler: forward,
-    onSend: metrics.isOn ? [seal, leave] : seal,
+    onSend: metrics.observes ? [seal, leave] : seal,
     onError: forget
   }
   app.route({ ...pipeline, method: [...forwardedMethods], url: '*' })

@@ -12,8 +12,8 @@ import type { AddressInfo } from 'node:net'
 import { ConfigError } from '../config/config.ts'
 import { parseListenAddress } from '../config/settings/listen-address.ts'
 import { settings } from '../config/settings.ts'
-import { PAGE_MEDIA_TYPE, pageOf } from '../metrics/page.ts'
 import type { Report } from '../metrics/report.ts'
+import { PAGE_MEDIA_TYPE, pageOf } from './page.ts'
 
 export interface Admin {
   /** Where it listens: as the setting is written, with the port that it has. */

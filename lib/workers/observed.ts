@@ -1,5 +1,4 @@
 /** The primary's part in telling operators how the workers are: it asks them, and has the listener that they do not have. */
-import { startAdmin } from '../admin/server.ts'
 import type { Config } from '../config/config.ts'
 import { versions } from '../config/version.ts'
 import { watchStore } from '../metrics/gauges.ts'
@@ -37,6 +36,7 @@ export function observeWorkers (config: Config): Observed {
     group,
     async listen (log) {
       if (adminAddress === undefined) return
+      const { startAdmin } = await import('../admin/server.ts')
       const { address, close } = await startAdmin(adminAddress, () => group.report())
       const asker = setInterval(() => { group.report().catch(() => undefined) }, ASK_MS)
       log.info({ address }, 'admin endpoints')

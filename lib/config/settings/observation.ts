@@ -9,5 +9,29 @@ export const observation = {
     format: 'listen-address',
     description: 'Where to serve `/metrics` for Prometheus, `/livez` and `/readyz` to operators, unencrypted and to ' +
       'anyone who can reach it, e.g. `127.0.0.1:9464`. If it is not set: nowhere (docs/metrics.md).'
+  },
+
+  accessLog: {
+    env: `${PREFIX}ACCESS_LOG`,
+    type: 'boolean',
+    default: false,
+    description: 'Write a line to the log for each exchange: protocol, outer status class, sizes on the wire rounded up ' +
+      'to 1 KiB, durations, request id.'
+  },
+
+  otlpEndpoint: {
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    type: 'string',
+    format: 'http-url',
+    description: 'Send a span for each exchange to this OpenTelemetry collector, below `/v1/traces`, by OTLP over HTTP. ' +
+      'Spans have the labels of the metrics, and times (docs/metrics.md).'
+  },
+
+  forwardOuterTrace: {
+    env: `${PREFIX}FORWARD_OUTER_TRACE`,
+    type: 'boolean',
+    default: false,
+    description: 'Give the workload `traceparent` and `tracestate` of the outer request if the request inside of the ' +
+      'encryption has none. By default the workload sees those of the client alone.'
   }
 } as const satisfies SettingsTable

@@ -1,8 +1,8 @@
 /** One line about how the proxy is, for an operator who can reach nothing but its log. Nothing of clients is in it. */
-import { valueOf } from './meter.ts'
-import type { MetricName } from './catalogue.ts'
-import type { Snapshot } from './meter.ts'
-import type { Report } from './report.ts'
+import { valueOf } from '../metrics/meter.ts'
+import type { MetricName } from '../metrics/catalogue.ts'
+import type { Snapshot } from '../metrics/meter.ts'
+import type { Report } from '../metrics/report.ts'
 
 export interface Health {
   readonly version: string

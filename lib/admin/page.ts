@@ -1,8 +1,8 @@
 /** Writes a snapshot in the text format of Prometheus, with prom-client. */
 import { AggregatorRegistry } from 'prom-client'
-import { definitions } from './catalogue.ts'
-import type { Definition, MetricName } from './catalogue.ts'
-import type { Row, Snapshot } from './meter.ts'
+import { definitions } from '../metrics/catalogue.ts'
+import type { Definition, MetricName } from '../metrics/catalogue.ts'
+import type { Row, Snapshot } from '../metrics/meter.ts'
 
 export const PAGE_MEDIA_TYPE = AggregatorRegistry.PROMETHEUS_CONTENT_TYPE
 
