@@ -61,7 +61,7 @@ function tellStages (tracer: Tracer, { protocol, begun, opened, forwarded, answe
     const attributes = { 'polaris.protocol': protocol }
     tracer.startSpan(name, { kind, startTime: timeOf(from), attributes }, parent).end(timeOf(to === 0 ? ended : to))
   }
-  tell('open', begun, opened)
+  if (opened !== 0) tell('open', begun, opened)
   tell('workload', forwarded, answered, SpanKind.CLIENT)
   tell('seal', sealing, responded)
 }

@@ -13,12 +13,22 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
     def do_POST(self):
-        request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers['content-length'])))
+        request = ExportTraceServiceRequest.FromString(self.body())
         received.append(MessageToDict(request))
         self.answer('application/x-protobuf', ExportTraceServiceResponse().SerializeToString())
 
     def do_GET(self):
         self.answer('application/json', json.dumps(received).encode())
+
+    def body(self):
+        if self.headers.get('transfer-encoding') != 'chunked':
+            return self.rfile.read(int(self.headers['content-length']))
+        pieces = []
+        while (length := int(self.rfile.readline(), 16)) > 0:
+            pieces.append(self.rfile.read(length))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b''.join(pieces)
 
     def answer(self, media_type, body):
         self.send_response(200)
