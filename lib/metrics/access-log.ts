@@ -16,18 +16,16 @@ export function createAccessLog (log: Log): Observer {
       // The proxy's own endpoints, and what was refused before it was known to be of a protocol.
       if (protocol === 'none') return
       const shares = opened === 0 ? undefined : sharesOf(passage, ended)
-      log.info({
-        reqId: requestId,
-        exchange: {
-          protocol,
-          status: statusClass === 0 ? 'none' : `${statusClass}xx`,
-          received: stepped(received),
-          sent: stepped(sent),
-          duration: Math.ceil(ended - begun),
-          ...responded > 0 && { firstByte: Math.ceil(responded - begun) },
-          ...shares !== undefined && { proxy: Math.ceil(shares.proxy), workload: Math.ceil(shares.workload) }
-        }
-      }, 'exchange')
+      const exchange = {
+        protocol,
+        status: statusClass === 0 ? 'none' : `${statusClass}xx`,
+        received: stepped(received),
+        sent: stepped(sent),
+        duration: Math.ceil(ended - begun),
+        ...responded > 0 && { firstByte: Math.ceil(responded - begun) },
+        ...shares !== undefined && { proxy: Math.ceil(shares.proxy), workload: Math.ceil(shares.workload) }
+      }
+      log.info({ reqId: requestId, exchange }, 'exchange')
     }
   }
 }
