@@ -1,8 +1,9 @@
 /** Writes a snapshot in the text format of Prometheus, with prom-client. */
 import { AggregatorRegistry } from 'prom-client'
 import { definitions } from '../metrics/catalogue.ts'
-import type { Definition, MetricName } from '../metrics/catalogue.ts'
+import type { MetricName } from '../metrics/catalogue.ts'
 import type { Row, Snapshot } from '../metrics/meter.ts'
+import type { Definition } from '../metrics/traffic.ts'
 
 export const PAGE_MEDIA_TYPE = AggregatorRegistry.PROMETHEUS_CONTENT_TYPE
 
