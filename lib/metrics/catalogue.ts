@@ -28,7 +28,7 @@ export const catalogue = {
   replayChecks: {
     name: 'polaris_replay_checks_total',
     type: 'counter',
-    help: 'Questions to the replay store: the request was new, was seen before, or the store could not tell.',
+    help: 'Questions to the replay store: the request was new, was seen before, or the store was unavailable.',
     labels: ['store', 'outcome']
   },
   replayDuration: {
@@ -53,7 +53,7 @@ export const catalogue = {
   replayUp: {
     name: 'polaris_replay_store_up',
     type: 'gauge',
-    help: '1 if the replay store can tell whether a request is new, 0 if requests are refused for it.',
+    help: '1 if the replay store works, 0 if requests are refused because it does not.',
     labels: ['store'],
     together: 'min'
   },

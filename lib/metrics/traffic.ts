@@ -87,7 +87,7 @@ export const traffic = {
   refusals: {
     name: 'polaris_refusals_total',
     type: 'counter',
-    help: 'Requests that the proxy answered with a problem of its own (docs/errors.md).',
+    help: 'Requests that the proxy answered with its own problem (docs/errors.md).',
     labels: ['protocol', 'problem']
   },
   opening: {
