@@ -40,6 +40,23 @@ export interface Machine {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** Where a private key is, and what protects it there. */
+export interface KeyPlace {
+  /** What chooses it, if there are several. */
+  readonly way?: string
+  readonly place: string
+  readonly gate: string
+}
+
+/** What evidence proves to a client, and what it does not. */
+export interface Proof {
+  /** The kind of hardware, if there are several. */
+  readonly kind?: string
+  readonly proves: string
+  readonly trusted: string
+  readonly unproven: string
+}
+
 /** A place that private keys come from: a value of `POLARIS_CONTAINER_KEY_TYPE`. */
 export interface KeyType<S extends SettingsTable = SettingsTable> {
   readonly name: string
@@ -49,6 +66,8 @@ export interface KeyType<S extends SettingsTable = SettingsTable> {
    * both one that other instances have. None: the key is this instance's alone.
    */
   readonly seeds: readonly { readonly seed: SharedSeed, readonly when?: When<S> }[]
+  /** For docs/keys.md: the private key's place, for each way that the settings have. */
+  readonly places?: readonly KeyPlace[]
   /** What an auditor would object to, as a sentence without its full stop. */
   weakness? (settings: Values<S>): string | undefined
   /** What time will not fix about its settings on this machine, each with the variable to change. */
@@ -60,6 +79,8 @@ export interface KeyType<S extends SettingsTable = SettingsTable> {
 /** A way to prove where this runs: a value of `POLARIS_CONTAINER_ATTESTATION_TYPE`. */
 export interface AttesterType<S extends SettingsTable = SettingsTable> {
   readonly name: string
+  /** For docs/attestation.md, for each kind of hardware. */
+  readonly proofs?: readonly Proof[]
   /** It stands for having no evidence at all. */
   readonly isAbsent?: true
   readonly requires: readonly Requirement<S>[]

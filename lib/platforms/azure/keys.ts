@@ -16,6 +16,10 @@ export const keyTypes: readonly KeyType<UsedSettings>[] = [
     name: 'azure-skr',
     requires: ['azureMaaEndpoint', 'azureAkvEndpoint', 'azureKid'],
     seeds: [{ seed: 'derived' }, { seed: 'sealed' }],
+    places: [{
+      place: 'Key Vault or Managed HSM, then memory',
+      gate: 'Attestation of the container group, checked by the vault'
+    }],
     async create (settings, { log, retry, pool }) {
       const { createAzureSkrProvider } = await import('./skr.ts')
       return createAzureSkrProvider({
@@ -33,6 +37,14 @@ export const keyTypes: readonly KeyType<UsedSettings>[] = [
     name: 'azure-key-vault',
     requires: [
       'azureVaultUrl', 'azureVaultKey', { setting: 'azureMaaEndpoint', when: { azureVaultMode: 'release' } }
+    ],
+    places: [
+      {
+        way: 'mode `release` (default)',
+        place: 'The vault, then memory; needs no sidecar if the kernel has SEV-SNP reports',
+        gate: 'Attestation of the TEE, checked by the vault'
+      },
+      { way: 'mode `remote`', place: 'Stays in the vault', gate: '**Access control alone**: no attestation' }
     ],
     // In mode `remote` the private key never leaves the vault.
     seeds: [{ seed: 'derived', when: { azureVaultMode: 'release' } }, { seed: 'sealed' }],

@@ -9,6 +9,10 @@ export const keyTypes: readonly KeyType<typeof googleSettings>[] = [
     requires: ['googleProject', 'googleLocation', 'googleKeyRing', 'googleKey', 'googleAudience'],
     // The private key never leaves the KMS.
     seeds: [{ seed: 'sealed' }],
+    places: [{
+      place: 'Stays in Cloud KMS',
+      gate: 'Attestation of the Confidential Space workload, checked by the identity pool'
+    }],
     async create (settings, { log, retry, limits }) {
       const { createGoogleFederatedProvider } = await import('./federated-keys.ts')
       return createGoogleFederatedProvider({

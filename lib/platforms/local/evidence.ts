@@ -7,6 +7,7 @@ export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
   {
     name: 'simulated',
     requires: [],
+    proofs: [{ proves: 'Nothing', trusted: '', unproven: 'Everything' }],
     async problems ({ attestationAllowSimulated }, { env }) {
       if (env['NODE_ENV'] !== 'production' || attestationAllowSimulated) return []
       return [
@@ -20,6 +21,7 @@ export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
     name: 'none',
     isAbsent: true,
     requires: [],
+    proofs: [{ proves: 'Nothing, and says so', trusted: '', unproven: 'Everything' }],
     detect: async () => true,
     create: async () => none
   }
