@@ -4,12 +4,10 @@ import { hasTsmReports } from '../linux/evidence.ts'
 import { TSM_REPORTS } from '../linux/settings.ts'
 import { exists } from '../platform.ts'
 import type { AttesterType, Machine } from '../platform.ts'
+import { SECURITY_CONTEXT } from './security-context.ts'
 import type { UsedSettings } from './settings.ts'
 
 type Settings = Values<UsedSettings>
-
-/** Azure sets it in every confidential container, to a directory. */
-export const SECURITY_CONTEXT = 'UVM_SECURITY_CONTEXT_DIR'
 
 export const attesterTypes: readonly AttesterType<UsedSettings>[] = [
   {
@@ -43,7 +41,19 @@ export const attesterTypes: readonly AttesterType<UsedSettings>[] = [
         'endorsement of it'
     }],
     detect: (_settings, machine) => isAzure(machine),
-    create: async settings => (await import('./snp.ts')).azureSnp(sidecarOf(settings))
+    async create (settings, { env, root }) {
+      const { azureSnp, azureSnpDirect } = await import('./snp.ts')
+      if (settings.attestationAzureSidecar !== undefined || !await hasTsmReports(root + TSM_REPORTS)) {
+        return azureSnp(sidecarOf(settings))
+      }
+      const { attestationCertificatesFile: certificatesFile } = settings
+      return azureSnpDirect({
+        certificatesFile,
+        azureSecurityContext: env[SECURITY_CONTEXT],
+        referenceInfo: env['UVM_REFERENCE_INFO'],
+        tsmReports: root + TSM_REPORTS
+      })
+    }
   }
 ]
 

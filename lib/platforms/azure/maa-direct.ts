@@ -12,15 +12,13 @@
  * token names the hash all the same (`x-ms-sevsnpvm-hostdata`), since it is in the report.
  */
 import { createHash, X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'secure-json-parse'
 import { encodeBase64url } from '../../protocols/base64url.ts'
 import type { TypedValue } from '../../protocols/attestation.ts'
 import type { MaaTokens } from './maa.ts'
 import { attestMaa, hostOf } from './sidecar.ts'
-import { certificatesOfCache } from '../../attestation/certificates.ts'
+import { hostCertificates, utilityVmEndorsement } from './security-context.ts'
 import { configfsTsm } from '../linux/configfs-tsm.ts'
 import { hasTsmReports } from '../linux/evidence.ts'
 import { linuxSettings } from '../linux/settings.ts'
@@ -62,8 +60,8 @@ export function maaDirect (options: MaaDirectOptions): MaaTokens {
         providerCode: 'NO_REPORT', advice: 'Run this on a machine with AMD SEV-SNP'
       })
     }
-    const cached = certificatesOfCache(decoded(await contextFile(azureSecurityContext, 'host-amd-cert-base64')).toString('utf8'))
-    const uvm = decoded(await contextFile(azureSecurityContext, 'reference-info-base64'))
+    const cached = await hostCertificates(azureSecurityContext)
+    const uvm = await utilityVmEndorsement(azureSecurityContext)
     const bundle = {
       SnpReport: report[1],
       VcekCertChain: encodeBase64url(Buffer.from(chainOf([...cached, ...endorsements]))),
@@ -79,24 +77,6 @@ export function maaDirect (options: MaaDirectOptions): MaaTokens {
 
 function encodeJson (value: object): string {
   return encodeBase64url(Buffer.from(JSON.stringify(value)))
-}
-
-function decoded (base64: string): Buffer {
-  return Buffer.from(base64, 'base64')
-}
-
-/** Empty where there is no such file. */
-async function contextFile (directory: string | undefined, name: string): Promise<string> {
-  if (!directory) return ''
-  try {
-    return await readFile(join(directory, name), 'latin1')
-  } catch (cause) {
-    const { code = 'unknown error' } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT') return ''
-    throw new RemoteError('refused', `Cannot read ${name} in the security context: ${code}`, {
-      cause, providerCode: code, advice: 'Check that the user of this process may read the directory UVM_SECURITY_CONTEXT_DIR'
-    })
-  }
 }
 
 /** PEM, from the chip's certificate to AMD's root. They come in any order, and may come twice. */

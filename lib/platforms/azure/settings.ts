@@ -121,9 +121,9 @@ export const azureSettings = {
     aliases: [`${PREFIX}AZURE_SKR_KEY_RELEASE_ENDPOINT`],
     type: 'string',
     format: 'http-url',
-    description: 'azure-maa, azure-snp: address of the secure key release sidecar. If not set, `azure-maa` asks the ' +
-      'attestation provider itself if the kernel has reports at `/sys/kernel/config/tsm/report`; otherwise the ' +
-      'sidecar is expected at `http://localhost:8080`.'
+    description: 'azure-maa, azure-snp: address of the secure key release sidecar. If not set, and the ' +
+      'kernel has reports at `/sys/kernel/config/tsm/report`, the proxy does without it; otherwise it is expected at ' +
+      '`http://localhost:8080`.'
   }
 } as const satisfies SettingsTable
 

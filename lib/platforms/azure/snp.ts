@@ -10,6 +10,8 @@ import { attestCombined } from './sidecar.ts'
 import type { SidecarOptions } from './sidecar.ts'
 import { certificatesOfCache } from '../../attestation/certificates.ts'
 import { snpReportData } from '../../attestation/reports.ts'
+import { configfsTsm } from '../linux/configfs-tsm.ts'
+import { hostCertificates, utilityVmEndorsement } from './security-context.ts'
 
 export function azureSnp (sidecar: SidecarOptions = {}): Attester {
   return {
@@ -28,6 +30,40 @@ export function azureSnp (sidecar: SidecarOptions = {}): Attester {
         endorsements: [
           ...certificatesOfCache(endorsements.toString('utf8')),
           [MEDIA_TYPES.cose, encodeBase64url(uvmEndorsements)]
+        ]
+      }
+    }
+  }
+}
+
+export interface AzureSnpDirectOptions {
+  /** Where the kernel has its reports. */
+  readonly tsmReports: string
+  /** AMD's certificates (PEM), for hosts that give none. */
+  readonly certificatesFile?: string | undefined
+  /** `UVM_SECURITY_CONTEXT_DIR`. */
+  readonly azureSecurityContext?: string | undefined
+  /** `UVM_REFERENCE_INFO`, where Azure has no file for it: the endorsement of the utility VM in base64. */
+  readonly referenceInfo?: string | undefined
+}
+
+/** The same without a sidecar: the kernel's report, and the files that Azure puts beside it. */
+export function azureSnpDirect (
+  { tsmReports, certificatesFile, azureSecurityContext, referenceInfo = '' }: AzureSnpDirectOptions
+): Attester {
+  const kernel = configfsTsm({ path: tsmReports, certificatesFile })
+  return {
+    type: 'azure-snp',
+    async evidence (request) {
+      const found = await kernel.evidence(request)
+      const certificates = [...found.endorsements, ...await hostCertificates(azureSecurityContext)]
+      const file = await utilityVmEndorsement(azureSecurityContext)
+      const endorsement = file.length > 0 ? file : Buffer.from(referenceInfo, 'base64')
+      return {
+        ...found,
+        endorsements: [
+          ...new Map(certificates.map(certificate => [certificate[1], certificate])).values(),
+          ...endorsement.length > 0 ? [[MEDIA_TYPES.cose, encodeBase64url(endorsement)] as const] : []
         ]
       }
     }
