@@ -4,7 +4,7 @@ import { hasTsmReports } from '../linux/evidence.ts'
 import { TSM_REPORTS } from '../linux/settings.ts'
 import { exists } from '../platform.ts'
 import type { AttesterType, Machine } from '../platform.ts'
-import { SECURITY_CONTEXT } from './security-context.ts'
+import { SECURITY_CONTEXT } from './container/security-context.ts'
 import type { UsedSettings } from './settings.ts'
 
 type Settings = Values<UsedSettings>

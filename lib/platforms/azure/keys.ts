@@ -3,7 +3,7 @@ import type { Values } from '../../config/settings/setting.ts'
 import type { RetryPolicy } from '../../remote/retry.ts'
 import { given, listOf } from '../platform.ts'
 import type { KeyType } from '../platform.ts'
-import { SECURITY_CONTEXT } from './security-context.ts'
+import { SECURITY_CONTEXT } from './container/security-context.ts'
 import { azureSettings } from './settings.ts'
 import type { UsedSettings } from './settings.ts'
 

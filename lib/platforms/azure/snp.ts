@@ -11,7 +11,7 @@ import type { SidecarOptions } from './sidecar.ts'
 import { certificatesOfCache } from '../../attestation/certificates.ts'
 import { snpReportData } from '../../attestation/reports.ts'
 import { configfsTsm } from '../linux/configfs-tsm.ts'
-import { hostCertificates, utilityVmEndorsement } from './security-context.ts'
+import { hostCertificates, utilityVmEndorsement } from './container/security-context.ts'
 
 export function azureSnp (sidecar: SidecarOptions = {}): Attester {
   return {

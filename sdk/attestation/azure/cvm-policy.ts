@@ -1,7 +1,7 @@
 /** The section `azure-cvm` of a policy. */
 import { flag, hex, list, object, oneOf, record, required, text } from '../policy-rules.ts'
 import type { PolicySection } from '../policy-rules.ts'
-import { issuerRule } from './token.ts'
+import { issuerRule } from './policy.ts'
 
 /** As tokens name it: AMD SEV-SNP and Intel TDX. */
 export const CVM_HARDWARE = ['sevsnpvm', 'tdxvm'] as const

@@ -1,7 +1,6 @@
 /** The section `azure-maa` of a policy. */
-import { count, flag, hex, list, object, required } from '../policy-rules.ts'
+import { count, flag, hex, list, must, object, required } from '../policy-rules.ts'
 import type { PolicySection } from '../policy-rules.ts'
-import { issuerRule } from './token.ts'
 
 export interface AzureMaaPolicy {
   /** https URLs of the attestation providers, as in `iss`. */
@@ -12,6 +11,12 @@ export interface AzureMaaPolicy {
   readonly minimumGuestSvn?: number
   readonly allowDebug?: boolean
 }
+
+/** The rule for attestation providers in a policy. */
+export const issuerRule = must(
+  value => typeof value === 'string' && /^https:\/\/[^/?#\s@]+$/.test(value),
+  'must be https://host'
+)
 
 export const azureMaaSection: PolicySection<AzureMaaPolicy> = {
   tee: 'azure-maa',

@@ -4,14 +4,7 @@ import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, show, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import type { VerifierContext } from '../context.ts'
-import { must } from '../policy-rules.ts'
 import { readToken, signatureCheck, timeChecks } from '../tokens/token.ts'
-
-/** The rule for attestation providers in a policy. */
-export const issuerRule = must(
-  value => typeof value === 'string' && /^https:\/\/[^/?#\s@]+$/.test(value),
-  'must be https://host'
-)
 
 export interface AzureToken {
   readonly checks: readonly Check[]

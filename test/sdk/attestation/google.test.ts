@@ -87,7 +87,8 @@ t.test('a token that fits the policy is verified with the keys that the issuer\'
   const { verdict, asked } = await appraise({})
   t.same(failed(verdict), [])
   t.ok(verdict.verified)
-  t.ok(verdict.checks.every(({ outcome }) => outcome === 'passed'))
+  // The document has no claims.
+  t.same(verdict.checks.filter(({ outcome }) => outcome !== 'passed').map(({ name }) => name), ['weakenings'])
   t.same(asked, [DISCOVERY, KEYS])
 })
 

@@ -4,9 +4,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { certificatesOfCache } from '../../attestation/certificates.ts'
-import type { TypedValue } from '../../protocols/attestation.ts'
-import { RemoteError } from '../../remote/error.ts'
+import { certificatesOfCache } from '../../../attestation/certificates.ts'
+import type { TypedValue } from '../../../protocols/attestation.ts'
+import { RemoteError } from '../../../remote/error.ts'
 
 /** Azure sets it in every confidential container, to a directory. */
 export const SECURITY_CONTEXT = 'UVM_SECURITY_CONTEXT_DIR'
