@@ -3,8 +3,8 @@ import { flag, hex, list, object, oneOf, record, required, text } from '../polic
 import type { PolicySection } from '../policy-rules.ts'
 import { issuerRule } from './policy.ts'
 
-/** As tokens name it: AMD SEV-SNP and Intel TDX. */
-export const CVM_HARDWARE = ['sevsnpvm', 'tdxvm'] as const
+/** What isolates a confidential virtual machine from its host. */
+export const CVM_HARDWARE = ['sev-snp', 'tdx'] as const
 
 export interface AzureCvmPolicy {
   /** https URLs of the attestation providers, as in `iss`. */

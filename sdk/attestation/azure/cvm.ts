@@ -12,6 +12,9 @@ import { CVM_HARDWARE, azureCvmSection } from './cvm-policy.ts'
 import type { AzureCvmPolicy } from './cvm-policy.ts'
 import { readAzureToken } from './token.ts'
 
+/** By the names in tokens. */
+const HARDWARE: Readonly<Record<string, (typeof CVM_HARDWARE)[number]>> = { sevsnpvm: 'sev-snp', tdxvm: 'tdx' }
+
 export const azureCvm: Verifier<AzureCvmPolicy> = { ...azureCvmSection, verify: verifyAzureCvm }
 
 async function verifyAzureCvm (context: VerifierContext, policy: AzureCvmPolicy): Promise<Findings> {
@@ -19,8 +22,9 @@ async function verifyAzureCvm (context: VerifierContext, policy: AzureCvmPolicy)
   if (!claims) return { checks, presented: {} }
   const outer = (name: string) => claim(claims, name)
   const inner = (name: string) => claim(claims, 'x-ms-isolation-tee', name)
-  const hardware = inner('x-ms-attestation-type')
-  const isSnp = hardware === 'sevsnpvm'
+  const isolation = inner('x-ms-attestation-type')
+  const hardware = typeof isolation === 'string' && Object.hasOwn(HARDWARE, isolation) ? HARDWARE[isolation] : isolation
+  const isSnp = hardware === 'sev-snp'
   const measurement = isSnp ? inner('x-ms-sevsnpvm-launchmeasurement') : inner('tdx_mrtd')
   const policyHash = outer('x-ms-policy-hash')
   const vmId = outer('x-ms-azurevm-vmid')

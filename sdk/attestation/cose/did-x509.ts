@@ -7,11 +7,11 @@ import { AsnConvert } from '@peculiar/asn1-schema'
 import { ExtendedKeyUsage } from '@peculiar/asn1-x509'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { sha256 } from '../../../lib/protocols/attestation.ts'
+import { DID_X509 } from '../snp/policy.ts'
 import { isIssuedBy, isValidAt } from '../x509/certificate.ts'
 import type { ParsedCertificate } from '../x509/certificate.ts'
 import { verifyRsaSignature } from '../x509/signature.ts'
 
-export const DID_X509 = /^did:x509:0:sha256:([\w-]{43})::eku:(\d+(?:\.\d+){2,20})$/
 const EXTENDED_KEY_USAGE = '2.5.29.37'
 
 /**

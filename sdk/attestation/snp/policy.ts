@@ -1,5 +1,4 @@
 /** The section `sev-snp` of a policy. */
-import { DID_X509 } from '../cose/did-x509.ts'
 import { count, flag, hex, list, matching, object, oneOf, someOf, text } from '../policy-rules.ts'
 import type { PolicySection } from '../policy-rules.ts'
 import type { SnpProduct } from './report.ts'
@@ -71,6 +70,8 @@ export interface SnpPolicy {
   readonly allowMigration?: boolean
 }
 
+/** Issuers named by the fingerprint of their root, and what their certificate is for. */
+export const DID_X509 = /^did:x509:0:sha256:([\w-]{43})::eku:(\d+(?:\.\d+){2,20})$/
 const part = count(0xff)
 
 export const snpSection: PolicySection<SnpPolicy> = {

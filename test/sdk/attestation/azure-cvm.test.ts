@@ -88,7 +88,7 @@ t.test('a token that fits the policy is verified, with the nonce in either place
 
 const cases: ReadonlyArray<readonly [string, string, object, Partial<AzureCvmPolicy>?]> = [
   ['a container\'s token', 'attestation-type', { 'x-ms-attestation-type': 'sevsnpvm' }],
-  ['hardware of another kind', 'hardware', { 'x-ms-isolation-tee': snp }, { hardware: ['tdxvm'] }],
+  ['hardware of another kind', 'hardware', { 'x-ms-isolation-tee': snp }, { hardware: ['tdx'] }],
   ['a machine that does not comply', 'compliance', { 'x-ms-isolation-tee': { ...snp, 'x-ms-compliance-status': 'azure-compliant-uvm' } }],
   ['no secure boot', 'secure-boot', { secureboot: false }],
   ['secure boot as text', 'secure-boot', { secureboot: 'true' }],
