@@ -64,11 +64,14 @@ export function savedDocument (files: readonly GivenFile[]): Uint8Array | undefi
 
 function optionsOf ({ policy, files }: Question, now: Date): VerifyOptions {
   const collateral = files.find(file => file.kind === 'collateral')?.collateral
+  const bundles = files.flatMap(file => file.kind === 'bundles' ? file.bundles : [])
+  const trustedRoot = files.find(file => file.kind === 'trusted-root')?.trustedRoot
   const revocationLists = files.flatMap(file => file.kind === 'revocation-list' ? [file.list] : [])
   const offline = savedDocument(files) !== undefined
   return {
     now,
     keySets: keySetsOf(policy, files),
+    provenance: { bundles, ...trustedRoot !== undefined && { trustedRoot } },
     platforms: { tdx: { ...collateral && { collateral } }, 'sev-snp': { revocationLists } },
     ...offline && { fetch: noNetwork }
   }

@@ -26,11 +26,16 @@ export const withSigstore: Plugin = {
 export const nodeForSigstore: Plugin = {
   name: 'node-for-sigstore',
   setup ({ onLoad, onResolve }) {
-    onResolve({ filter: /^(?:node:)?crypto$/ }, () => ({ path: 'crypto', namespace: 'node-for-sigstore' }))
+    onResolve({ filter: /^(?:crypto|util)$/ }, ({ path }) => ({ path, namespace: 'node-for-sigstore' }))
     onLoad({ filter: /^crypto$/, namespace: 'node-for-sigstore' }, () => ({
       // As a module of Node's own appears to CommonJS.
       contents: "const { createHash, createPublicKey, timingSafeEqual, verify } = require('./crypto.ts')\n" +
         'module.exports = { createHash, createPublicKey, timingSafeEqual, verify }\n',
+      resolveDir: import.meta.dirname,
+      loader: 'js'
+    }))
+    onLoad({ filter: /^util$/, namespace: 'node-for-sigstore' }, () => ({
+      contents: "module.exports = { isDeepStrictEqual: require('./util.ts').isDeepStrictEqual }\n",
       resolveDir: import.meta.dirname,
       loader: 'js'
     }))

@@ -59,7 +59,7 @@ for (const { name, absent, open } of browsersFor(t)) {
   t.test(`${name}: files that are of no use are named`, { skip: absent, timeout: 120_000 }, async t => {
     const { page } = await open(t, site.url)
     await page.click('#offline summary')
-    for (const [content, message] of [['hello', /neither JSON nor a revocation list/], ['[]', /none of the files/], ['{"a":1}', /none of the files/]] as const) {
+    for (const [content, message] of [['hello', /neither JSON that is of use here nor/], ['[]', /neither JSON that is of use here nor/], ['{"a":1}', /none of the files/]] as const) {
       await page.setInputFiles('#files', { name: 'some.file', mimeType: 'text/plain', buffer: Buffer.from(content) })
       const error = page.locator('#files-error').filter({ hasText: message })
       await error.waitFor()

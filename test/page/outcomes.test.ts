@@ -7,6 +7,7 @@ import { simulated } from '../../lib/platforms/local/simulated-evidence.ts'
 import { browsersFor } from '../fixtures/browsers.ts'
 import { googleDeployment } from '../fixtures/google-attester.ts'
 import { startProxy } from '../fixtures/proxy.ts'
+import { createSigstore } from '../fixtures/sigstore.ts'
 import { startPageSite, verify } from '../fixtures/verify-page.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
@@ -62,6 +63,31 @@ for (const { name, absent, open } of browsersFor(t)) {
       t.notMatch(sentence, /^Your requests can be read only by/)
       t.match(text, 'Nothing vouches for these keys: do not encrypt to them.')
     }
+    t.same(complaints, [])
+  })
+
+  t.test(`${name}: a policy can name the repository, and the sentence does`, { skip: absent, timeout: 120_000 }, async t => {
+    google.present({})
+    const sigstore = createSigstore()
+    const { page, asked, complaints } = await open(t, site.url)
+    const policyFor = (repository: string) => ({
+      version: 1,
+      provenance: { repository, trustedRoot: sigstore.trustedRoot },
+      platforms: { 'google-confidential-space': { audience: 'polaris-secure-proxy' } }
+    })
+    const bundle = JSON.stringify(sigstore.bundle('ab'.repeat(32)))
+    const built = await verify(page, { proxy: proxy.url, policy: policyFor('owner/name'), files: { ...files, 'bundle.json': bundle } })
+    t.equal(built.title, 'Verified', built.text)
+    t.match(built.sentence, 'software built from owner/name at v1.0.0')
+    t.ok(built.checks.passed.includes('provenance-signature'))
+    const other = await verify(page, { policy: policyFor('owner/other') })
+    t.equal(other.title, 'Refused')
+    t.ok(other.checks.failed.includes('provenance-repository'))
+    t.match(other.text, 'Another repository holds other source.')
+    const without = await verify(page, { policy: policyFor('owner/name'), files })
+    t.equal(without.title, 'Refused')
+    t.same(without.checks.failed, ['provenance-bundle'])
+    t.same(asked.filter(url => !url.startsWith(site.url) && !url.startsWith(proxy.url)), [])
     t.same(complaints, [])
   })
 

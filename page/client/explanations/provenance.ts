@@ -50,6 +50,10 @@ export const provenance: Explanations = {
     asks: 'Is the proof about the software that runs?',
     matters: 'Otherwise the proof is genuine, but about other software.'
   },
+  'provenance-launch': {
+    asks: 'Did the machine start what the proof of origin names?',
+    matters: 'Otherwise the proof is genuine, but about other software.'
+  },
   'provenance-measurement': {
     asks: 'Is the measurement of what runs one that the proof names?',
     matters: 'Otherwise the proof is genuine, but about other software.'
