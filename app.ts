@@ -18,6 +18,8 @@ import hpke from './plugins/hpke.ts'
 import type { HpkePluginOptions } from './plugins/hpke.ts'
 import keys from './plugins/keys.ts'
 import type { KeysPluginOptions } from './plugins/keys.ts'
+import limits from './plugins/limits.ts'
+import type { LimitsPluginOptions } from './plugins/limits.ts'
 import metrics from './plugins/metrics.ts'
 import type { MetricsPluginOptions } from './plugins/metrics.ts'
 import replay from './plugins/replay.ts'
@@ -35,7 +37,7 @@ export { serverOptions as options } from './plugins/server/options.ts'
 
 export interface PolarisOptions extends
   ConfigPluginOptions, MetricsPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, ProtocolsPluginOptions,
-  AttestationPluginOptions, AdminPluginOptions {}
+  AttestationPluginOptions, AdminPluginOptions, LimitsPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
@@ -52,6 +54,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(keys, options)
   await app.register(hpke, options)
   await app.register(replay, options)
+  await app.register(limits, options)
   await app.register(openExchanges, options)
   await app.register(attestation, options)
   await app.register(workload)

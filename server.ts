@@ -116,12 +116,13 @@ async function serve (): Promise<void> {
  */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
-  const { keyProvider, epochSecrets, replayStore, messageMemory, worker, reportTo } = await joinPrimary(close)
+  const { keyProvider, epochSecrets, replayStore, messageMemory, limiter, worker, reportTo } = await joinPrimary(close)
   const inMemory = config.replayStore === 'memory'
   return {
     keyProvider,
     worker,
     reportTo,
+    limiter,
     ...epochSecrets && { epochSecrets },
     ...inMemory && { replayStore },
     ...(inMemory || config.keyType === 'ephemeral') && { messageMemory }

@@ -13,6 +13,8 @@ declare module '../lib/polaris.ts' {
     readonly replay: ReplayStore
     /** Of Polaris v1; undefined if none are remembered. */
     readonly messages: MessageMemory | undefined
+    /** That of the replicas' replay store, if they share one. */
+    readonly sharedStore: RedisConnection | undefined
   }
 }
 
@@ -32,6 +34,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
     createMemoryReplayStore({ remember, capacity: config.replayCapacity })
   const shared = redis?.store({ prefix: 'polaris:replay:v1:', remember: config.v1ReplayWindow, strict: false })
   const messages = remembersMessages(config) ? options.messageMemory ?? messageMemoryFrom(config, keys, shared, app.log) : undefined
+  provide(app.polaris, 'sharedStore', redis)
   provide(app.polaris, 'replay', replay)
   provide(app.polaris, 'messages', messages)
 

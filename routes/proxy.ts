@@ -23,7 +23,7 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, metrics } = app.polaris
+  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics } = app.polaris
   const base = new URL(workloadBaseUrl)
   const hasBasePath = base.pathname !== '/'
   const rewriteAddresses = createAddressRewriter(base)
@@ -55,10 +55,12 @@ export default async function proxy (app: FastifyInstance) {
     }
   }
 
-  function accept (request: FastifyRequest, reply: FastifyReply, done: () => void) {
+  function accept (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) {
     if (request.method === 'OPTIONS' && request.originalUrl === '*') throw new Problem('not-found')
     attestation.admit(reply.raw)
-    done()
+    const counted = limits?.admit(request, reply)
+    if (counted === undefined) done()
+    else counted.then(() => done(), done)
   }
 
   async function open (request: FastifyRequest, reply: FastifyReply) {

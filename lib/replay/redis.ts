@@ -32,6 +32,8 @@ export interface RedisStoreOptions {
 export interface RedisConnection {
   /** A store of its own in the same server. Closing it leaves the connection open. */
   store (options: RedisStoreOptions): ReplayStore
+  /** Runs a script of one key. @throws the server does not answer, or refuses */
+  evaluate (script: string, key: string, args: readonly (string | number)[]): Promise<unknown>
   close (): void
 }
 
@@ -196,6 +198,7 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
   }
 
   return {
+    evaluate: (script, key, args) => client.eval(script, 1, key, ...args),
     store ({ prefix, remember, strict }) {
       let horizon = -Infinity
       // What this process admitted stays refused by its date when the server has forgotten it: that takes two spans.

@@ -3,6 +3,7 @@ import { createRatchet } from '../keys/hpke/epoch-secrets.ts'
 import type { EpochSecrets } from '../keys/hpke/ring.ts'
 import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
+import type { ClientLimiter, Verdict } from '../limits/limiter.ts'
 import type { Report } from '../metrics/report.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
@@ -16,6 +17,7 @@ export interface Member {
   readonly epochSecrets: EpochSecrets | undefined
   readonly replayStore: ReplayStore
   readonly messageMemory: MessageMemory
+  readonly limiter: { readonly limiter: ClientLimiter, readonly key: Uint8Array }
   /** What it is called in metrics. */
   readonly worker: string
   /** Has the primary's questions how this process is answered. */
@@ -44,6 +46,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   let nextId = 0
   const unwraps: Waiting<Unwrapped> = new Map()
   const memories: Waiting<number> = new Map()
+  const verdicts: Waiting<Verdict> = new Map()
   const derivations: Waiting<Uint8Array | undefined> = new Map()
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const { promise: started, resolve: start } = Promise.withResolvers<Start>()
@@ -63,6 +66,8 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
         return replay.answered(message.id, message.results)
       case 'remembered':
         return settle(memories, message.id, message.result)
+      case 'taken':
+        return settle(verdicts, message.id, message.verdict)
       case 'report':
         // Until it can be told, and should it fail, the primary goes by what it knows.
         report?.().then(report => ask({ type: 'reported', id: message.id, report }), () => undefined)
@@ -72,7 +77,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     }
   })
   ask({ type: 'hello' })
-  const { worker, ratchet, remote, derives } = await started
+  const { worker, ratchet, remote, derives, limitKey } = await started
 
   const keyProvider: KeyProvider = {
     remote,
@@ -113,6 +118,13 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     epochSecrets: ratchet && createRatchet(ratchet),
     replayStore,
     messageMemory,
+    limiter: {
+      key: Uint8Array.from(limitKey),
+      limiter: {
+        take: client => answerTo(verdicts, id => ask({ type: 'take', id, client })),
+        end: (client, bytes) => ask({ type: 'end', client, bytes })
+      }
+    },
     worker,
     reportTo (answer) { report = answer }
   }

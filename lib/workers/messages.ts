@@ -4,6 +4,7 @@
  */
 import type { RatchetState } from '../keys/hpke/epoch-secrets.ts'
 import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
+import type { Verdict } from '../limits/limiter.ts'
 import type { Report } from '../metrics/report.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */
@@ -22,6 +23,8 @@ export type ToWorker =
     readonly ratchet: RatchetState | undefined
     readonly remote: boolean
     readonly derives: boolean
+    /** By what the names of clients are made that limits count. */
+    readonly limitKey: Uint8Array
   }
   | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined, readonly messagesProblem: string | undefined }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
@@ -29,6 +32,7 @@ export type ToWorker =
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
   | { readonly type: 'admitted', readonly id: number, readonly results: Uint8Array }
   | { readonly type: 'remembered', readonly id: number, readonly result: number }
+  | { readonly type: 'taken', readonly id: number, readonly verdict: Verdict }
   /** How is it? */
   | { readonly type: 'report', readonly id: number }
   | { readonly type: 'stop' }
@@ -41,5 +45,8 @@ export type ToPrimary =
   | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
   | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array, readonly dates: readonly (number | undefined)[] }
   | { readonly type: 'reported', readonly id: number, readonly report: Report }
+  /** A request of a client that is limited, and its end. */
+  | { readonly type: 'take', readonly id: number, readonly client: string }
+  | { readonly type: 'end', readonly client: string, readonly bytes: number }
   /** The messages of one v1 request. */
   | { readonly type: 'remember', readonly id: number, readonly keyId: string, readonly digests: Uint8Array }

@@ -1,11 +1,15 @@
 /** The process that has the keys and starts the workers, which serve. Without Fastify, and without a port. */
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Config } from '../config/config.ts'
 import { describeError } from '../http/describe-error.ts'
 import type { Report } from '../metrics/report.ts'
 import { meteredKeyService } from '../metrics/services.ts'
+import { limitsByWorker } from '../limits/by-worker.ts'
+import { limitsFrom } from '../limits/from-config.ts'
+import { createMemoryLimiter } from '../limits/limiter.ts'
 import { rememberFor } from '../replay/remember.ts'
 import type { Ratchet } from '../keys/hpke/epoch-secrets.ts'
 import { keyProviderFrom } from '../platforms/choose.ts'
@@ -45,6 +49,8 @@ export async function startPrimary (
   const replays = createMemoryReplayStore({ remember: rememberFor(config), capacity: config.replayCapacity })
   const messages = messageMemoryFrom(config, keys, undefined, log)
   watchMemories(observed, replays, messages)
+  const limits = limitsByWorker(createMemoryLimiter(limitsFrom(config)))
+  const limitKey = randomBytes(32)
   await observed.listen(log)
   /** By their names in metrics: numbers from 1 on, of which a new worker has the lowest that is free. */
   const names = new Map<string, Worker>()
@@ -70,6 +76,7 @@ export async function startPrimary (
     worker.once('exit', (code, signal) => {
       names.delete(name)
       observed.group.leave(name)
+      limits.leave(name)
       if (stopping) return
       // What keeps the first ones from serving, such as an address that is taken, will keep all that follow.
       if (!served && signal === null) {
@@ -93,9 +100,14 @@ export async function startPrimary (
           worker: name,
           ratchet: ratchet && stateFor(ratchet, config),
           remote: keys.remote,
-          derives: keys.deriveSecret !== undefined
+          derives: keys.deriveSecret !== undefined,
+          limitKey
         })
         return tell(worker, state())
+      case 'take':
+        return tell(worker, { type: 'taken', id: message.id, verdict: await limits.take(name, message.client) })
+      case 'end':
+        return limits.end(name, message.client, message.bytes)
       case 'reported':
         return observed.group.answered(name, message.id, message.report)
       case 'refused':

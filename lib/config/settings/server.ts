@@ -83,6 +83,52 @@ export const server = {
       'sets no minimum, for clients that stream events as they happen.'
   },
 
+  clientRequestRate: {
+    env: `${PREFIX}CLIENT_REQUEST_RATE`,
+    type: 'integer',
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 0,
+    description: 'Requests per second that one client may send, on average. More get 429 before anything is opened. `0` ' +
+      'sets no limit (docs/limits.md).'
+  },
+
+  clientBurst: {
+    env: `${PREFIX}CLIENT_BURST`,
+    type: 'integer',
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 50,
+    description: 'Requests that one client may send at once after a pause, with `POLARIS_CONTAINER_CLIENT_REQUEST_RATE`.'
+  },
+
+  clientConcurrency: {
+    env: `${PREFIX}CLIENT_CONCURRENCY`,
+    type: 'integer',
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 0,
+    description: 'Exchanges that one client may have at once. `0` sets no limit.'
+  },
+
+  clientBytesPerMinute: {
+    env: `${PREFIX}CLIENT_BYTES_PER_MINUTE`,
+    type: 'integer',
+    minimum: 0,
+    maximum: 2 ** 50,
+    default: 0,
+    description: 'Bytes on the wire that one client may move in a minute, both ways together. An exchange that began is not cut ' +
+      'off. `0` sets no limit.'
+  },
+
+  clientKeyHeader: {
+    env: `${PREFIX}CLIENT_KEY_HEADER`,
+    type: 'string',
+    format: 'header-name',
+    description: 'An outer header that tells clients apart for these limits, such as a credential that a gateway in front has ' +
+      'checked. Only a keyed hash of it is kept. Without the setting, or the header, the address counts.'
+  },
+
   stopDelay: {
     env: `${PREFIX}STOP_DELAY`,
     type: 'string',
