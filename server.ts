@@ -112,7 +112,7 @@ async function serve (): Promise<void> {
 
 /**
  * What a worker has of its primary. What is remembered in memory, is remembered there; a shared store each worker asks for
- * itself. The messages of an ephemeral key are never in a shared store: nobody else has the key.
+ * itself. The messages of an ephemeral key are never in a shared store: no other process has the key.
  */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')

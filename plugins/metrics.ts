@@ -1,4 +1,4 @@
-/** polaris.metrics: counts what passes, if there is somebody to tell. Everything else asks it to be counted. */
+/** polaris.metrics: counts what passes, if metrics are on. Other plugins ask it to count. */
 import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { versions } from '../lib/config/version.ts'
@@ -20,7 +20,7 @@ declare module '../lib/polaris.ts' {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Null if nobody observes. */
+    /** Null if metrics are off. */
     passage: Passage | null
   }
 }
@@ -29,7 +29,7 @@ export interface Metrics {
   readonly meter: Meter
   /** Requests have a passage: somebody is told how they went. */
   readonly observes: boolean
-  /** False: nobody will ask for numbers, so that only what costs nothing is kept. */
+  /** False: numbers are not asked for, so that only what costs nothing is kept. */
   readonly isOn: boolean
   /** What this process is called in labels. */
   readonly worker: string

@@ -39,7 +39,7 @@ export interface Forward {
   readonly signal: EventEmitter
   /** What the client is counted by. */
   readonly client: () => string
-  /** Null if nobody observes. */
+  /** Null if metrics are off. */
   readonly passage: Passage | null
 }
 
@@ -110,7 +110,7 @@ export default fp(async function workload (app) {
     }
   }
 
-  /** A body that has arrived keeps nobody waiting. */
+  /** A body that has arrived keeps no connection waiting. */
   function countUpload ({ exchange: { body }, client }: Forward): void {
     if (!(body instanceof Readable) || body.readableEnded || (body as { complete?: boolean }).complete === true) return
     finished(body, { writable: false }, connections.startUpload(client()))

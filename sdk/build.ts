@@ -27,7 +27,7 @@ export interface Size {
   readonly gzipped: number
 }
 
-/** @returns the octets of the browser's files, as they are and compressed */
+/** @returns the bytes of the browser's files, as they are and compressed */
 export async function build (outdir: string): Promise<Record<'browser' | 'attestation', Size>> {
   await rm(outdir, { recursive: true, force: true })
   await Promise.all([

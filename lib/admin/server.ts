@@ -1,5 +1,5 @@
 /**
- * The listener for those who operate the proxy: its numbers, and whether it lives and can work. It has an address of its
+ * The listener for operators of the proxy: its numbers, and whether it is alive and ready. It has an address of its
  * own, and nothing that is on the public one. Without Fastify: with workers it is the process that started them which
  * listens.
  */
@@ -91,7 +91,7 @@ async function tryToListen (server: Server, target: object): Promise<void> {
   await once(server, 'listening')
 }
 
-/** Whether it is a socket that nobody listens on. */
+/** Whether it is a socket without a listener. */
 async function isLeft (path: string): Promise<boolean> {
   if (!(await lstat(path)).isSocket()) return false
   return await new Promise(resolve => {

@@ -3,9 +3,9 @@ import type { TeeKind, TypedValue } from '../protocols/attestation.ts'
 
 /** What evidence is asked for. */
 export interface EvidenceRequest {
-  /** The octets that are bound; see lib/protocols/attestation.ts. */
+  /** The bytes that are bound; see lib/protocols/attestation.ts. */
   readonly preimage: Uint8Array
-  /** Their SHA-256, 32 octets. */
+  /** Their SHA-256, 32 bytes. */
   readonly binding: Uint8Array
   /** Ends the attempt. */
   readonly signal?: AbortSignal | undefined

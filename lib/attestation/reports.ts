@@ -1,4 +1,4 @@
-/** Where hardware reports hold the 64 octets that were asked to be in them. */
+/** Where hardware reports hold the 64 bytes that were asked to be in them. */
 
 const SNP_REPORT_BYTES = 1184
 

@@ -1,5 +1,5 @@
 /**
- * Keeps evidence about this platform at hand: obtains it at start, renews it before it expires, answers clients' nonces,
+ * Keeps current evidence about this platform: obtains it at start, renews it in time, answers clients' nonces,
  * and tells the gate. Knows nothing of HTTP.
  */
 import { randomBytes } from 'node:crypto'

@@ -1,5 +1,5 @@
 /**
- * Variables with which whoever starts the process can have libraries write what they send and receive, tokens and
+ * Variables with which the operator can make libraries write what they send and receive, tokens and
  * passwords included, to standard error. They are no settings of the proxy, and what they write passes its log by.
  */
 

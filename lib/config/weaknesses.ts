@@ -73,7 +73,7 @@ function workloadWeaknesses ({ workloadBaseUrl, workloadTlsVerify }: Config): We
       }]
 }
 
-/** By its name alone: nothing is resolved, since whoever resolves it could lie. */
+/** By its name alone: nothing is resolved, since a resolver could lie. */
 function isLoopback (hostname: string): boolean {
   if (isIP(hostname) === 4) return hostname.startsWith('127.')
   return hostname === '[::1]' || hostname === 'localhost' || hostname.endsWith('.localhost')

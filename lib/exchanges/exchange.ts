@@ -42,7 +42,7 @@ export interface Exchange {
   readonly bodyLength: number | undefined
   /** The request was opened, and is not forwarded: this is the answer to seal. */
   readonly refusal?: Problem
-  /** Seals a response so that only the client of this exchange can open it; absent where responses go in clear. */
+  /** Seals a response so that only the client of this exchange can open it; absent if responses go unencrypted. */
   readonly seal?: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
   /** Lets go of what the exchange holds. Called once, after the response was sent or given up. */
   readonly release?: () => void

@@ -1,4 +1,4 @@
-/** The receiving side of HPKE, base mode (RFC 9180, section 5.1), behind a KEM that somebody else runs. */
+/** The receiving side of HPKE, base mode (RFC 9180, section 5.1), behind a KEM that runs elsewhere. */
 import { EMPTY, uint16 } from '../protocols/bytes.ts'
 import { aeadSizes } from '../protocols/ohttp/suites.ts'
 import { computeNonce } from '../protocols/ohttp/nonce.ts'

@@ -1,4 +1,4 @@
-/** What a client is told of a failure on the workload's side. */
+/** What a client learns of a failure on the workload's side. */
 import { errors } from 'undici'
 import { Problem } from './problems.ts'
 

@@ -19,7 +19,7 @@ export interface KeyProvider {
   /** True where an unwrap leaves the process: it costs money and time, and is limited accordingly. */
   readonly remote: boolean
 
-  /** Resolves once keys are usable; rejects only on what retrying cannot mend, or when the deadline passed. */
+  /** Resolves once keys are usable; rejects only on failures that retrying cannot fix, or when the deadline passed. */
   readonly ready: Promise<void>
 
   status (): KeyStatus
@@ -39,17 +39,17 @@ export interface KeyProvider {
   unwrap (keyId: string, wrapped: Uint8Array): Promise<Bytes>
 
   /**
-   * A secret of `length` octets that depends on the private key and `info` alone, so that every replica with the same
+   * A secret of `length` bytes that depends on the private key and `info` alone, so that every replica with the same
    * key derives the same one. Only where the private key is in memory.
    */
   deriveSecret? (keyId: string, info: string, length: number): Promise<Bytes>
 
-  /** Fetches the keys anew without interrupting their use. Concurrent calls share one attempt. */
+  /** Fetches the keys again without interrupting their use. Concurrent calls share one attempt. */
   refresh (): Promise<void>
 
   /**
    * Makes a new key and publishes it alone; the old one goes on to unwrap for a while. Only where keys are made in this
-   * process, and nobody else has them. Concurrent calls share one attempt.
+   * process, and no other has them. Concurrent calls share one attempt.
    */
   renew? (): Promise<void>
 

@@ -1,4 +1,4 @@
-/** What is read when somebody asks: keys, evidence, replay protection, connections, memory. Costs nothing until then. */
+/** What is read when an operator asks: keys, evidence, replay protection, connections, memory. Free until then. */
 import type { GateStatus } from '../attestation/gate.ts'
 import type { HpkeRing } from '../keys/hpke/ring.ts'
 import type { KeyProvider } from '../keys/provider.ts'

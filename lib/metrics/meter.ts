@@ -1,6 +1,6 @@
 /**
- * Counts, in one process. Made for the way of every request: whoever counts gets a series once, and from then on an
- * addition is all there is to it. What is read now and then, such as ages, is read when somebody asks for a snapshot.
+ * Counts, in one process. Made for the path of every request: a caller gets a series once, and from then on an
+ * addition is all there is to it. What is read now and then, such as ages, is read for a snapshot.
  */
 import { definitions } from './catalogue.ts'
 import type { LabelsOf, MetricName } from './catalogue.ts'

@@ -77,7 +77,7 @@ function countDescriptors (): number | undefined {
   try {
     return readdirSync('/proc/self/fd').length
   } catch {
-    // Not on Linux: then nobody counts them.
+    // Not on Linux: then nothing counts them.
     return undefined
   }
 }

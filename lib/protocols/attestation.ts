@@ -4,7 +4,7 @@
  * evidence to the evidence of the platform is the binding.
  *
  * A reader that knows less than the writer still reads it: unknown members and media types are passed over, unknown kinds
- * of keys and names of claims are bound like any other, and used by nobody.
+ * of keys and names of claims are bound like any other, and not used.
  */
 export * from './attestation/binding.ts'
 export * from './attestation/claims.ts'

@@ -59,7 +59,7 @@ export class TimeoutError extends Error {
 
 /**
  * The outcome of `operation`, if it comes within `ms` milliseconds and before `outer` is aborted. Its signal is aborted
- * otherwise; whether it listens or not, nobody waits for it any longer.
+ * otherwise; whether it listens or not, no caller waits for it any longer.
  */
 export async function withTimeout<T> (operation: (signal: AbortSignal) => Promise<T>, ms: number, outer?: AbortSignal): Promise<T> {
   outer?.throwIfAborted()

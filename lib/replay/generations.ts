@@ -8,7 +8,7 @@ export interface Generations<T> {
   now (): { readonly current: T, readonly previous: T }
 }
 
-/** A clock that nobody can set: how long something was remembered must not depend on what time it is. */
+/** A clock that cannot be set: how long something was remembered must not depend on what time it is. */
 export const monotonic = (): number => performance.now()
 
 /**

@@ -26,7 +26,7 @@ export interface MessageMemory {
 
 /**
  * What a message is remembered by: the first 16 bytes of SHA-256 over the key's id, the wrapped key and the tag. These are
- * the decoded bytes: one message can be written in several ways, and nobody but its author can change its bytes and have
+ * the decoded bytes: one message can be written in several ways, and only its author can change its bytes and have
  * them authenticated.
  */
 export function messageDigest (keyId: string, wrappedKey: Uint8Array, authTag: Uint8Array): Buffer {
@@ -42,7 +42,7 @@ export interface KeyMemoryOptions {
   readonly onFilling: () => void
 }
 
-/** Remembers for as long as the key lives: for keys that this process has made and nobody else has. */
+/** Remembers for as long as the key lives: for keys that this process has made and no other has. */
 export function createKeyMemory ({ keyIds, capacity, onFilling }: KeyMemoryOptions): MessageMemory {
   const seen = new Map<string, DigestSet>()
   let filling: string | undefined

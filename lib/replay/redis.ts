@@ -238,7 +238,7 @@ async function holds (client: Redis | Cluster, key: string, value: string): Prom
   try {
     return await client.get(key) === value
   } catch (error) {
-    // The user may not: then it counts as somebody else's.
+    // The user may not: then it counts as another client's.
     if (refusalCode(error) !== undefined) return false
     throw error
   }

@@ -32,7 +32,7 @@ export class ReplayStoreError extends Error {
 
 export const DIGEST_BYTES = 16
 
-/** What a request is remembered by: the first 16 octets of SHA-256 over key id and encapsulated key. */
+/** What a request is remembered by: the first 16 bytes of SHA-256 over key id and encapsulated key. */
 export function replayDigest (keyId: number, enc: Uint8Array): Buffer {
   return hash('sha256', concat(Uint8Array.of(keyId), enc), 'buffer').subarray(0, DIGEST_BYTES)
 }

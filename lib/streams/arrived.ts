@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 const MAX_BYTES = 64 * 1024
 
 /**
- * All of a stream that is `length` octets long, if it is there already; otherwise undefined, and nothing was taken.
+ * All of a stream that is `length` bytes long, if it is there already; otherwise undefined, and nothing was taken.
  */
 export async function arrived (stream: Readable, length: number | undefined): Promise<Buffer | undefined> {
   if (length === undefined || length > MAX_BYTES) return undefined

@@ -1,6 +1,6 @@
 /**
  * Bounds the memory that buffered messages hold together. Each message has an account. When the budget is spent, the
- * message that arrives most slowly gives way: nobody knows yet whether it is authentic, and senders who take their time
+ * message that arrives most slowly gives way: it is not yet known to be authentic, and senders who take their time
  * must not keep everyone else out.
  */
 import { Problem } from '../http/problems.ts'
@@ -80,7 +80,7 @@ export function createByteBudget (limit: number, now: () => number = () => perfo
 
       return {
         hold (bytes) {
-          // Once released, nobody would give back what is taken.
+          // Once released, nothing would give back what is taken.
           if (released || !makeRoom(bytes, arrival)) throw new Problem('overloaded')
           used += bytes
           arrival.held += bytes

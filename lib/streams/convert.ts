@@ -9,7 +9,7 @@ import type { Owned } from './owned.ts'
 
 /**
  * A read of the network is 64 KiB, as is Node's default: one read fills such a stream, which then waits for the next in
- * line. With room for two, they work at the same time. In octets.
+ * line. With room for two, they work at the same time. In bytes.
  */
 export const HIGH_WATER_MARK = 128 * 1024
 
@@ -18,13 +18,14 @@ export interface Conversion {
   readonly convert: (piece: Buffer) => Owned | undefined | Promise<Owned | undefined>
   /** What follows once the source has ended, possibly nothing. */
   readonly end: () => Owned | undefined
-  /** Nothing is read from the source any more: it has ended, failed, or nobody wants the rest. It is paused. */
+  /** Nothing is read from the source any more: it has ended, failed, or the rest is not wanted. It is paused. */
   readonly close?: () => void
 }
 
 /**
  * Ends where the source does. Errors where it does, where it is closed before its end, and with what the conversion throws.
- * Its pieces belong to whoever reads it; those of the source are left alone. Reads no further ahead than its high-water mark. The source is never closed by this: that is for `close` to do.
+ * Its pieces belong to its reader; those of the source are left alone. Reads no further ahead than its high-water mark.
+ * The source is never closed by this: that is for `close` to do.
  */
 export function convertStream (source: Readable, { convert, end, close }: Conversion): OwnedStream {
   let converting: Promise<void> | undefined
@@ -77,9 +78,9 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
   }
 
   // It may fail before anyone reads from it, such as while a replay store is asked: a reader that comes later finds that in
-  // the stream, and an event that nobody listens for would end the process.
+  // the stream, and an event without a listener would end the process.
   result.on('error', () => undefined)
-  // Stays until the source is closed: what comes after `result` was destroyed is nobody's error any more.
+  // Stays until the source is closed: what comes after `result` was destroyed is no longer an error.
   finished(source, { writable: false }, error => { if (error) fail(error) })
   source.on('data', take).on('end', last)
   return result

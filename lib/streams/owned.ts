@@ -11,7 +11,7 @@ import type { ReadableOptions } from 'node:stream'
 import { buildConnector } from 'undici'
 
 declare const owner: unique symbol
-/** Bytes that nobody else refers to, nor to any other part of their memory. To pass them on is to give them away. */
+/** Bytes that nothing else refers to, nor to any other part of their memory. To pass them on is to give them away. */
 export type Owned = Buffer<ArrayBuffer> & { readonly [owner]: true }
 
 /** Fewer bytes are not worth the call. */
@@ -80,11 +80,11 @@ export class OwnedStream extends Readable {
   }
 
   /**
-   * Sends to one destination, and ends it when this ends. Whoever calls it handles the errors of both, as with any pipe.
+   * Sends to one destination, and ends it when this ends. The caller handles the errors of both, as with any pipe.
    */
   override pipe<T extends NodeJS.WritableStream> (destination: T): T {
     this.on('data', (piece: Buffer) => {
-      // Called when the kernel, or TLS, has all of it. After an error nobody knows what still reads from it: left to V8.
+      // Called when the kernel, or TLS, has all of it. After an error something may still read from it: left to V8.
       const more = destination.write(piece, error => { if (!error) release(piece) })
       if (!more) this.pause()
     })
@@ -97,7 +97,7 @@ export class OwnedStream extends Readable {
 
 /**
  * undici's connector, of sockets that free what they have sent of an `OwnedStream`, and nothing else. They belong to one
- * pool, which says nothing of when a piece was written; and nobody else gets to see them.
+ * pool, which says nothing of when a piece was written; and no other code sees them.
  */
 export function createFreeingConnector (options: buildConnector.BuildOptions): buildConnector.connector {
   const connect = buildConnector(options)

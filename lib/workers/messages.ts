@@ -10,7 +10,7 @@ import type { Report } from '../metrics/report.ts'
 /** How an unwrap ended: the key, or which error to throw. */
 export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | { readonly error: 'busy', readonly retryAfter: number }
 
-/** How asking the replay store ended, one octet for each digest. */
+/** How asking the replay store ended, one byte for each digest. */
 export const ADMITTED = 1
 export const SEEN = 2
 export const UNKNOWN = 3

@@ -60,7 +60,7 @@ export async function startPrimary (
 
   cluster.setupPrimary({ serialization: 'advanced' })
   // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback, the
-  // error would be an event that nobody listens to, and end this process.
+  // error would be an event without a listener, and end this process.
   const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message, () => undefined) }
   const workers = () => Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
 
@@ -170,7 +170,7 @@ export async function startPrimary (
   }
 }
 
-/** From the oldest epoch whose keys clients may still hold; what is older, nobody can make any more. */
+/** From the oldest epoch whose keys clients may still hold; older ones can no longer be made. */
 function stateFor (ratchet: Ratchet, { hpkeRotation, hpkeRetirement }: Config) {
   return ratchet.stateAt(Math.max(ratchet.earliest ?? 0, epochAt(Date.now() - hpkeRetirement, hpkeRotation)))
 }
@@ -187,7 +187,7 @@ async function derive (keys: KeyProvider, keyId: string, info: string, length: n
   try {
     return await keys.deriveSecret?.(keyId, info, length)
   } catch {
-    // Whoever asked is told that there is none, and asks again later.
+    // The worker learns that there is none, and asks again later.
     return undefined
   }
 }

@@ -58,7 +58,7 @@ export default fp(async function clientTimeouts (app) {
   }
 }, { name: 'polaris-client-timeouts', dependencies: ['polaris-config', 'polaris-errors'] })
 
-/** Bytes that nobody took yet mean that the workload is slow, not the client. */
+/** Bytes that were not read yet mean that the workload is slow, not the client. */
 function mayBeSilent ({ request: { raw } }: FastifyReply): boolean {
   return !raw.complete && raw.readableLength === 0
 }

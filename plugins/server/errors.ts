@@ -28,7 +28,7 @@ export default fp(async function errors (app) {
       .removeHeader('content-length')
       .header('content-type', PROBLEM_MEDIA_TYPE)
       .header('cache-control', 'no-store')
-      // As octets, so that Fastify adds no charset: the media type has none.
+      // As bytes, so that Fastify adds no charset: the media type has none.
       .send(Buffer.from(problem.body(request.id)))
   })
 }, { name: 'polaris-errors', dependencies: ['polaris-lingering-close'] })

@@ -64,7 +64,7 @@ function continueOnRead (request: IncomingMessage, response: ServerResponse): vo
 }
 
 /**
- * Requests to upgrade are served as plain ones: nobody has to switch protocols. Left to itself, Node's parser loses what
+ * Requests to upgrade are served as plain ones: no server has to switch. Left to itself, Node's parser loses what
  * came behind such a request in the same packet. So its bytes are given back to the connection, without the header.
  */
 function serveUpgrades (server: Server): void {

@@ -1,6 +1,6 @@
 /**
  * polaris.linger: after an answer that did not wait for the whole body, ends only our side of the connection, and reads on
- * for a while (RFC 9112, section 9.6). Closed over octets that nobody read, it would be reset, and with that a client
+ * for a while (RFC 9112, section 9.6). Closed over unread bytes, it would be reset, and with that a client
  * that still sends would lose the answer.
  */
 import type { IncomingMessage } from 'node:http'
@@ -12,7 +12,7 @@ declare module '../../lib/polaris.ts' {
   interface Polaris {
     /**
      * To be called before a request is answered with `connection: close`: nothing behind it on its connection is a request.
-     * `forwarded`: somebody still reads its body.
+     * `forwarded`: its body is still being read.
      */
     readonly linger: (request: IncomingMessage, forwarded?: boolean) => void
   }
@@ -29,7 +29,7 @@ export default fp(async function lingeringClose (app) {
     socket.end(() => { if (closing || request.complete) socket.destroy() })
     const timer = setTimeout(() => socket.destroy(), LINGER)
     socket.once('close', () => clearTimeout(timer))
-    // Whoever was reading the body does no longer, and would hold up the rest.
+    // The reader of the body no longer reads, and would hold up the rest.
     if (!forwarded) request.removeAllListeners('readable').resume()
   }
 

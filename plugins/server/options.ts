@@ -11,7 +11,7 @@ const MAX_HEADER_BYTES = 64 * 1024
 
 export const serverOptions = {
   genReqId: () => randomUUID(),
-  // Request lines hold targets, which in clear modes are the client's own affair: they are not logged.
+  // Request lines hold targets, which in unencrypted modes are the client's own affair: they are not logged.
   logController: new LogController({ disableRequestLogging: true }),
   // The schemas of our endpoints are constants: checking them against the meta-schema at every start takes longer than they do.
   ajv: { customOptions: { validateSchema: false } },

@@ -14,7 +14,7 @@ import verifyPage from './verify-page.ts'
 
 export default async function system (app: FastifyInstance) {
   const { contextRoot } = app.polaris.config
-  // Below the context root for those who come through its load balancer, at the root for those who do not, such as probes.
+  // Below the context root for clients that come through its load balancer, at the root for others, such as probes.
   for (const root of new Set(['', contextRoot])) {
     await app.register(endpoints, { prefix: root + SYSTEM_PREFIX })
   }

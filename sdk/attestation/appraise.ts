@@ -1,5 +1,5 @@
 /**
- * Appraises pieces of evidence by themselves, whoever made them: the same verifiers and checks, without a proxy's
+ * Appraises pieces of evidence by themselves, from any source: the same verifiers and checks, without a proxy's
  * document.
  */
 import type { TypedValue } from '../../lib/protocols/attestation.ts'
@@ -25,10 +25,10 @@ export interface AppraisalOptions extends Omit<VerifyOptions, 'nonce'> {
 }
 
 /**
- * Evidence that is genuine and passes the policy was made once, for somebody: without `reportData` or `binding` it says
+ * Evidence that is genuine and passes the policy was made once, for anyone: without `reportData` or `binding` it says
  * nothing about any key, and without a nonce nothing about when. The verdict says so, in checks that are `skipped`.
  *
- * @throws {AttestationFetchError} somebody has to be asked and cannot be: there is no verdict
+ * @throws {AttestationFetchError} an issuer is unreachable: there is no verdict
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
  * @throws {RangeError} the report data has not 64 bytes
  * @example

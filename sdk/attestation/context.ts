@@ -76,7 +76,7 @@ export interface Verifier<Policy = unknown> extends PolicySection<Policy> {
   /**
    * Checks everything it can, in the order of the platform's specification.
    *
-   * @throws {AttestationFetchError} somebody has to be asked and cannot be: there is no verdict
+   * @throws {AttestationFetchError} an issuer is unreachable: there is no verdict
    */
   verify (context: VerifierContext, policy: Policy): Promise<Findings>
 }

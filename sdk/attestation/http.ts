@@ -1,4 +1,4 @@
-/** JSON over HTTP with bounds on time and size, and without following redirects: an issuer is asked, nobody else. */
+/** JSON over HTTP with bounds on time and size, and without following redirects: only the issuer is asked. */
 import { EMPTY } from '../../lib/protocols/bytes.ts'
 import { collect } from '../collect.ts'
 import { networkReason } from '../network-error.ts'

@@ -19,7 +19,7 @@ const CURVES: Readonly<Record<string, typeof p256>> = {
   '06052b81040023': p521
 }
 
-/** A key that can verify. Kinds of keys that nobody uses with Sigstore verify nothing. */
+/** A key that can verify. Kinds of keys that are not used with Sigstore verify nothing. */
 export interface PublicKey {
   verify (algorithm: string | undefined, data: Uint8Array, signature: Uint8Array): boolean
 }

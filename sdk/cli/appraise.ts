@@ -43,7 +43,7 @@ export interface Appraisal {
 }
 
 /**
- * @param issuers reaches those who vouch for evidence; the same as the proxy, if absent
+ * @param issuers reaches the issuers of evidence; the same as the proxy, if absent
  * @throws as `appraise`
  */
 export async function appraiseAnswer (

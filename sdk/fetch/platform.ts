@@ -1,4 +1,4 @@
-/** The platform's fetch, without the limits that Node's has where nobody asked for any. */
+/** The platform's fetch, without the limits that Node's has by default. */
 
 /** As far as undici's dispatchers are used here. */
 export interface Dispatcher {

@@ -14,7 +14,7 @@ export function isArrayBuffer (value: unknown): value is ArrayBuffer {
   return Object.prototype.toString.call(value) === '[object ArrayBuffer]'
 }
 
-/** @returns the octets of a string (UTF-8), or of whatever holds octets; copied only where their memory is shared */
+/** @returns the bytes of a string (UTF-8), or of whatever holds bytes; copied only where their memory is shared */
 export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Bytes {
   if (typeof data === 'string') return new TextEncoder().encode(data)
   if (!ArrayBuffer.isView(data)) return new Uint8Array(data)
@@ -25,7 +25,7 @@ export function toOctets (data: string | ArrayBuffer | ArrayBufferView): Bytes {
 }
 
 /**
- * The same octets as a Buffer where there is one (in Node), for code written against the original client, which calls
+ * The same bytes as a Buffer where there is one (in Node), for code written against the original client, which calls
  * `toString('utf8')` on what it is given. The browser build has none of this: it defines `globalThis.Buffer` away.
  */
 export function toBuffer (octets: Bytes): Bytes {

@@ -1,4 +1,4 @@
-/** Seals and opens messages of the legacy protocol, for the interceptors and for whoever calls it directly. */
+/** Seals and opens messages of the legacy protocol, for the interceptors and for direct callers. */
 import { decodeBase64 } from '../../lib/protocols/base64.ts'
 import { MessageError, openMessage, sealMessage } from '../../lib/protocols/polaris-v1.ts'
 import type { KeyHandler } from './key-handler.ts'

@@ -6,7 +6,7 @@ const FETCH_TIMEOUT_MS = 30_000
 export interface PublicKeys {
   /** @param base where the proxy is mounted: a URL that ends with '/' */
   get (base: string): Promise<string>
-  /** Fetches anew, once for all that ask at the same time. */
+  /** Fetches again, once for all that ask at the same time. */
   renew (base: string): Promise<string>
 }
 
@@ -38,7 +38,7 @@ export function createPublicKeys (fetchKey: (base: string, fresh: boolean) => Pr
 
 /**
  * Asks the proxy for its key. Nothing authenticates the answer but TLS: check it against attestation evidence, or pin
- * the key, where whoever ends TLS is not to be trusted.
+ * the key, if the party that ends TLS is not trusted.
  *
  * @param fresh the last key was refused: ask past the caches on the way
  * @throws {PublicKeyError}

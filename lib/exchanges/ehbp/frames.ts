@@ -84,7 +84,7 @@ export function createFrameReader (source: AsyncIterator<Buffer>, budget: ByteBu
       return { ciphertext, release: () => undefined }
     },
     stop () {
-      // Not waited for, as it waits for the body; that this may fail was noticed by whoever reads it.
+      // Not waited for, as it waits for the body; its reader notices if this fails.
       source.return?.().then(undefined, () => undefined)
     }
   }

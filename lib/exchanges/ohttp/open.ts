@@ -108,7 +108,7 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   return { open }
 }
 
-/** Nobody will read it. */
+/** It will not be read. */
 function stop (inner: InnerRequest | undefined): void {
   if (inner?.body instanceof Readable) inner.body.destroy()
 }

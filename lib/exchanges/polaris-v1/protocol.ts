@@ -27,7 +27,7 @@ function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: Protoc
     ...config,
     own: ownHeaders,
     messages,
-    // What is left of the queue is for the bodies of those who were let in.
+    // What is left of the queue is for the bodies of admitted requests.
     admit: createAdmission(Math.max(1, Math.floor(maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
   }
   const failures = createFailedUnwraps(keyRemoteFailedUnwraps)

@@ -7,7 +7,7 @@ const SECRET_BYTES = 32
 const KEYS_INFO = 'polaris-secure-proxy hpke keys v1'
 const RATCHET_INFO = 'polaris-secure-proxy hpke ratchet v1'
 
-/** 32 octets of HKDF-SHA256 (RFC 5869) without salt. */
+/** 32 bytes of HKDF-SHA256 (RFC 5869) without salt. */
 function hkdf (secret: Uint8Array, info: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(), info, SECRET_BYTES))
 }

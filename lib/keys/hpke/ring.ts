@@ -13,7 +13,7 @@ import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SH
 import { OhttpError } from '../../protocols/ohttp/ohttp.ts'
 import type { RequestHeader } from '../../protocols/ohttp/ohttp.ts'
 
-/** Secret input for the keys of an epoch: at least 32 octets, the same wherever the keys have to be the same. */
+/** Secret input for the keys of an epoch: at least 32 bytes, the same wherever the keys have to be the same. */
 export interface EpochSecrets {
   /** Asked for in ascending order of epochs; each epoch once. The caller wipes it. */
   secret (epoch: number): Uint8Array | Promise<Uint8Array>

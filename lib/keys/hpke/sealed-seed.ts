@@ -1,6 +1,6 @@
 /**
- * A seed that replicas share through a file: 32 octets, made inside the TEE, encrypted to the RSA key that all of them
- * can use and nobody else can. The first replica creates the file; all others, and all later starts, adopt it at the
+ * A seed that replicas share through a file: 32 bytes, made inside the TEE, encrypted to the RSA key that all of them
+ * can use and nothing else can. The first replica creates the file; all others, and all later starts, adopt it at the
  * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be trusted,
  * or the file pinned by its hash.
  *

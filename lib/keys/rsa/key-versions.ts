@@ -1,5 +1,5 @@
 /**
- * A key provider made of key versions that are fetched: in the background at start, and anew on request. What differs
+ * A key provider made of key versions that are fetched: in the background at start, and again on request. What differs
  * between providers is only how one set of versions is fetched; everything that must never differ is here.
  */
 import { RemoteError } from '../../remote/error.ts'
@@ -45,7 +45,7 @@ export interface KeySource extends FetchOptions {
   readonly remote: boolean
   /**
    * Fetches all versions, newest first: one attempt. A version that is known already is to be returned as it is rather
-   * than made anew: it carries its queue and its circuit.
+   * than made again: it carries its queue and its circuit.
    *
    * @throws {RemoteError} with the reason
    */
@@ -56,7 +56,7 @@ export interface KeySource extends FetchOptions {
 
 /**
  * Loads one version per name, newest first; for `KeySource.load`. The newest must be had. An older one that is refused
- * or unusable is left out with a warning, lest a version that somebody disabled or destroyed take the service with it.
+ * or unusable is left out with a warning, lest a version that was disabled or destroyed take the service with it.
  */
 export async function loadVersions (
   names: readonly string[], load: (name: string) => Promise<KeyVersion>, source: string, log: KeyLog
@@ -113,7 +113,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     if (now.join() !== before.join()) log.info({ source: source.name, keyIds: now }, 'Keys are in use')
   }
 
-  /** Keeps a version that is no longer listed for those who were given it a moment ago. */
+  /** Keeps a version that is no longer listed for clients that fetched it a moment ago. */
   function retire (version: KeyVersion): void {
     const { keyId } = version.published
     const timer = setTimeout(() => {
@@ -152,7 +152,7 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
   function lookUp (keyId: string): KeyVersion {
     const version = find(keyId)
     if (version !== undefined) return version
-    // Before the first fetch nobody can know a key id; but after a restart, clients still hold those of before.
+    // Before the first fetch no client can know a key id; but after a restart, clients still hold those of before.
     throw keys.length === 0 ? new KeysBusyError() : new UnwrapError()
   }
 

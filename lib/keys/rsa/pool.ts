@@ -32,7 +32,7 @@ export interface RsaPool {
   /** Operations accepted and not finished, running ones included. */
   readonly pending: number
 
-  /** Accepts nothing more. What was accepted is finished, and then the key is let go. */
+  /** Accepts nothing more. What was accepted is finished, and then the key is released. */
   close (): void
 }
 

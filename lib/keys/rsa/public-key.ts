@@ -4,7 +4,7 @@ import type { PublishedKey } from '../provider.ts'
 
 /**
  * Describes the key in `spki` (SubjectPublicKeyInfo, DER). The key id is the first 16 characters (96 bits) of the
- * base64url SHA-256 of these octets: replicas with the same key agree on it, and nobody has to hand it out.
+ * base64url SHA-256 of these octets: replicas with the same key agree on it, and it need not be distributed.
  */
 export function publishedKey (spki: Uint8Array): PublishedKey {
   const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })

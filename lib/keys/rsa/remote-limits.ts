@@ -73,7 +73,7 @@ export function createRemoteLimits (options: RemoteLimitsOptions, onFailure: (er
       return
     }
     if (waiting.length >= maxPending) throw new KeysBusyError()
-    // Whoever finishes hands its place over, so that running need not change.
+    // A finished operation hands its place over, so that running need not change.
     await new Promise<void>((resolve) => { waiting.push(resolve) })
   }
 

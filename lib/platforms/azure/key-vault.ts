@@ -36,7 +36,7 @@ export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
   /** Of a user-assigned identity. */
   clientId?: string
   /**
-   * Obtains an Azure Attestation token whose `x-ms-runtime` claim is `runtimeData` (JSON, octets). For `release`.
+   * Obtains an Azure Attestation token whose `x-ms-runtime` claim is `runtimeData` (JSON, bytes). For `release`.
    *
    * @throws {RemoteError} with the reason
    */
@@ -115,7 +115,7 @@ function runtimeData (publicKey: KeyObject): Bytes {
   return new TextEncoder().encode(JSON.stringify({ keys: [{ kty, n, e, kid, key_ops: ['encrypt'] }] }))
 }
 
-/** `decrypt` rather than `unwrapKey`: what is wrapped is not only AES keys but also IVs of 12 octets. */
+/** `decrypt` rather than `unwrapKey`: what is wrapped is not only AES keys but also IVs of 12 bytes. */
 async function decrypt (client: CryptographyClient, ciphertext: Uint8Array, abortSignal: AbortSignal): Promise<Bytes> {
   try {
     const { result } = await client.decrypt({ algorithm: 'RSA-OAEP-256', ciphertext }, { abortSignal })

@@ -5,7 +5,7 @@
  *     POST https://{provider}/attest/SevSnpVm?api-version=2022-08-01
  *       report       b64u(JSON { SnpReport: b64u(report), VcekCertChain: b64u(PEM, leaf first),
  *                                Endorsements?: b64u(JSON { Uvm: [b64u(COSE_Sign1)] }) })
- *       runtimeData  { data: b64u(JSON), dataType: 'JSON' }; its SHA-256, then 32 zero octets, is REPORT_DATA
+ *       runtimeData  { data: b64u(JSON), dataType: 'JSON' }; its SHA-256, then 32 zero bytes, is REPORT_DATA
  *     -> { token }
  *
  * The policy of which HOST_DATA is the hash stays here: as `initTimeData` it would have to be JSON, and it is Rego. The

@@ -6,7 +6,7 @@ import { attestMaa } from './sidecar.ts'
 import type { SidecarOptions } from './sidecar.ts'
 
 /**
- * Obtains a token of Azure Attestation whose claim `x-ms-runtime` is `runtimeData`: JSON, as octets.
+ * Obtains a token of Azure Attestation whose claim `x-ms-runtime` is `runtimeData`: JSON, as bytes.
  *
  * @throws {RemoteError}
  */

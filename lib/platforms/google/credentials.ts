@@ -87,7 +87,7 @@ function federationClient (options: GoogleCredentialsOptions): IdentityPoolClien
   })
 }
 
-/** Reads the token anew: the launcher replaces the file about once an hour. */
+/** Reads the token each time: the launcher replaces the file about once an hour. */
 async function attestationToken (path: string, now: () => number): Promise<string> {
   let token: string
   try {

@@ -47,7 +47,7 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
   /** Calls the KMS with a token in hand, so that what goes wrong with the token is not mistaken for the KMS's answer. */
   async function call<T> (operation: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const renew = () => credentials.renew()
-    // An exchange that nobody waits for any longer must not be what the next call waits for.
+    // An exchange that no caller waits for any longer must not be what the next call waits for.
     signal.addEventListener('abort', renew, { once: true })
     await credentials.getAccessToken().finally(() => signal.removeEventListener('abort', renew))
     try {

@@ -32,7 +32,7 @@ const CHECK = 'Check that /sys/kernel/config/tsm/report is this machine\'s, and 
 const NEVER = new AbortController().signal
 
 /**
- * Worth another attempt. EBUSY, EINTR: somebody else is at the same entry or the same device. ENXIO: the driver is
+ * Worth another attempt. EBUSY, EINTR: another process is at the same entry or the same device. ENXIO: the driver is
  * being replaced. ENOENT: the kernel makes an entry's attributes with the entry; what stands in for it may be slower.
  */
 const RETRIED = new Set(['EBUSY', 'EINTR', 'EAGAIN', 'ENXIO', 'ENOENT', 'ETIMEDOUT'])
@@ -76,7 +76,7 @@ async function report (entry: string, inblob: Uint8Array, certificatesFile: stri
   }
 }
 
-/** All octets in one write, as the kernel wants them; never creating a file. */
+/** All bytes in one write, as the kernel wants them; never creating a file. */
 async function write (file: string, octets: Uint8Array): Promise<void> {
   const handle = await open(file, constants.O_WRONLY)
   try {

@@ -1,4 +1,4 @@
-/** Keys that live and die with the process: an RSA key made at start, known to nobody else. */
+/** Keys that live and die with the process: an RSA key made at start, known to no other process. */
 import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import { KeysBusyError, UnwrapError } from '../../keys/provider.ts'
@@ -79,7 +79,7 @@ export function createEphemeralProvider (options: EphemeralOptions = {}): KeyPro
       return version.pool.unwrap(wrapped)
     },
 
-    /** The key cannot be had again, and changes only by `renew`. */
+    /** The key cannot be fetched again, and changes only by `renew`. */
     refresh: () => ready,
 
     renew () {

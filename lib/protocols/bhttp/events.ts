@@ -1,7 +1,7 @@
 /** What a reader of Binary HTTP finds, in the order of the message. */
 import type { Field, RequestHead, ResponseHead } from './bhttp.ts'
 
-/** `content` refers to the octets pushed, or to a buffer of its own; either way nobody writes to it afterwards. */
+/** `content` refers to the octets pushed, or to a buffer of its own; either way it is not written to afterwards. */
 export type BhttpContent = { readonly type: 'content', readonly bytes: Uint8Array }
 /** Only when there are any. */
 export type BhttpTrailers = { readonly type: 'trailers', readonly fields: readonly Field[] }

@@ -3,7 +3,7 @@
  *
  *     (length(varint) ct)* 0x00 final_ct
  *
- * The final ciphertext reaches to the end of the body. Encryption is somebody else's: this is without keys, so that
+ * The final ciphertext reaches to the end of the body. Encryption is elsewhere: this is without keys, so that
  * a client that has to wait for WebCrypto and a server that does not can share it.
  */
 import { ByteQueue } from '../byte-queue.ts'

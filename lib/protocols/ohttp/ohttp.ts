@@ -42,7 +42,7 @@ const MESSAGES: Readonly<Record<OhttpErrorCode, string>> = {
 }
 
 /**
- * ERR_OHTTP_KEY: fetch the key configuration anew. ERR_OHTTP_OPEN: malformed or not authentic; does not say which.
+ * ERR_OHTTP_KEY: fetch the key configuration again. ERR_OHTTP_OPEN: malformed or not authentic; does not say which.
  * ERR_OHTTP_INCOMPLETE: the stream was interrupted. The cause, if any, is for tests: it is not logged and not sent.
  */
 export class OhttpError extends Error {

@@ -45,7 +45,7 @@ async function verifyGoogle (context: VerifierContext, policy: GooglePolicy): Pr
         `The token is for ${show(claims.aud)}, the policy expects ${show(policy.audience)}`
       ),
       ...timeChecks(context, claims),
-      // One nonce was asked for; a token with more was made for somebody else's purpose as well.
+      // One nonce was asked for; a token with more was made for another purpose as well.
       bindingCheck(context, claim(claims, 'eat_nonce'), "The token's nonce"),
       check(
         'software',

@@ -1,6 +1,6 @@
 /**
  * Provenance: that what runs was built by a repository's own workflow, by a Sigstore bundle. The bundle authenticates itself,
- * so that whoever hands it over need not be trusted.
+ * so that its source need not be trusted.
  */
 import trustedRoot from './trusted-root.json' with { type: 'json' }
 import { check, oneOfCheck, show, skipped } from '../checks.ts'

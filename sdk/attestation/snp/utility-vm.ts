@@ -1,6 +1,6 @@
 /**
  * Azure's endorsement of the utility VM of confidential containers: a COSE_Sign1 in which Microsoft says which launch
- * measurement its utility VM has. It authenticates itself, so whoever hands it over need not be trusted.
+ * measurement its utility VM has. It authenticates itself, so its source need not be trusted.
  *
  * Header: 1 PS384, 33 the certificates, leaf first; issuer and feed as `iss` and `feed`, or in the CWT claims (15) as 1
  * and 2. Payload: JSON with the launch measurement and the security version.

@@ -5,6 +5,6 @@ import type { TdxPlatform } from './collateral/intel.ts'
 export interface TdxOptions {
   /** Instead of Intel's root: SHA-256 of SubjectPublicKeyInfo, hexadecimal. */
   readonly roots?: readonly string[]
-  /** Instead of asking Intel: collateral from a cache or a file. It is verified, whoever it is from. */
+  /** Instead of asking Intel: collateral from a cache or a file. It is verified, whatever its source. */
   readonly collateral?: TdxCollateral | ((platform: TdxPlatform) => Promise<TdxCollateral>)
 }

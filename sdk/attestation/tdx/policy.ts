@@ -37,7 +37,7 @@ export interface TdxPolicy {
   readonly tcbStatuses?: readonly TcbStatus[]
   /** 16 bytes, each of which is a least value. */
   readonly minimumTeeTcbSvn?: string
-  /** Least number of Intel's evaluation, so that nobody can use older collateral that is still in its time. */
+  /** Least number of Intel's evaluation, so that older collateral is refused that is still in its time. */
   readonly minimumTcbEvaluationDataNumber?: number
   /** Accepts domains that let the host cause virtualization exceptions. */
   readonly allowSeptVe?: boolean

@@ -7,7 +7,7 @@ import type { Devices, Machine, Software } from './subject.ts'
 const MINUTE_MS = 60_000
 
 /**
- * What the verdict means for whoever sends something confidential, or why nothing confidential should be sent.
+ * What the verdict means for a user who sends something confidential, or why nothing confidential should be sent.
  *
  * @param now when it is shown; a verdict that is older says how old it is
  *

@@ -56,7 +56,7 @@ Examples:${EXAMPLES[cloud] ?? ''}
     })
 }
 
-/** Never over a plan that somebody edited. */
+/** Never over a plan that was edited. */
 async function write (directory: string, files: Record<string, string>): Promise<void> {
   try {
     await mkdir(directory)

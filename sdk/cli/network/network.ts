@@ -1,6 +1,6 @@
 /**
  * How the command reaches proxies and issuers: through the forward proxies that the environment names, trusting the
- * certificate authorities that the user adds, and without limits on time that nobody asked for.
+ * certificate authorities that the user adds, and without limits on time by default.
  */
 import { readFile } from 'node:fs/promises'
 import * as tls from 'node:tls'

@@ -21,7 +21,7 @@ export const optionOf = ({ name }: Question): string => `--${name.replaceAll(/[A
 
 /**
  * @param given answers that options gave
- * @param interactive whether somebody is there to ask; else defaults are taken
+ * @param interactive whether a user can be asked; else defaults are taken
  * @throws {UsageError} an answer is missing, or has another form
  */
 export async function ask (questions: readonly Question[], given: Readonly<Record<string, string | undefined>>, interactive: boolean): Promise<Answers> {

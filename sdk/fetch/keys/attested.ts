@@ -15,13 +15,13 @@ export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
   /** Told of each verdict, before anything is encrypted or refused, for logs. */
   readonly onVerdict?: (verdict: Verdict) => void
   /**
-   * Told why, whenever the proxy could not prove its keys again after it had: it was refused, or nobody could be asked.
+   * Told why, whenever the proxy could not prove its keys again after it had: it was refused, or could not be checked.
    * Until it can, nothing is sent.
    */
   readonly onRenewalFailure?: (error: unknown) => void
 }
 
-/** A clock that is further off than this is not corrected: whoever uses the machine has to look at it. */
+/** A clock that is further off than this is not corrected: its user has to set it. */
 const MAX_CORRECTION_MS = 24 * 3600_000
 /** How far the gateway's Date may be from the time that its evidence proves. */
 const AGREEMENT_MS = 60_000
@@ -103,7 +103,7 @@ async function correct (clock: Clock, { date, offset }: Noted, verify: (now?: Da
   return verdict
 }
 
-/** A file of their own, larger than all the rest, for those who use them. */
+/** A file of their own, larger than all the rest, for users of attestation. */
 async function verifiers () {
   try {
     return await import('../../attestation/index.ts')

@@ -46,7 +46,7 @@ export interface Cached<Key> {
   get (): Promise<Key>
   /** Another one than this, which was refused, unless that is still the one. */
   renew (refused: Key): Promise<Key>
-  /** Makes the next `get` ask anew, should this key still be the one. */
+  /** Makes the next `get` ask again, should this key still be the one. */
   doubt (key: Key): void
 }
 
@@ -131,7 +131,7 @@ export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gate
   return { octets, maxAge: readMaxAge(response) }
 }
 
-/** Caches on the way that pass over `Cache-Control` in requests, as nginx does, have nothing for a URL that nobody asked for. */
+/** Caches on the way that pass over `Cache-Control` in requests, as nginx does, have nothing for a URL that is new. */
 export function pastCaches (url: string): string {
   const past = new URL(url)
   past.searchParams.set('fresh', Array.from(crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, '0')).join(''))

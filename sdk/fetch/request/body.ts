@@ -12,7 +12,7 @@ export type RequestBody =
   | { readonly bytes: Bytes }
   /**
    * To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. Where it never
-   * was called, `discard` tells the source that nobody will.
+   * was called, `discard` tells the source that it will not be read.
    */
   | { readonly length: number | undefined, readonly replayable: boolean, open (signal: AbortSignal): ReadableStream<Uint8Array>, discard? (reason: unknown): Promise<void> }
 
@@ -78,14 +78,14 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
   }
   if (isWhole(source)) return held(new Uint8Array(await request.arrayBuffer()), request)
   const { body, headers, signal } = request
-  // Firefox has no `body`, but has its octets.
+  // Firefox has no `body`, but has its bytes.
   if (body === undefined) {
     const bytes = new Uint8Array(await request.arrayBuffer())
     return bytes.length === 0 ? undefined : held(bytes, request)
   }
   if (body === null) return undefined
   if (!stream) return held(await read(collect(checked(body, signal)), request), request)
-  // What a Request was made of does not show. A string or octets are there at once, so that their length can be known.
+  // What a Request was made of does not show. A string or bytes are there at once, so that their length can be known.
   const rest = source === undefined ? await read(gather(checked(body, signal), STREAM_FROM_BYTES), request) : body
   if (!(rest instanceof ReadableStream)) return held(rest, request)
   return {
@@ -96,13 +96,13 @@ async function bodyOf (request: Request, source: unknown, stream: boolean): Prom
   }
 }
 
-/** Tells the source of a body that nobody read, and nobody will, so that it can let go of what it holds. */
+/** Tells the source of an unread body that it will not be read, so that it can release what it holds. */
 export async function discard ({ body }: Request, content: RequestBody | undefined, reason: unknown): Promise<void> {
   try {
     if (content !== undefined) await ('discard' in content ? content.discard?.(reason) : undefined)
     else if (body?.locked === false) await body.cancel(reason)
   } catch {
-    // A source that failed by itself has nothing left to let go of.
+    // A source that failed by itself has nothing left to release.
   }
 }
 
@@ -128,7 +128,7 @@ function isWhole (source: unknown): boolean {
 }
 
 /**
- * As fetch does it, only octets pass: anything else would be lost in silence. Aborting cancels the stream at once, while
+ * As fetch does it, only bytes pass: anything else would be lost in silence. Aborting cancels the stream at once, while
  * a fetch that waits for the next piece may do so only when that comes.
  */
 function checked (stream: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {

@@ -1,4 +1,4 @@
-/** Redirects as the Fetch Standard has them ("HTTP-redirect fetch"): each step is a request of its own, encrypted anew. */
+/** Redirects as the Fetch Standard has them ("HTTP-redirect fetch"): each step is a new request, encrypted again. */
 import type { RequestBody } from './body.ts'
 import { RedirectError } from '../errors.ts'
 import { locate } from './target.ts'

@@ -1,4 +1,4 @@
-/** What the gateway, or whatever stands in front of it, answers in clear. */
+/** What the gateway, or a server in front of it, answers unencrypted. */
 import { ClockError, GatewayRefusalError, PolarisFetchError } from '../errors.ts'
 import type { ProblemDetails } from '../errors.ts'
 import { collect } from '../../collect.ts'

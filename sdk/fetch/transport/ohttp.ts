@@ -40,8 +40,8 @@ export interface OhttpResponse extends PlainResponse {
 
 export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createClock(false) }: OhttpTransportOptions): (request: PlainRequest) => Promise<OhttpResponse> {
   /**
-   * A gateway that does not know the key has not opened the request, so it may be sent again: once, encrypted anew.
-   * But only if the gateway publishes another key by now. Where it still publishes the one that it refuses, somebody
+   * A gateway that does not know the key has not opened the request, so it may be sent again: once, encrypted again.
+   * But only if the gateway publishes another key by now. If it still publishes the one that it refuses, an attacker
    * on the way may have written the refusal and let the request pass.
    */
   return async request => {
@@ -156,7 +156,7 @@ async function present ({ method }: PlainRequest, { status, headers }: ResponseH
   return { ...response, body: null }
 }
 
-/** A body that ends before the length that its headers announce is not all of it, whoever cut it. */
+/** A body that ends before the length that its headers announce is incomplete, whatever cut it. */
 function ofLength (body: ReadableStream<Bytes>, announced: string | null): ReadableStream<Bytes> {
   if (announced === null || !/^\d{1,15}$/.test(announced)) return body
   let left = Number(announced)

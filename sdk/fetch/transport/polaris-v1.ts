@@ -1,6 +1,6 @@
 /**
  * Requests and responses over the legacy protocol, for proxies that speak nothing newer. Everything is held in memory;
- * the method and the length of the body, and the status and the headers of the response, are in clear.
+ * the method and the length of the body, and the status and the headers of the response, are unencrypted.
  */
 import { encodeBase64 } from '../../../lib/protocols/base64.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'

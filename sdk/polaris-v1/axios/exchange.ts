@@ -28,8 +28,8 @@ export function remember (exchange: Exchange): void {
 }
 
 /**
- * Puts back into a sealed config what the caller had said, so that whoever looks at it finds that, and whoever sends
- * it again has it sealed anew.
+ * Puts back into a sealed config what the caller had said, so that code that reads it finds that, and code that sends
+ * it again has it sealed again.
  *
  * @param config changed, where it is a sealed one
  */

@@ -34,7 +34,7 @@ export interface CreateAxiosRequestInterceptorParams {
   fetch?: typeof globalThis.fetch
 }
 
-/** What the proxy itself answers, in clear. Every other path is the workload's. */
+/** What the proxy itself answers, unencrypted. Every other path is the workload's. */
 const SYSTEM_PATHS = ['health', 'publicKey', 'logLevel', 'livez', 'readyz', 'startupz', 'keys', 'attestation', 'about']
   .map(name => `/polaris-container/${name}`)
 
@@ -52,7 +52,7 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
 
 /**
  * Register it before other request interceptors: axios runs the first one last, and what runs after it is not sealed.
- * Nothing that is sealed is also sent in clear. The method and the length of the body are visible, and so are cookies
+ * Sealed parts are never also sent unencrypted. The method and the length of the body are visible, and so are cookies
  * that a browser adds by itself.
  *
  * @example
@@ -161,7 +161,7 @@ interface Sealing {
 
 type Sealed = Partial<AxiosConfigLike> & { headers: AxiosHeadersLike }
 
-/** Credentials in the config or in the URL become the header that axios would have sent in clear (RFC 7617). */
+/** Credentials in the config or in the URL become the header that axios would have sent unencrypted (RFC 7617). */
 function authenticate (headers: AxiosHeadersLike, { auth }: AxiosConfigLike, url: URL): void {
   const { username, password } = auth ?? { username: percentDecode(url.username), password: percentDecode(url.password) }
   if (auth || username || password) headers.set('Authorization', `Basic ${encodeBase64(toOctets(`${username}:${password}`))}`)

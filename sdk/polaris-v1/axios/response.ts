@@ -15,7 +15,7 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
 
 /**
  * Goes with createAxiosRequestInterceptor, as the first argument of `interceptors.response.use`; no second one is
- * needed. Responses come out as if axios had received them in clear: with the caller's `responseType`,
+ * needed. Responses come out as if axios had received them unencrypted: with the caller's `responseType`,
  * `transformResponse` and `validateStatus`, and with the caller's config.
  *
  * @example
@@ -37,7 +37,7 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  * @throws {ResponseError} the response cannot be opened
  */
 export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosResponseInterceptorParams): <R extends AxiosResponseLike>(response: R) => Promise<R> {
-  /** @returns undefined where the body is not a message, so that somebody on the way must have written it */
+  /** @returns undefined if the body is not a message, so that an attacker on the way must have written it */
   async function open (sealed: Bytes): Promise<Bytes | undefined> {
     try {
       return await polarisSDK.decrypt(new TextDecoder().decode(sealed))
@@ -76,7 +76,7 @@ export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosRespo
   }
 }
 
-/** An answer in clear with an error status. A proxy that could not open the request may have changed its key. */
+/** An unencrypted answer with an error status. A proxy that could not open the request may have changed its key. */
 async function refusal (response: AxiosResponseLike, { keyChanged }: Exchange): Promise<ProxyError> {
   const error = new ProxyError(`The proxy, or something in front of it, answered with status ${response.status}: see response.data`, response)
   if (response.status !== 400) return error
@@ -96,7 +96,7 @@ function readable (octets: Bytes): unknown {
   }
 }
 
-/** Makes of octets what the caller asked for, as axios's adapters and `transformResponse` do. */
+/** Makes of bytes what the caller asked for, as axios's adapters and `transformResponse` do. */
 function present <R extends AxiosResponseLike> (response: R, octets: Bytes): R {
   const { config, headers, status } = response
   const transforms = [config.transformResponse ?? []].flat() as Transform[]

@@ -1,4 +1,4 @@
-/** polaris appraise KIND: the same checks as `polaris verify`, on files that somebody kept. */
+/** polaris appraise KIND: the same checks as `polaris verify`, on saved files. */
 import { Command } from 'commander'
 import { COULD_NOT_ASK, REFUSED, VERIFIED } from '../../status.ts'
 import { documentCommand } from './document.ts'
