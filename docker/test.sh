@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds the image of the current commit from locally made bases and tests it in
 # real containers; that for arm64 by emulation. `npm run test:image`. Needs root and,
-# from Debian: aardvark-dns buildah catatonit iptables jq mmdebstrap netavark podman
-# qemu-user-static runc skopeo.
+# from Debian: aardvark-dns buildah catatonit haproxy iptables jq kubernetes-client
+# mmdebstrap netavark podman qemu-user-static redis-server runc skopeo. What takes
+# Helm too (HELM, default: helm) is skipped without.
 #
 # Everything it makes is below one temporary directory and is gone afterwards:
 # images, containers, networks. Other containers on the machine are not touched.
@@ -15,7 +16,7 @@ refuse () {
 }
 # shellcheck disable=SC2016
 [[ $(id -u) -eq 0 ]] || refuse 'containers need root: sudo env "PATH=$PATH" npm run test:image'
-missing=$(for tool in buildah jq mmdebstrap podman qemu-aarch64-static runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
+missing=$(for tool in buildah haproxy jq kubectl mmdebstrap podman qemu-aarch64-static redis-server runc skopeo; do command -v "$tool" > /dev/null || echo "$tool"; done)
 [[ -z $missing ]] || refuse "not installed: $missing"
 # /tmp may be in memory.
 export TMPDIR=${TMPDIR:-/var/tmp}

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const { PORT = '3001', HOST = '127.0.0.1' } = process.env
+const { PORT = '3001', HOST = '127.0.0.1', STOP_DELAY = '0' } = process.env
 
 const server = createServer(async (request, response) => {
   const url = new URL(request.url, 'http://workload')
@@ -27,6 +27,17 @@ const routes = {
   'GET /slow': async (request, response, query) => {
     await sleep(Math.min(Number(query.get('ms') ?? 1000), 60_000))
     json(response, 200, { slow: true })
+  },
+
+  // Server-sent events, one after the other.
+  'GET /events': async (request, response, query) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    const count = Math.min(Number(query.get('count') ?? 10), 1000)
+    for (let id = 1; id <= count && !response.destroyed; id++) {
+      response.write(`id: ${id}\ndata: ${id} of ${count}\n\n`)
+      await sleep(Math.min(Number(query.get('ms') ?? 1000), 60_000))
+    }
+    response.end()
   }
 }
 
@@ -42,4 +53,9 @@ server.listen(Number(PORT), HOST, () => {
   const { address, port } = server.address()
   console.log(`workload: listening on http://${address}:${port}`)
 })
-process.once('SIGTERM', () => server.close(() => process.exit(0)))
+
+// A proxy that is stopped at the same time goes on forwarding for a while: accept for as long as it may (in seconds).
+process.once('SIGTERM', async () => {
+  await sleep(Number(STOP_DELAY) * 1000)
+  server.close(() => process.exit(0))
+})

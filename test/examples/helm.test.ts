@@ -55,8 +55,8 @@ const nothingBuilt = built === undefined && 'neither kubectl nor kustomize is in
 t.test('it installs what the kustomization does', { skip: skip || nothingBuilt }, async t => {
   // Labels and images are the chart's own, and the namespace is Helm's business.
   const plain = (manifests: Manifest[]) => manifests.filter(({ kind }) => kind !== 'Namespace').map(manifest => {
-    const containers = manifest.spec?.template?.spec.containers ?? []
-    for (const container of containers) {
+    const { initContainers = [], containers = [] } = manifest.spec?.template?.spec ?? {}
+    for (const container of [...initContainers, ...containers]) {
       container.image = ''
       container.env?.sort((a, b) => a.name < b.name ? -1 : 1)
     }
@@ -67,7 +67,8 @@ t.test('it installs what the kustomization does', { skip: skip || nothingBuilt }
 })
 
 t.test('images go by digest, and nothing is installed without', { skip }, async t => {
-  t.same(podOf(render())?.spec.containers.map(({ image }) => image),
+  const { initContainers = [], containers = [] } = podOf(render())?.spec ?? {}
+  t.same([...containers, ...initContainers].map(({ image }) => image),
     ['polaris-secure-proxy', 'polaris-example-workload'].map(name => `registry.example.com/polaris/${name}@${digest}`))
   for (const wrong of [['--set', 'runtimeClassName=kata-cc'], [...needed, '--set', 'global.azure.images.proxy.digest=latest'], [...needed, '--set', 'global.azure.images.workload.registry=']]) {
     t.not(template(...wrong).status, 0, wrong.at(-1) ?? 'no images')
@@ -127,12 +128,13 @@ t.test('a workload that calls another confidential service gets the local proxy 
   const pod = podOf(manifests)
   const [example] = readManifests(readFileSync(new URL('../../examples/local-proxy/pod.yaml', import.meta.url), 'utf8'))
   const [sidecar] = (example?.spec as PodSpec | undefined)?.initContainers ?? []
-  t.same(pod?.spec.initContainers, [{
+  t.same(pod?.spec.initContainers?.map(({ name }) => name), ['polaris', 'workload'], 'it starts before the workload, and ends after it')
+  t.same(pod?.spec.initContainers?.[0], {
     ...sidecar,
     image: `registry.example.com/polaris-client@${digest}`,
     args: sidecar?.args?.map(word => word.startsWith('https:') ? 'https://proxy.example.com/ai' : word),
     volumeMounts: [{ name: 'client-policy', mountPath: '/policy', readOnly: true }]
-  }])
+  })
   const map = manifests.find(({ kind }) => kind === 'ConfigMap')
   t.same(map?.data, { 'policy.json': policy })
   t.same(pod?.spec.volumes, [{ name: 'client-policy', configMap: { name: map?.metadata.name } }])
@@ -146,6 +148,6 @@ t.test('without a policy, a digest or sidecars there is none; and without a URL 
   for (const wrong of ['client.policy=', 'client.image.digest=latest', 'client.image.registry=', 'client.url=proxy.example.com', 'client.urls=x']) {
     t.not(template(...all, '--set', wrong).status, 0, wrong)
   }
-  t.match(template(...all, '--kube-version', '1.28.0').stderr, /needs Kubernetes 1\.29/)
+  t.match(template(...all, '--kube-version', '1.28.0').stderr, /requires kubeVersion: >=1\.29/)
   t.same(render('--set', 'client.policy=policy').filter(({ kind }) => kind === 'ConfigMap'), [])
 })
