@@ -23,16 +23,6 @@ t.test('it is for arm64, and its sources and dependencies are those of the other
   t.same(arm64.config.config, amd64.config.config, 'and it is run the same way')
 })
 
-t.test('another build, in another place, under another umask and time zone, gives its digest', async t => {
-  const printed = execFileSync('bash', ['-c', 'umask 077 && exec docker/build.sh "$1"', 'bash', join(t.testdir(), 'other')], {
-    cwd: project,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TZ: 'Pacific/Auckland', PLATFORM: 'linux/arm64', RUNTIME_IMAGE: process.env['ARM64_RUNTIME_IMAGE'] }
-  })
-  t.equal(printed.trim(), arm64.digest)
-})
-
 t.test('its bill of materials and its licences name the packages of its platform', async t => {
   const bom = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), arm64.layout], { encoding: 'utf8', maxBuffer: 2 ** 26 })) as
     { components: { purl: string }[], metadata: { component: { hashes: { content: string }[] } } }

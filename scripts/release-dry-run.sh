@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # Everything that a release does but to push, sign and publish: builds and verifies
-# the image for each platform, their index, what describes them, and the SDK.
+# the image for each platform, their index, what describes them, the SDK, and the
+# command for this machine.
 #
 # usage: scripts/release-dry-run.sh <new directory>
-# Builds the commit HEAD. Needs buildah, jq, and node_modules as npm ci leaves it.
-# NODE_IMAGE, RUNTIME_IMAGE (for arm64: ARM64_RUNTIME_IMAGE), TMPDIR: docker/build.sh.
+# Builds the commit HEAD. Needs buildah, git, jq, and node_modules as npm ci leaves
+# it. NODE_IMAGE, RUNTIME_IMAGE (for arm64: ARM64_RUNTIME_IMAGE), TMPDIR: see
+# docker/build.sh.
 set -euo pipefail
 
 [[ $# -eq 1 && ! -e $1 ]] || { echo 'usage: scripts/release-dry-run.sh <new directory>' >&2; exit 2; }
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-work=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
+# /tmp may be in memory.
+export TMPDIR=${TMPDIR:-/var/tmp}
+work=$(mktemp -d)
 trap 'rm -rf --one-file-system "$work"' EXIT
 cd "$project"
+# The pinned Node, as npm run would have it.
+export PATH=$project/node_modules/.bin:$PATH
 say () { printf '%(%H:%M:%S)T %s\n' -1 "$1" >&2; }
 
 version=$(jq -r .version package.json)
@@ -21,6 +27,8 @@ say "version $version"
 for found in "$(jq -r .version sdk/package.json)" "$(sed -n 's/^version: //p' examples/helm/Chart.yaml)" "$(sed -n 's/^appVersion: //p' examples/helm/Chart.yaml)"; do
   [[ $found == "$version" ]] || { echo "release-dry-run.sh: package.json has version $version, another file $found" >&2; exit 1; }
 done
+grep --quiet "^## $version\b" CHANGELOG.md || say "CHANGELOG.md has no section $version yet; the workflow refuses a tag without one"
+[[ -z $(git status --porcelain --untracked-files=no) ]] || say 'there are uncommitted changes: the images are without them, the SDK and the command are not'
 echo "$version" > "$out/version"
 
 layouts=()
@@ -48,8 +56,14 @@ say 'the page that verifies a proxy'
 node page/build.ts "$out/polaris-verify.html" >&2
 (cd "$out" && sha256sum polaris-verify.html > polaris-verify.html.sha256)
 
+say 'the command for this machine'
+executable=polaris-linux-$(node --print process.arch)
+npm run executable -- "$out/$executable" >&2
+(cd "$out" && sha256sum "$executable" > "$executable.sha256")
+
 say 'what would be pushed'
 echo "index  $(cat "$out/digest")"
 for architecture in amd64 arm64; do echo "$architecture  $(cat "$out/$architecture")"; done
 echo "page   $(cut -d ' ' -f 1 "$out/polaris-verify.html.sha256")"
 echo "sdk    $(sha256sum "$out/sdk.tgz" | cut -d ' ' -f 1)"
+echo "$executable  $(cut -d ' ' -f 1 "$out/$executable.sha256")"
