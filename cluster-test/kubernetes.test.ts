@@ -1,12 +1,16 @@
 // The kustomizations of examples/kubernetes in a cluster: what its API accepts and refuses, and what becomes of them.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import type { Test } from 'tap'
 import { startCluster } from './fixtures/cluster.ts'
 import type { KubernetesObject } from './fixtures/cluster.ts'
 import { startMetrics } from './fixtures/metrics.ts'
+import { allowed } from './fixtures/traffic.ts'
+import type { Traffic } from './fixtures/traffic.ts'
 
 const examples = new URL('../examples/kubernetes/', import.meta.url).pathname
-const { kubectl, kubectlWith, list, until } = await startCluster(t)
+const cluster = await startCluster(t)
+const { kubectl, kubectlWith, list, until } = cluster
 
 interface Deployment extends KubernetesObject {
   status: { availableReplicas?: number, updatedReplicas?: number, replicas?: number, observedGeneration?: number }
@@ -96,6 +100,46 @@ t.test('the Service reaches every replica, and keeps a client at one', async t =
   t.same(service?.spec?.['ipFamilies'], ['IPv4', 'IPv6'], 'of both families, since this cluster has both')
 })
 
+const proxy = ['polaris', 'polaris'] as const
+const store = ['polaris', 'replay-store'] as const
+const other = ['default', 'other'] as const
+
+/** Where a client may be, and what a compromised proxy, workload or store would try; and whether the policies allow it. */
+const TRAFFIC: ReadonlyArray<readonly [string, Traffic, boolean | 'with the store']> = [
+  ['a client outside to the proxy', ['192.0.2.1', proxy, 3000], true],
+  ['a client of IPv6 to the proxy', ['2001:db8::1', proxy, 3000], true],
+  ['another pod to the proxy', [other, proxy, 3000], true],
+  ['a client to the workload', ['192.0.2.1', proxy, 3001], false],
+  ['another pod to the workload', [other, proxy, 3001], false],
+  ['one replica to the workload of another', [proxy, proxy, 3001], false],
+  ['name resolution', [proxy, ['kube-system', 'kube-dns'], 53, 'UDP'], true],
+  ['name resolution, of long answers', [proxy, ['kube-system', 'kube-dns'], 53], true],
+  ['another port there', [proxy, ['kube-system', 'kube-dns'], 9153], false],
+  ['something that calls itself name resolution', [proxy, ['default', 'kube-dns'], 53, 'UDP'], false],
+  ['the workload to the internet', [proxy, '203.0.113.7', 443], false],
+  ['the same by IPv6', [proxy, '2001:db8::7', 443], false],
+  ['the workload to the metadata server', [proxy, '169.254.169.254', 80], false],
+  ['the workload to another pod', [proxy, other, 80], false],
+  ['the proxy to the replay store', [proxy, store, 6379], 'with the store'],
+  ['the proxy to another port of it', [proxy, store, 22], false]
+]
+const STORE: typeof TRAFFIC = [
+  ['another pod to the replay store', [other, store, 6379], false],
+  ['a client to the replay store', ['192.0.2.1', store, 6379], false],
+  ['the replay store to the internet', [store, '203.0.113.7', 443], false],
+  ['the replay store to the proxy', [store, proxy, 3000], false]
+]
+
+async function checkTraffic (t: Test, cases: typeof TRAFFIC, withStore: boolean) {
+  const verdicts = await allowed(cluster, 'polaris', cases.map(([, traffic]) => traffic))
+  for (const [index, [name, , expected]] of cases.entries()) t.equal(verdicts[index], expected === 'with the store' ? withStore : expected, name)
+}
+
+t.test('the NetworkPolicy lets clients in to the proxy, nothing in to the workload, and nothing out but name resolution', async t => {
+  await checkTraffic(t, TRAFFIC, false)
+  t.same(await allowed(cluster, 'default', [[proxy, '203.0.113.7', 443]]), [true], 'without a policy it would be allowed')
+})
+
 t.test('an evicted replica is replaced before the next one may go', async t => {
   await kubectl('cordon', 'one', 'two')
   t.teardown(async () => {
@@ -137,11 +181,7 @@ t.test('replay protection: the store runs, and the proxy may reach it and nothin
   const { status, stderr } = await apply('overlays/replay-protection')
   t.equal(status, 0, stderr)
   await available('replay-store', 1)
-  const policies = new Map((await list('networkpolicies', 'polaris')).map(({ metadata, spec }) => [metadata.name, spec]))
-  t.match(policies.get('polaris')?.['egress'], [
-    { ports: [{ port: 53 }, { port: 53 }] },
-    { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'replay-store' } } }], ports: [{ port: 6379 }] }
-  ])
+  await checkTraffic(t, [...TRAFFIC, ...STORE], true)
 })
 
 t.test('trying out without a TEE takes another overlay, and the same pods', async t => {
