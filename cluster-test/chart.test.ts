@@ -3,11 +3,12 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse, stringify } from 'yaml'
+import { assemble, defaultAnswers, readSchema, unpackChart } from '../test/fixtures/marketplace.ts'
 import { startCluster } from './fixtures/cluster.ts'
 import type { KubernetesObject } from './fixtures/cluster.ts'
 
 const chart = new URL('../examples/helm/', import.meta.url).pathname
-const { kubectlWith, helm, list, until } = await startCluster(t)
+const { kubectl, kubectlWith, helm, list, until } = await startCluster(t)
 const namespace = 'confidential'
 
 interface Deployment extends KubernetesObject {
@@ -22,8 +23,11 @@ const values = (proxy: string) => [
 const common = ['--namespace', namespace, '--wait', '--timeout', '60s']
 
 const deployment = async () => (await list<Deployment>('deployments', namespace))[0]
-const images = async () => [...new Set((await list<KubernetesObject & { spec: { containers: { image: string }[] } }>('pods', namespace))
-  .flatMap(({ spec }) => spec.containers.map(({ image }) => image.split('@')[1])))].sort()
+interface Pod extends KubernetesObject {
+  spec: { initContainers: { image: string }[], containers: { image: string }[] }
+}
+const images = async () => [...new Set((await list<Pod>('pods', namespace))
+  .flatMap(({ spec }) => [...spec.initContainers, ...spec.containers].map(({ image }) => image.split('@')[1])))].sort()
 const settled = async (image: string) => until(`every pod runs ${image}`, async () => {
   const { status } = await deployment() ?? {}
   return (await images()).includes(image) && (await images()).length === 2 && status?.availableReplicas === 2 ? true : undefined
@@ -72,6 +76,28 @@ t.test('it installs, and waits until all replicas are ready', async t => {
   t.match(notes, /kubectl --namespace confidential rollout status deployment\/polaris/)
   t.notMatch(notes, /WARNING/)
   await settled(digests.first)
+})
+
+t.test('the API server accepts what the Google Cloud Marketplace installs with the schema\'s defaults, and its tester', async t => {
+  // A stand-in for the definition that GKE has: any Application.
+  const definition = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'applications.app.k8s.io', annotations: { 'api-approved.kubernetes.io': 'unapproved, in a test' } },
+    spec: {
+      group: 'app.k8s.io',
+      scope: 'Namespaced',
+      names: { kind: 'Application', plural: 'applications' },
+      versions: [{ name: 'v1beta1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } } }]
+    }
+  }
+  t.equal(kubectlWith(definition, 'apply', '--filename', '-').status, 0)
+  await kubectl('wait', '--for', 'condition=Established', 'customresourcedefinition/applications.app.k8s.io')
+  const directory = assemble(t, 'google')
+  const manifests = await helm('template', 'market', unpackChart(directory, t.testdir()), '--namespace', namespace, ...defaultAnswers(readSchema(directory)))
+  t.same(['Application', 'Pod', 'Deployment'].filter(kind => !manifests.includes(`\nkind: ${kind}\n`)), [])
+  const { status, stderr } = kubectlWith(manifests, 'apply', '--server-side', '--dry-run=server', '--validate=strict', '--namespace', namespace, '--filename', '-')
+  t.equal(status, 0, stderr)
 })
 
 t.test('an upgrade to another image and another setting replaces all replicas, and at least as many as before stay available', async t => {

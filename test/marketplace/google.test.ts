@@ -1,13 +1,13 @@
 // What the Google Cloud Marketplace is given: schema.yaml by its specification, every property to a value of the chart
 // and back, images by digest, and a tester that passes against what the schema's defaults install.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { settings } from '../../lib/config/settings.ts'
-import { DIGEST, IMAGES, assemble } from '../fixtures/marketplace.ts'
+import { DIGEST, IMAGES, assemble, defaultAnswers, readSchema, unpackChart } from '../fixtures/marketplace.ts'
 import { readManifests, validateManifest } from '../fixtures/manifests.ts'
 import type { Manifest } from '../fixtures/manifests.ts'
 import { root, runScript } from '../fixtures/script.ts'
@@ -16,35 +16,9 @@ const { parse: parseHcl } = createRequire(import.meta.url)('@cdktf/hcl2json') as
 const HELM = process.env['HELM'] ?? 'helm'
 const skip = spawnSync(HELM, ['version']).status === 0 ? false : `${HELM} is not installed`
 
-interface Property {
-  type: 'string' | 'integer' | 'boolean'
-  title?: string
-  default?: unknown
-  enum?: unknown[]
-  pattern?: string
-  minimum?: number
-  maximum?: number
-  'x-google-marketplace'?: { type: string }
-}
-
-interface Schema {
-  'x-google-marketplace': {
-    schemaVersion: string
-    applicationApiVersion: string
-    publishedVersion: string
-    publishedVersionMetadata: { releaseTypes: string[] }
-    images: Record<string, { properties: Record<string, { type: string }> }>
-    clusterConstraints: { assistedClusterCreation: { type: string, creationGuidance: string } }
-  }
-  properties: Record<string, Property>
-  required: string[]
-}
-
 const directory = assemble(t, 'google')
-const schema = parse(readFileSync(join(directory, 'schema.yaml'), 'utf8')) as Schema
-const unpacked = t.testdir()
-for (const name of ['chart', 'apptest']) execFileSync('tar', ['--extract', '--file', join(directory, `${name}.tar.gz`), '--directory', unpacked])
-const chart = join(unpacked, 'chart')
+const schema = readSchema(directory)
+const chart = unpackChart(directory, t.testdir())
 const values = parse(readFileSync(join(chart, 'values.yaml'), 'utf8')) as Record<string, unknown>
 const inner = parse(readFileSync(join(chart, 'charts/polaris-secure-proxy/values.yaml'), 'utf8')) as Record<string, unknown>
 
@@ -105,20 +79,8 @@ t.test('the same arguments give the same bytes', async t => {
   for (const file of readdirSync(again)) t.ok(readFileSync(join(again, file)).equals(readFileSync(join(directory, file))), file)
 })
 
-/** As the deployer does: the answers of the form, by name, become values. */
-function answers (): string[] {
-  const given = Object.entries(schema.properties).filter(([, property]) => property.default !== undefined)
-    .flatMap(([name, property]) => [property.type === 'string' ? '--set-string' : '--set', `${name}=${String(property.default)}`])
-  const images = Object.entries(schema['x-google-marketplace'].images).flatMap(([image, { properties }]) => Object.entries(properties).flatMap(([name, { type }]) => {
-    const repository = `example/polaris${image && `/${image}`}`
-    const value = { REGISTRY: 'marketplace.example.com', REPO_WITHOUT_REGISTRY: repository, REPO_WITH_REGISTRY: `marketplace.example.com/${repository}` }[type] ?? ''
-    return ['--set-string', `${name}=${value}`]
-  }))
-  return [...given, ...images]
-}
-
 function render (): Manifest[] {
-  const { status, stdout, stderr } = spawnSync(HELM, ['template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...answers()], { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(HELM, ['template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...defaultAnswers(schema, ['marketplace.example.com', 'example/polaris'])], { encoding: 'utf8' })
   if (status !== 0) throw new Error(stderr)
   return readManifests(stdout)
 }
@@ -135,7 +97,7 @@ t.test('what the schema\'s defaults install is valid, strict, and tied together 
   t.same([...kinds].sort(), [...new Set(installed)].sort())
   const pod = manifests.find(({ kind }) => kind === 'Deployment')?.spec?.template
   t.equal(pod?.spec.runtimeClassName, 'kata-cc')
-  t.same(pod?.spec.containers.map(({ image }) => image), [`marketplace.example.com/example/polaris@${DIGEST}`, `marketplace.example.com/example/polaris/workload@${DIGEST}`])
+  t.same([...pod?.spec.containers ?? [], ...pod?.spec.initContainers ?? []].map(({ image }) => image), [`marketplace.example.com/example/polaris@${DIGEST}`, `marketplace.example.com/example/polaris/workload@${DIGEST}`])
   t.match(pod?.metadata.labels, { 'goog-partner-id': 'partner' })
   t.equal(manifests.filter(({ kind }) => ['ServiceAccount', 'Role', 'RoleBinding', 'ClusterRole', 'Secret'].includes(kind)).length, 0, 'no rights of its own')
 })
@@ -151,7 +113,8 @@ t.test('the deployer may do what the chart needs, and no more', { skip }, async 
 t.test('the tester passes against the proxy as the defaults configure it, and fails where encryption is not required', { skip }, async t => {
   const manifests = render()
   const pod = manifests.find(({ kind }) => kind === 'Deployment')?.spec?.template?.spec
-  const envOf = (name: string) => Object.fromEntries(pod?.containers.find(container => container.name === name)?.env?.map(({ name, value = '' }) => [name, value]) ?? [])
+  const containers = [...pod?.containers ?? [], ...pod?.initContainers ?? []]
+  const envOf = (name: string) => Object.fromEntries(containers.find(container => container.name === name)?.env?.map(({ name, value = '' }) => [name, value]) ?? [])
   const [tester] = (manifests.find(({ kind }) => kind === 'Pod') as unknown as { spec: { containers: [{ image: string, env: { name: string, value: string }[] }] } }).spec.containers
   t.equal(tester.image, `marketplace.example.com/example/polaris/tester@${DIGEST}`)
   const testerEnv = Object.fromEntries(tester.env.map(({ name, value }) => [name, value]))
