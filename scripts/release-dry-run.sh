@@ -22,6 +22,9 @@ cd "$project"
 export PATH=$project/node_modules/.bin:$PATH
 say () { printf '%(%H:%M:%S)T %s\n' -1 "$1" >&2; }
 
+# Of one commit, even if HEAD moves meanwhile.
+REVISION=$(git rev-parse HEAD)
+export REVISION
 version=$(jq -r .version package.json)
 say "version $version"
 for found in "$(jq -r .version sdk/package.json)" "$(sed -n 's/^version: //p' examples/helm/Chart.yaml)" "$(sed -n 's/^appVersion: //p' examples/helm/Chart.yaml)"; do
