@@ -3,7 +3,7 @@ import type { Explanations } from './explanation.ts'
 
 export const clouds: Explanations = {
   software: {
-    asks: "Does the machine run Google's hardened system, Confidential Space?",
+    asks: 'Does the machine run the system that is expected of it?',
     matters: 'Another system may let its operator log in and look.'
   },
   'secure-boot': {
@@ -50,8 +50,16 @@ export const clouds: Explanations = {
     asks: 'Is the security version of the guest recent enough?',
     matters: 'Older versions may have known flaws.'
   },
-  endorsement: {
+  'utility-vm': {
     asks: 'Did Microsoft sign for this utility virtual machine?',
     matters: 'Another one need not enforce which containers may run.'
+  },
+  'provider-policy': {
+    asks: "Did Microsoft's service judge by the policy that yours names?",
+    matters: 'The owner of the service can have it judge by other rules.'
+  },
+  'vm-id': {
+    asks: 'Is it a virtual machine that your policy names?',
+    matters: 'Anybody can run the same software in a machine of their own.'
   }
 }
