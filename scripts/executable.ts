@@ -1,7 +1,7 @@
 /**
  * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- [--arch x64|arm64] <file>]`,
  * by default dist/polaris-linux-x64 or -arm64, for this machine. It is the pinned Node binary with the bundled command
- * inside (Node's single executable applications); the same sources and lockfile give the same bytes, on whatever machine.
+ * inside (Node's single executable applications); the same sources and lockfile give the same bytes.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
