@@ -2,7 +2,8 @@
  * Makes the package that is published, in sdk/dist: `npm run build -w sdk`.
  *
  *     browser.js              one minified file with everything but the next in it, for pages and bundlers
- *     browser-attestation.js  what verifies evidence; browser.js loads it where attestation is asked for
+ *     browser-attestation.js  what verifies evidence; browser.js loads it if attestation is asked for
+ *     browser-sigstore.js     what verifies Sigstore bundles; the file before loads it if a policy has provenance
  *     index.js, attestation.js  the same for Node, readable; dependencies are imported
  *     cli.js                  the `polaris` command
  *     types/                  declarations
@@ -16,6 +17,7 @@ import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
 import type { BuildOptions, Plugin } from 'esbuild'
+import { BUFFER, nodeForSigstore, sigstoreApart } from './browser/sigstore.ts'
 
 const sdk = import.meta.dirname
 const tsc = join(createRequire(import.meta.url).resolve('typescript/package.json'), '../bin/tsc')
@@ -28,7 +30,7 @@ export interface Size {
 }
 
 /** @returns the bytes of the browser's files, as they are and compressed */
-export async function build (outdir: string): Promise<Record<'browser' | 'attestation', Size>> {
+export async function build (outdir: string): Promise<Record<'browser' | 'attestation' | 'sigstore', Size>> {
   await rm(outdir, { recursive: true, force: true })
   await Promise.all([
     buildForBrowsers(outdir),
@@ -48,15 +50,20 @@ export async function build (outdir: string): Promise<Record<'browser' | 'attest
   await writeFile(join(outdir, 'package.json'), JSON.stringify(await manifest(), null, 2) + '\n')
   await copyFile(join(sdk, 'README.md'), join(outdir, 'README.md'))
   await copyFile(join(sdk, '../LICENSE'), join(outdir, 'LICENSE'))
-  return { browser: await sizeOf(join(outdir, 'browser.js')), attestation: await sizeOf(join(outdir, 'browser-attestation.js')) }
+  return {
+    browser: await sizeOf(join(outdir, 'browser.js')),
+    attestation: await sizeOf(join(outdir, 'browser-attestation.js')),
+    sigstore: await sizeOf(join(outdir, 'browser-sigstore.js'))
+  }
 }
 
-/** Two files, each of which stands alone: a page that asks for no attestation loads the small one only. */
+/** Three files, each of which stands alone: a page that asks for no attestation loads the small one only. */
 export async function buildForBrowsers (outdir: string): Promise<void> {
   const options: BuildOptions = { ...common, platform: 'browser', target: 'es2022', minify: true, sourcemap: true, define: { 'globalThis.Buffer': 'undefined', 'globalThis.process': 'undefined' } }
   await Promise.all([
     bundle({ ...options, entryPoints: [join(sdk, 'index.ts')], outfile: join(outdir, 'browser.js'), plugins: [attestationApart] }),
-    bundle({ ...options, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'browser-attestation.js') })
+    bundle({ ...options, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'browser-attestation.js'), plugins: [sigstoreApart] }),
+    bundle({ ...options, entryPoints: [join(sdk, 'browser/packages.ts')], outfile: join(outdir, 'browser-sigstore.js'), inject: [BUFFER], plugins: [nodeForSigstore] })
   ])
 }
 

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Plugin } from 'esbuild'
+import type { Plugin, PluginBuild } from 'esbuild'
 
 const PACKAGES = ['bundle', 'protobuf-specs', 'verify']
 const HIDDEN = "import(['@sigstore', name].join('/'))"
@@ -12,14 +12,27 @@ const HIDDEN = "import(['@sigstore', name].join('/'))"
 /** The packages become part of the file. */
 export const withSigstore: Plugin = {
   name: 'with-sigstore',
-  setup ({ onLoad }) {
-    onLoad({ filter: /[/\\]provenance[/\\]library\.ts$/ }, async ({ path }) => {
-      const source = await readFile(path, 'utf8')
-      if (!source.includes(HIDDEN)) throw new Error(`${path} does not load the packages as this plugin knows it`)
-      const known = PACKAGES.map(name => `'${name}': () => import('@sigstore/${name}')`).join(', ')
-      return { contents: source.replace(HIDDEN, `({ ${known} } as Record<string, () => Promise<unknown>>)[name]!()`), loader: 'ts' }
-    })
+  setup (build) {
+    const known = PACKAGES.map(name => `'${name}': () => import('@sigstore/${name}')`).join(', ')
+    loadPackagesBy(build, `({ ${known} } as Record<string, () => Promise<unknown>>)[name]!()`)
   }
+}
+
+/** The packages are in a file of their own beside it, `browser-sigstore.js`, which pages load when they verify a bundle. */
+export const sigstoreApart: Plugin = {
+  name: 'sigstore-apart',
+  setup (build) {
+    build.onResolve({ filter: /^\.\/browser-sigstore\.js$/ }, ({ path }) => ({ path, external: true }))
+    loadPackagesBy(build, "(await import('./browser-sigstore.js' as string) as Record<string, unknown>)[name]")
+  }
+}
+
+function loadPackagesBy ({ onLoad }: PluginBuild, expression: string): void {
+  onLoad({ filter: /[/\\]provenance[/\\]library\.ts$/ }, async ({ path }) => {
+    const source = await readFile(path, 'utf8')
+    if (!source.includes(HIDDEN)) throw new Error(`${path} does not load the packages as this plugin knows it`)
+    return { contents: source.replace(HIDDEN, expression), loader: 'ts' }
+  })
 }
 
 /** Beside `withSigstore`, and with `sdk/browser/buffer.ts` among what is injected. */

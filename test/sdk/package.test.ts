@@ -25,7 +25,7 @@ const dist = join(consumer, 'node_modules/@polaris-secure-proxy/sdk')
 const sizes = await build(dist)
 
 t.test('the browser\'s files stand alone', async t => {
-  for (const [name, file, imported] of [['browser', 'browser.js', ['import("./browser-attestation.js")']], ['attestation', 'browser-attestation.js', []]] as const) {
+  for (const [name, file, imported] of [['browser', 'browser.js', ['import("./browser-attestation.js")']], ['attestation', 'browser-attestation.js', ['import("./browser-sigstore.js")']], ['sigstore', 'browser-sigstore.js', []]] as const) {
     const code = await readFile(join(dist, file), 'utf8')
     t.equal(code.length > 0 && Buffer.byteLength(code), sizes[name].minified)
     t.ok(sizes[name].gzipped < sizes[name].minified)
@@ -34,7 +34,7 @@ t.test('the browser\'s files stand alone', async t => {
   }
   const readme = (await readFile(join(dist, 'README.md'), 'utf8')).replaceAll('\n', ' ')
   const told = [...readme.matchAll(/ of (\d+) KB, (\d+) KB with gzip/g)].flatMap(([, minified, gzipped]) => [Number(minified), Number(gzipped)])
-  const found = [sizes.browser, sizes.attestation].flatMap(({ minified, gzipped }) => [minified / 1000, gzipped / 1000])
+  const found = [sizes.browser, sizes.attestation, sizes.sigstore].flatMap(({ minified, gzipped }) => [minified / 1000, gzipped / 1000])
   t.equal(told.length, found.length)
   for (const [i, size] of found.entries()) t.ok(Math.abs(told[i]! - size) < 0.05 * size, `the README tells ${told[i]} KB of ${size}`)
   t.notMatch(await readFile(join(dist, 'browser.js'), 'utf8'), /\bBuffer\b|sevsnpvm|SEV-VCEK/, 'what verifies evidence is not in the first')

@@ -1,6 +1,6 @@
 /** The form of a policy's section `devices.nvidia`. */
 import { count, list, matching, object, oneOf, text } from '../policy-rules.ts'
-import { MAX_GPUS } from './request.ts'
+import { MAX_GPUS } from './policy.ts'
 
 export const nvidiaForm = object({
   count: count(MAX_GPUS),

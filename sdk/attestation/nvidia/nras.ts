@@ -10,7 +10,7 @@ import { check, show } from '../checks.ts'
 import type { Check } from '../checks.ts'
 import { toHex } from '../bytes.ts'
 import { chipOf } from './certificates.ts'
-import { MAX_GPUS } from './request.ts'
+import { MAX_GPUS } from './policy.ts'
 import type { Gpu, GpuRequest } from './request.ts'
 import { GpuEvidenceError } from './spdm.ts'
 

@@ -1,5 +1,8 @@
 /** What a policy may ask of NVIDIA GPUs: its section `devices.nvidia`. */
 
+/** A machine has eight or sixteen; a rack's domain 72. */
+export const MAX_GPUS = 128
+
 export interface NvidiaPolicy {
   /** How many, exactly. */
   readonly count?: number

@@ -7,12 +7,11 @@ import { decodeBase64 } from '../../../lib/protocols/base64.ts'
 import { decodeLatin1 } from '../../../lib/protocols/bytes.ts'
 import { parseGpuChain } from './certificates.ts'
 import type { GpuCertificate } from './certificates.ts'
+import { MAX_GPUS } from './policy.ts'
 import { GpuEvidenceError, parseGpuEvidence } from './spdm.ts'
 import type { GpuEvidence } from './spdm.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
-/** A machine has eight or sixteen; a rack's domain 72. */
-export const MAX_GPUS = 128
 const MAX_TEXT = 16 * 1024 * 1024
 
 export interface Gpu {

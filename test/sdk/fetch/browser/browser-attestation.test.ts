@@ -10,6 +10,8 @@ import { attestationDocument, bindingDigest, reportData } from '../../../../lib/
 import { buildForBrowsers } from '../../../../sdk/build.ts'
 import { noChromium, openPage } from '../../../fixtures/chromium.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
+import { issuerKey } from '../../../fixtures/issuer.ts'
+import { createSigstore } from '../../../fixtures/sigstore.ts'
 import { leafCertificate, snpChain, snpReport } from '../../../fixtures/snp.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
@@ -84,4 +86,45 @@ t.test('an SEV-SNP report is verified with the browser\'s own Web Crypto', { ski
     }))
   }, { documents: [await documentOf(report), await documentOf(changed)], rootHash: chain.rootHash })
   t.same(results, [[true], [false, 'report-signature']])
+})
+
+t.test('a Sigstore bundle is verified in the page, by a file that comes late', { skip: noChromium, timeout: 120_000 }, async t => {
+  const page = await openPage(t, site)
+  const digest = 'ab'.repeat(32)
+  const at = new Date('2026-06-10T12:00:00Z')
+  const seconds = at.getTime() / 1000
+  const issuer = 'https://confidentialcomputing.googleapis.com'
+  const key = await issuerKey('one')
+  const token = await key.sign({
+    iss: issuer,
+    aud: 'polaris',
+    iat: seconds,
+    exp: seconds + 600,
+    eat_nonce: 'recorded',
+    secboot: true,
+    hwmodel: 'GCP_AMD_SEV',
+    swname: 'CONFIDENTIAL_SPACE',
+    dbgstat: 'disabled-since-boot',
+    submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${digest}` } }
+  })
+  const sigstore = createSigstore()
+  const bundles = [sigstore.bundle(digest, { at }), createSigstore().bundle(digest, { at })]
+  const given = { token, jwk: key.jwk, issuer, bundles, trustedRoot: sigstore.trustedRoot, time: at.getTime() }
+  const results = await page.evaluate(async ({ token, jwk, issuer, bundles, trustedRoot, time }) => {
+    const { appraise } = await import('/browser-attestation.js' as string) as Attestation
+    const loaded = () => performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/browser-sigstore.js')).length
+    const before = loaded()
+    const policy = { version: 1, provenance: { repository: 'owner/name' }, platforms: { 'google-confidential-space': { audience: 'polaris' } } } as const
+    const pieces = { tee: 'google-confidential-space', evidence: [['application/eat+jwt', token]] } as const
+    const failed = await Promise.all(bundles.map(async bundle => {
+      const { checks } = await appraise(pieces, policy, {
+        now: new Date(time), keySets: { [issuer]: { keys: [jwk] } }, provenance: { trustedRoot, bundles: [bundle] }
+      })
+      return checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => `${name}: ${detail}`)
+    }))
+    return { before, after: loaded(), failed, buffer: 'Buffer' in globalThis }
+  }, given)
+  t.same([results.before, results.after, results.buffer], [0, 1, false])
+  t.same(results.failed[0], [])
+  t.match(results.failed[1], [/^provenance-signature: Sigstore refuses it/])
 })
