@@ -76,6 +76,16 @@ t.test('mistakes are named', async t => {
   for (const [args, stderr] of mistakes) t.match(await appraise(...args), { status: 2, stdout: '', stderr })
 })
 
+t.test('appraise sigstore takes what to accept from options or from a policy', async t => {
+  const words = ['appraise', 'sigstore', '--bundle', file(bundle), '--digest', `sha256:${DIGEST}`, '--at', at.toISOString(), ...ROOT]
+  t.match(await polaris([...words, '--repository', 'owner/name', '--ref-prefix', 'refs/tags/v']), { status: 0, stdout: /verified: sigstore/ })
+  t.match(await polaris([...words, '--policy', policy()]), { status: 0 })
+  t.match(await polaris([...words, '--policy', policy('owner/name', { ref: 'refs/tags/v2.*' })]), { status: 1, stdout: /✗ provenance-ref/ })
+  t.match(await polaris([...words, '--policy', policy(), '--repository', 'owner/other']), { status: 1, stdout: /✗ provenance-repository/ })
+  t.match(await polaris(words), { status: 2, stderr: /give --repository owner\/name, or a --policy with provenance/ })
+  t.match(await polaris([...words, '--policy', file({ version: 1, insecure: true, platforms: { tdx: {} } })]), { status: 2, stderr: /has no provenance/ })
+})
+
 t.test('every command that appraises takes them', async t => {
   for (const command of ['verify', 'keys', 'fetch', 'proxy']) {
     const { stdout } = await polaris([command, '--help'])

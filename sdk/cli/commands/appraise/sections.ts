@@ -2,9 +2,18 @@
 import { parseAttestationPolicy } from '../../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../../attestation/policy.ts'
 import { read } from './common.ts'
+import { UsageError } from '../../status.ts'
 import type { CommonOptions } from './common.ts'
 
 /** @throws {UsageError | AttestationPolicyError} */
 export async function deviceSection ({ policy }: CommonOptions): Promise<NonNullable<AttestationPolicy['devices']>> {
   return policy === undefined ? {} : parseAttestationPolicy((await read(policy)).toString('utf8')).devices ?? {}
+}
+
+/** @throws {UsageError | AttestationPolicyError} */
+export async function provenanceSection ({ policy }: CommonOptions): Promise<AttestationPolicy['provenance']> {
+  if (policy === undefined) return undefined
+  const { provenance } = parseAttestationPolicy((await read(policy)).toString('utf8'))
+  if (!provenance) throw new UsageError(`${policy} has no provenance: add "provenance": { "repository": "owner/name" }`)
+  return provenance
 }

@@ -6,11 +6,13 @@ import { UsageError } from '../../status.ts'
 import { json, renderVerdict } from '../../terminal/render.ts'
 import { REFUSED, VERIFIED } from '../../status.ts'
 import { read, readJson, timeOf } from './common.ts'
+import { provenanceSection } from './sections.ts'
 
 interface SigstoreOptions {
   readonly bundle: string
   readonly digest: string
-  readonly repository: string
+  readonly repository?: string
+  readonly policy?: string
   readonly issuer?: string
   readonly workflow?: string
   readonly refPrefix?: string
@@ -28,7 +30,8 @@ export function sigstoreCommand (): Command {
     .description('A Sigstore bundle: that a repository\'s own workflow built what has this digest.')
     .requiredOption('--bundle <file>', 'the bundle, of version 0.3')
     .requiredOption('--digest <sha256:hex>', 'SHA-256 of what runs')
-    .requiredOption('--repository <owner/name>', 'the repository that must have built it')
+    .option('--repository <owner/name>', 'the repository that must have built it; needed without --policy')
+    .option('-p, --policy <file>', 'take what to accept from the provenance section of this policy; options here take precedence')
     .option('--issuer <url>', 'who vouched for the workflow; default: GitHub')
     .option('--workflow <path>', 'the workflow\'s file, such as .github/workflows/release.yml; default: any of the repository')
     .option('--ref-prefix <prefix>', 'what the git reference begins with; default: refs/tags/')
@@ -53,12 +56,18 @@ function collect (value: string, before: string[] = []): string[] {
 async function run (options: SigstoreOptions): Promise<void> {
   const { digest, repository, issuer, workflow, refPrefix, predicateType, statementType, payloadType, notBefore } = options
   if (!/^(?:sha256:)?[\da-fA-F]{64}$/.test(digest)) throw new UsageError('--digest takes sha256: and 64 hexadecimal digits')
-  if (!/^[\w.-]+\/[\w.-]+$/.test(repository)) throw new UsageError('--repository takes owner/name')
+  if (repository !== undefined && !/^[\w.-]+\/[\w.-]+$/.test(repository)) throw new UsageError('--repository takes owner/name')
+  const section = await provenanceSection(options)
+  const { ref, ...rest } = section ?? {}
+  const source = repository ?? section?.repository
+  if (source === undefined) throw new UsageError('give --repository owner/name, or a --policy with provenance')
   const { checks } = await appraiseProvenance((await read(options.bundle)).toString('utf8'), {
     running: { digest: digest.replace(/^sha256:/, '') },
     now: timeOf(options),
     policy: {
-      repository,
+      ...rest,
+      ...refPrefix === undefined && ref !== undefined && { ref },
+      repository: source,
       ...issuer !== undefined && { issuer },
       ...workflow !== undefined && { workflow },
       ...refPrefix !== undefined && { refPrefix },
