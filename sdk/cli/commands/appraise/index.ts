@@ -30,6 +30,9 @@ Examples:
   $ polaris appraise document attestation.json --policy policy.json
 `
     )
-  for (const kind of kinds) command.addCommand(kind())
+  for (const kind of kinds) {
+    const subcommand = kind()
+    command.addCommand(subcommand.showHelpAfterError(`polaris appraise ${subcommand.name()} --help lists the options`))
+  }
   return command
 }
