@@ -33,7 +33,7 @@ for (const [name, answer, stderr] of unanswered) {
 const mistakes: Array<[name: string, args: string[], stderr: RegExp]> = [
   ['no command', [], /Usage: polaris/],
   ['an unknown command', ['verfiy', url], /unknown command 'verfiy'\n\(Did you mean verify\?\)/],
-  ['no URL', ['verify'], /missing required argument 'url'/],
+  ['no URL', ['verify'], /^polaris: give the base URL of the proxy, or --from with a folder that --save wrote\n$/],
   ['what is no URL', ['verify', 'proxy.example.com'], /not an http or https URL: proxy\.example\.com/],
   ['an unknown option', ['verify', url, '--polcy', 'x'], /unknown option '--polcy'/],
   ['a missing policy', ['verify', url, '--policy', file('missing.json')], /cannot read the policy .*ENOENT/],
