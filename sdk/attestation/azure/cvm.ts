@@ -51,6 +51,12 @@ async function verifyAzureCvm (context: VerifierContext, policy: AzureCvmPolicy)
       claimsCheck(outer, policy.claims)
     ],
     issuedAt: issueTime(claims),
+    machine: {
+      name: isSnp ? 'AMD SEV-SNP virtual machine' : 'Intel TDX virtual machine',
+      vouchedBy: 'Microsoft',
+      // By the policy's leave, or else the check `debug` has failed.
+      exposed: policy.allowDebug ? 'may be debugged from outside' : undefined
+    },
     presented: {
       'azure-cvm': {
         issuers: [issuer],

@@ -9,6 +9,8 @@ import type { Running } from '../verdict/subject.ts'
 import type { Settled } from './running.ts'
 import { candidates } from './sources.ts'
 
+/** Either settles which launch it was. */
+const LAUNCH_CHECKS = ['measurement', 'utility-vm']
 const NO_BUNDLE = 'There is no Sigstore bundle: not beside the policy, not in it, and not among the endorsements of the document'
 
 /** The first bundle that passes, or the one that fails the fewest checks. None, unless the policy asks for it. */
@@ -45,7 +47,7 @@ function failures ({ checks }: Pick<ProvenanceFindings, 'checks'>): number {
 
 function settledBy (checks: readonly Check[], { tdx: domain }: Running, { platforms }: AttestationPolicy): Settled {
   const { 'sev-snp': { hostData, anyHostData } = {}, tdx: { measurements = [] } = {} } = platforms
-  const passed = checks.some(({ name, outcome }) => name === 'measurement' && outcome === 'passed')
+  const passed = checks.some(({ name, outcome }) => LAUNCH_CHECKS.includes(name) && outcome === 'passed')
   return {
     measurement: passed && (!domain || measurements.every(({ mrtd }) => mrtd !== undefined)),
     hostData: hostData !== undefined || anyHostData === true

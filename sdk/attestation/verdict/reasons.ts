@@ -20,10 +20,10 @@ const REASONS: Readonly<Record<string, readonly string[]>> = {
     'software', 'secure-boot', 'support', 'compliance', 'module', 'mrseam', 'attributes', 'xfam'
   ],
   'it runs other software than the policy names': [
-    'image', 'measurement', 'host-data', 'id-key', 'author-key', 'family', 'mrconfigid', 'mrowner', 'mrownerconfig'
+    'image', 'measurement', 'host-data', 'utility-vm', 'id-key', 'author-key', 'family', 'mrconfigid', 'mrowner', 'mrownerconfig'
   ],
   'its operator is not the one that the policy names, or has changed its settings': [
-    'project', 'service-account', 'environment', 'command'
+    'project', 'service-account', 'environment', 'command', 'provider-policy', 'vm-id'
   ],
   'its settings take back protections that the policy demands': ['weakenings'],
   'nothing shows which source its software was built from': [
