@@ -36,8 +36,8 @@ import system from './routes/system/index.ts'
 export { serverOptions as options } from './plugins/server/options.ts'
 
 export interface PolarisOptions extends
-  ConfigPluginOptions, MetricsPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions, ProtocolsPluginOptions,
-  AttestationPluginOptions, AdminPluginOptions, LimitsPluginOptions {}
+  ConfigPluginOptions, MetricsPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions,
+  ProtocolsPluginOptions, AttestationPluginOptions, AdminPluginOptions, LimitsPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on

@@ -18,7 +18,8 @@ import { describeError } from './lib/http/describe-error.ts'
 import type { Report } from './lib/metrics/report.ts'
 import { serverOptions } from './plugins/server/options.ts'
 
-// Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first use.
+// Private-key operations run in libuv's pool: one thread for each core, and some for everything else. Read at first
+// use.
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism() + 2))
 
 // Before the libraries that read them are loaded: key and replay stores are, where they are used.
@@ -27,7 +28,9 @@ const config = readConfig()
 const log: FastifyBaseLogger = pino({ level: config.enableLogging ? config.logLevel : 'silent' })
 const workers = config.workers === 'auto' ? availableParallelism() : Number(config.workers)
 
-if (removed.length > 0) log.warn({ variables: removed }, 'ignoring variables that would make libraries write tokens to standard error')
+if (removed.length > 0) {
+  log.warn({ variables: removed }, 'ignoring variables that would make libraries write tokens to standard error')
+}
 if (nodeDebugs) log.warn('NODE_DEBUG is set: Node writes parts of opened requests to standard error')
 
 let stop: () => Promise<void> = async () => undefined
@@ -111,8 +114,8 @@ async function serve (): Promise<void> {
 }
 
 /**
- * What a worker has of its primary. What is remembered in memory, is remembered there; a shared store each worker asks for
- * itself. The messages of an ephemeral key are never in a shared store: no other process has the key.
+ * What a worker has of its primary. What is remembered in memory, is remembered there; a shared store each worker asks
+ * for itself. The messages of an ephemeral key are never in a shared store: no other process has the key.
  */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')

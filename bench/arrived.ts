@@ -1,7 +1,7 @@
 /**
- * What the short cut for messages that have arrived (lib/streams/arrived.ts) is good for: OHTTP of 1 KiB with and without
- * it, in turns, on one core; `node bench/arrived.ts`. Each ratio is of one round, in which both are measured; the table has
- * their medians. Below 1.10 requests per CPU at 1 KiB the short cut is not worth its lines.
+ * What the short cut for messages that have arrived (lib/streams/arrived.ts) is good for: OHTTP of 1 KiB with and
+ * without it, in turns, on one core; `node bench/arrived.ts`. Each ratio is of one round, in which both are measured;
+ * the table has their medians. Below 1.10 requests per CPU at 1 KiB the short cut is not worth its lines.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -26,11 +26,16 @@ const workload = await startServer('bench/workload.ts', '/', {}, 'others')
 const start = (env: Record<string, string>) => startServer(PROXY, '/polaris-container/readyz', {
   POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, ...env
 }, 'one')
-const subjects = [await start({}), await start({ NODE_OPTIONS: `--import=${new URL('without-arrived.ts', import.meta.url).href}` })]
+const subjects = [
+  await start({}), await start({ NODE_OPTIONS: `--import=${new URL('without-arrived.ts', import.meta.url).href}` })
+]
 
 try {
-  console.log(`Node ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds of ${COUNT} requests.\n`)
-  console.log('| form | µs of CPU per request, with | without | requests per CPU, with : without | requests per second, with : without |\n| --- | ---: | ---: | ---: | ---: |')
+  console.log(
+    `Node ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds of ${COUNT} requests.\n`
+  )
+  console.log('| form | µs of CPU per request, with | without | requests per CPU, with : without | requests per ' +
+    'second, with : without |\n| --- | ---: | ---: | ---: | ---: |')
   for (const [form, chunked] of [['OHTTP', false], ['chunked OHTTP', true]] as const) {
     const rounds: [Round, Round][] = []
     for (let round = 0; round < WARM_UP + ROUNDS; round++) {

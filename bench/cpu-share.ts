@@ -9,7 +9,9 @@ export interface CpuShare {
   remove (): void
 }
 
-/** The process, those that it started, and all of their threads get as much together as `cores` of the machine's cores. */
+/**
+ * The process, those that it started, and all of their threads get as much together as `cores` of the machine's cores.
+ */
 export function shareCpu (name: string, pid: number | undefined, cores: number): CpuShare {
   const version1 = existsSync('/sys/fs/cgroup/cpu/cpu.cfs_quota_us')
   const group = `/sys/fs/cgroup/${version1 ? 'cpu/' : ''}polaris-bench-${process.pid}-${name}`

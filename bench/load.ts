@@ -9,7 +9,9 @@ import { createMessageEnd } from './message-end.ts'
 export type PreparedRequest = Buffer
 
 export function prepareRequest (path: string, headers: Record<string, string>, body: Uint8Array): PreparedRequest {
-  const lines = Object.entries({ host: 'proxy.example', ...headers, 'content-length': String(body.length) }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries(
+    { host: 'proxy.example', ...headers, 'content-length': String(body.length) }
+  ).map(([name, value]) => `${name}: ${value}\r\n`)
   return Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n`), body])
 }
 
@@ -34,7 +36,9 @@ function open (url: string): Connection {
   let waiting: PromiseWithResolvers<boolean> | undefined
   socket.on('data', (octets: Buffer) => {
     const head = response.push(octets)
-    if (head !== undefined && head.toString('latin1', 9, 12) !== '200') waiting?.reject(new Error(`${url} answered ${head.toString()}`))
+    if (head !== undefined && head.toString('latin1', 9, 12) !== '200') {
+      waiting?.reject(new Error(`${url} answered ${head.toString()}`))
+    }
     if (response.ended) waiting?.resolve(true)
   })
   socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -57,7 +61,9 @@ function open (url: string): Connection {
 }
 
 /** Sends `count` requests, `connections` at a time; any answer but 200 is an error. */
-export async function load (url: string, connections: number, count: number, next: (i: number) => PreparedRequest): Promise<Latencies> {
+export async function load (
+  url: string, connections: number, count: number, next: (i: number) => PreparedRequest
+): Promise<Latencies> {
   const took: number[] = []
   let issued = 0
   const begin = performance.now()
@@ -73,5 +79,7 @@ export async function load (url: string, connections: number, count: number, nex
   }))
   const seconds = (performance.now() - begin) / 1000
   took.sort((a, b) => a - b)
-  return { requests: count, seconds, p50: took[Math.floor(took.length * 0.5)]!, p99: took[Math.floor(took.length * 0.99)]! }
+  return {
+    requests: count, seconds, p50: took[Math.floor(took.length * 0.5)]!, p99: took[Math.floor(took.length * 0.99)]!
+  }
 }

@@ -1,8 +1,8 @@
 /**
  * Measures `polaris proxy` beside the SDK's fetch, in one run: `node bench/local-proxy.ts [--rounds 15]`. To the same
  * proxy, both send exchanges of 1 KiB and streams of which the first event counts. CPU is that of the one process that
- * encrypts: the command's, or the one that calls fetch. The two take turns, who is first changes from round to round, and
- * each round compares them; the ratio and the difference are the medians over the rounds.
+ * encrypts: the command's, or the one that calls fetch. The two take turns, who is first changes from round to round,
+ * and each round compares them; the ratio and the difference are the medians over the rounds.
  */
 import { fork, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -34,14 +34,18 @@ interface Subject {
 }
 
 const workload = createServer(async (request, response) => {
-  if (request.url === '/events') return response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n')
+  if (request.url === '/events') {
+    return response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n')
+  }
   const pieces: Buffer[] = []
   for await (const piece of request) pieces.push(piece as Buffer)
   return response.end(Buffer.concat(pieces))
 }).listen(0, '127.0.0.1')
 await once(workload, 'listening')
 const workloadUrl = `http://127.0.0.1:${(workload.address() as AddressInfo).port}`
-const proxy = await startServer(PROXY, '/polaris-container/readyz', { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workloadUrl }, 'all')
+const proxy = await startServer(
+  PROXY, '/polaris-container/readyz', { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workloadUrl }, 'all'
+)
 
 async function startSdk (): Promise<Subject> {
   const child = fork(new URL('sdk-client.ts', import.meta.url), { env: { ...process.env, PROXY_URL: proxy.url } })
@@ -57,7 +61,9 @@ async function startSdk (): Promise<Subject> {
 
 async function startCommand (): Promise<Subject> {
   const cli = fileURLToPath(new URL('../sdk/cli/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [cli, 'proxy', proxy.url, '--insecure', '--listen', '127.0.0.1:0', '--log', 'off'], {
+  const child = spawn(process.execPath, [
+    cli, 'proxy', proxy.url, '--insecure', '--listen', '127.0.0.1:0', '--log', 'off'
+  ], {
     stdio: ['ignore', 'ignore', 'pipe']
   })
   let said = ''
@@ -65,7 +71,9 @@ async function startCommand (): Promise<Subject> {
   const url = /listening on (\S+),/.exec(said)?.[1] ?? ''
   const agent = new Agent({ keepAlive: true })
   const send = (path: string, body: Uint8Array | undefined) => new Promise<IncomingMessage>((resolve, reject) => {
-    httpRequest(url + path, { agent, method: body === undefined ? 'GET' : 'POST' }, resolve).on('error', reject).end(body)
+    httpRequest(
+      url + path, { agent, method: body === undefined ? 'GET' : 'POST' }, resolve
+    ).on('error', reject).end(body)
   })
   return { name: 'polaris proxy', child, work: order => carryOut(order, send) }
 }
@@ -107,15 +115,19 @@ while (rounds.length < ROUNDS) {
   else rounds.push({ command: await measure(command), sdk: await measure(sdk) })
 }
 
-console.log(`Node ${process.version}, medians of ${ROUNDS} rounds of ${EXCHANGES.count} exchanges and ${STREAMS.count} streams.\n`)
+console.log(
+  `Node ${process.version}, medians of ${ROUNDS} rounds of ${EXCHANGES.count} exchanges and ${STREAMS.count} streams.\n`
+)
 console.log('| | CPU per exchange of 1 KiB | p50 of 8 at once | first event |\n| --- | --- | --- | --- |')
 for (const [name, of] of [[sdk.name, 'sdk'], [command.name, 'command']] as const) {
   const middle = (pick: (round: Round) => number) => median(rounds.map(round => pick(round[of])))
-  console.log(`| ${name} | ${middle(({ cpu }) => cpu).toFixed(3)} ms | ${middle(({ exchange }) => exchange).toFixed(1)} ms | ${middle(({ first }) => first).toFixed(1)} ms |`)
+  console.log(`| ${name} | ${middle(({ cpu }) => cpu).toFixed(3)} ms | ${middle(({ exchange }) => exchange)
+    .toFixed(1)} ms | ${middle(({ first }) => first).toFixed(1)} ms |`)
 }
 const ratios = rounds.map(({ sdk, command }) => command.cpu / sdk.cpu)
 const later = rounds.map(({ sdk, command }) => command.first - sdk.first)
-const range = (values: readonly number[]) => `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`
+const range = (values: readonly number[]) =>
+  `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`
 console.log(`\nWithin a round: CPU × ${range(ratios)}, first event later by ${range(later)} ms`)
 
 for (const { child } of [sdk, command]) child.kill()

@@ -1,7 +1,10 @@
 /** Where HTTP/1.1 messages end that come one after the other, with as little work as it takes: peers are our own. */
 
 const HEAD_END = Buffer.from('\r\n\r\n')
-/** What a body in chunks ends with; ciphertext that looks so at the end of a read, 2 to the power of -56, is not expected. */
+/**
+ * What a body in chunks ends with; ciphertext that looks so at the end of a read, 2 to the power of -56, is not
+ * expected.
+ */
 const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n')
 
 export interface MessageEnd {
@@ -39,7 +42,9 @@ export function createMessageEnd (): MessageEnd {
       if (end === -1) throw new Error('The head is in more than one read')
       const head = octets.subarray(0, end + HEAD_END.length)
       const text = head.toString('latin1').toLowerCase()
-      length = text.includes('\r\ntransfer-encoding: chunked\r\n') ? undefined : Number(/\r\ncontent-length: (\d+)\r\n/.exec(text)?.[1] ?? 0)
+      length = text.includes('\r\ntransfer-encoding: chunked\r\n')
+        ? undefined
+        : Number(/\r\ncontent-length: (\d+)\r\n/.exec(text)?.[1] ?? 0)
       left = length ?? 0
       tail = HEAD_END.subarray(2)
       ended = false

@@ -1,7 +1,8 @@
 /**
- * What metrics cost: `node bench/metrics.ts [--rounds 15]`. For each protocol two proxies, one that counts and is scraped
- * each second and one that does not, take turns with exchanges of 1 KiB on the same core; who is first changes from round to
- * round. Each round compares their CPU; the ratio is the median over the rounds, and the span is that of its middle half.
+ * What metrics cost: `node bench/metrics.ts [--rounds 15]`. For each protocol two proxies, one that counts and is
+ * scraped each second and one that does not, take turns with exchanges of 1 KiB on the same core; who is first changes
+ * from round to round. Each round compares their CPU; the ratio is the median over the rounds, and the span is that of
+ * its middle half.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -52,23 +53,33 @@ try {
   for (const { name, count, prepare } of protocols) {
     const admin = `127.0.0.1:${await freePort()}`
     const without = await startServer(PROXY, '/polaris-container/readyz', env, 'one')
-    const counting = await startServer(PROXY, '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_ADMIN_ADDRESS: admin }, 'one')
+    const counting = await startServer(
+      PROXY, '/polaris-container/readyz', { ...env, POLARIS_CONTAINER_ADMIN_ADDRESS: admin }, 'one'
+    )
     running.push(without, counting)
     scraper = setInterval(() => {
-      fetch(`http://${admin}/metrics`).then(response => response.text()).catch((error: unknown) => { console.error(error) })
+      fetch(`http://${admin}/metrics`).then(response => response.text()).catch(
+        (error: unknown) => { console.error(error) }
+      )
     }, SCRAPE_MS)
     const rounds: { off: number, on: number }[] = []
     for (let round = 0; round < WARM_UP + ROUNDS; round++) {
       const cpu = { off: 0, on: 0 }
       const turns = [['off', without], ['on', counting]] as const
-      for (const [which, server] of round % 2 === 0 ? turns : turns.toReversed()) cpu[which] = await cpuOf(server, prepare, count)
+      for (const [which, server] of round % 2 === 0 ? turns : turns.toReversed()) {
+        cpu[which] = await cpuOf(server, prepare, count)
+      }
       if (round >= WARM_UP) rounds.push(cpu)
     }
     clearInterval(scraper)
     await Promise.all([without.stop(), counting.stop()])
-    const at = (figures: number[], part: number) => figures.sort((a, b) => a - b)[Math.floor((figures.length - 1) * part)] ?? NaN
+    const at = (
+      figures: number[], part: number
+    ) => figures.sort((a, b) => a - b)[Math.floor((figures.length - 1) * part)] ?? NaN
     const ratios = rounds.map(({ off, on }) => on / off)
-    console.log(`| ${name} | ${at(rounds.map(({ off }) => off), 0.5).toFixed(1)} | ${at(rounds.map(({ on }) => on), 0.5).toFixed(1)} | ${at(ratios, 0.5).toFixed(3)} | ${at(ratios, 0.25).toFixed(3)} to ${at(ratios, 0.75).toFixed(3)} |`)
+    console.log(`| ${name} | ${at(rounds.map(({ off }) => off), 0.5).toFixed(1)} | ${at(
+      rounds.map(({ on }) => on), 0.5
+    ).toFixed(1)} | ${at(ratios, 0.5).toFixed(3)} | ${at(ratios, 0.25).toFixed(3)} to ${at(ratios, 0.75).toFixed(3)} |`)
   }
 } finally {
   clearInterval(scraper)

@@ -7,7 +7,9 @@ import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../lib/protocols
 import { prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
 
-export async function prepareOhttp (proxyUrl: string, body: Uint8Array, count: number, chunked: boolean): Promise<PreparedRequest[]> {
+export async function prepareOhttp (
+  proxyUrl: string, body: Uint8Array, count: number, chunked: boolean
+): Promise<PreparedRequest[]> {
   const response = await fetch(`${proxyUrl}/.well-known/ohttp-gateway`, { headers: { accept: KEYS_MEDIA_TYPE } })
   const key = await selectKey(decodeKeyConfigs(new Uint8Array(await response.arrayBuffer())))
   if (key === undefined) throw new Error('There is no key')

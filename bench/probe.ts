@@ -8,7 +8,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 const delay = monitorEventLoopDelay({ resolution: 1 })
 
-process.on('message', (message) => {
+process.on('message', message => {
   if (message === 'reset') {
     delay.enable()
     delay.reset()

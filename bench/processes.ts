@@ -26,8 +26,8 @@ export const PROXY = 'server.ts'
 const HERE = new URL('../', import.meta.url)
 
 /**
- * Which of the cores that this process may use: `one`, the last, of everything whose CPU is compared; `others`, where there
- * are any, for the load and the workload; or `all`.
+ * Which of the cores that this process may use: `one`, the last, of everything whose CPU is compared; `others`, where
+ * there are any, for the load and the workload; or `all`.
  */
 export type Cores = 'one' | 'others' | 'all'
 const ALLOWED = coresOf(/^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0')
@@ -52,12 +52,16 @@ export function leaveTheCore (): void {
 
 /** As fork, but the child and all of its threads stay on those cores (taskset is part of util-linux). */
 export function forkOn (cores: Cores, file: URL, { execArgv = [], ...options }: ForkOptions = {}): ChildProcess {
-  return fork(file, { ...options, execPath: 'taskset', execArgv: ['--cpu-list', LISTS[cores], process.execPath, ...execArgv] })
+  return fork(
+    file, { ...options, execPath: 'taskset', execArgv: ['--cpu-list', LISTS[cores], process.execPath, ...execArgv] }
+  )
 }
 
 /** The flags that `npm start` gives the proxy. */
 export function startFlags (checkout = HERE): string[] {
-  const { scripts } = JSON.parse(readFileSync(new URL('package.json', checkout), 'utf8')) as { scripts: { start: string } }
+  const { scripts } = JSON.parse(
+    readFileSync(new URL('package.json', checkout), 'utf8')
+  ) as { scripts: { start: string } }
   return scripts.start.split(' ').slice(1, -1)
 }
 
@@ -70,7 +74,8 @@ export interface ServerOptions {
 
 /** Starts a file of the checkout with PORT and `env`, and waits until `path` answers 200. */
 export async function startServer (
-  file: string, path: string, env: Record<string, string>, cores: Cores, { checkout = HERE, flags = file === PROXY ? startFlags(checkout) : [] }: ServerOptions = {}
+  file: string, path: string, env: Record<string, string>, cores: Cores,
+  { checkout = HERE, flags = file === PROXY ? startFlags(checkout) : [] }: ServerOptions = {}
 ): Promise<Server> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`

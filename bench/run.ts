@@ -1,9 +1,10 @@
 /**
  * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
  * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests;
- * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'; `--against DIR` adds the proxy of
- * another checkout, with its dependencies installed. Servers have one core, all the same one, and all their threads count;
- * the load and the workload have the others. The floor runs with the flags of `npm start`, and with Node's defaults.
+ * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'; `--against DIR` adds the proxy
+ * of another checkout, with its dependencies installed. Servers have one core, all the same one, and all their threads
+ * count; the load and the workload have the others. The floor runs with the flags of `npm start`, and with Node's
+ * defaults.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -19,7 +20,13 @@ import type { Server } from './processes.ts'
 import { prepareV1 } from './v1-request.ts'
 
 const { values: options } = parseArgs({
-  options: { json: { type: 'string' }, quick: { type: 'boolean', default: false }, rounds: { type: 'string', default: '5' }, against: { type: 'string' }, only: { type: 'string', default: '' } }
+  options: {
+    json: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+    against: { type: 'string' },
+    only: { type: 'string', default: '' }
+  }
 })
 const ROUNDS = Number(options.rounds)
 const ONLY = new RegExp(options.only)
@@ -32,13 +39,24 @@ interface Subject {
   readonly server: Server
   /** Requests for a size; few where each costs milliseconds. */
   readonly count: Record<number, number>
-  /** Requests that warm up, where those of a round are too few: it takes V8 tens of thousands to compile what they use. */
+  /**
+   * Requests that warm up, where those of a round are too few: it takes V8 tens of thousands to compile what they use.
+   */
   readonly warmUp?: Record<number, number>
   /** Called before each round, outside of what is measured. */
   readonly prepare: (body: Uint8Array<ArrayBuffer>, count: number) => Promise<(i: number) => PreparedRequest>
 }
 
-interface Row { subject: string, size: string, requestsPerSecond: number, p50: number, p99: number, cpuPerRequest: number, stall: number, peakRss: number }
+interface Row {
+  subject: string
+  size: string
+  requestsPerSecond: number
+  p50: number
+  p99: number
+  cpuPerRequest: number
+  stall: number
+  peakRss: number
+}
 
 const plain = async (body: Uint8Array): Promise<() => PreparedRequest> => {
   const request = prepareRequest('/echo?q=1', { 'content-type': 'application/octet-stream' }, body)
@@ -48,7 +66,11 @@ const fast = { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 600 }
 const unique = { [2 ** 10]: 4_000, [2 ** 16]: 2_000, [2 ** 20]: 600 }
 const slow = { [2 ** 10]: 400, [2 ** 16]: 400, [2 ** 20]: 200 }
 /** Sent twice, as those of every round. */
-const WARM_UP = { fast: { [2 ** 10]: 30_000, [2 ** 20]: 1_800 }, unique: { [2 ** 10]: 10_000, [2 ** 20]: 1_800 }, slow: { [2 ** 10]: 3_000 } }
+const WARM_UP = {
+  fast: { [2 ** 10]: 30_000, [2 ** 20]: 1_800 },
+  unique: { [2 ** 10]: 10_000, [2 ** 20]: 1_800 },
+  slow: { [2 ** 10]: 3_000 }
+}
 
 /** One request serves for all rounds of a size: encrypting it takes the client as long as it takes the server. */
 function preparedV1 ({ url }: Server): Subject['prepare'] {
@@ -71,14 +93,30 @@ leaveTheCore()
 const workload = await startServer('bench/workload.ts', '/', {}, 'others')
 const env = { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
 const subjects: Subject[] = [
-  { name: FLOOR, server: await startServer('bench/floor.ts', '/', env, 'one', { flags: startFlags() }), count: fast, warmUp: WARM_UP.fast, prepare: plain },
-  { name: "floor with Node's defaults", server: await startServer('bench/floor.ts', '/', env, 'one'), count: fast, warmUp: WARM_UP.fast, prepare: plain }
+  {
+    name: FLOOR,
+    server: await startServer('bench/floor.ts', '/', env, 'one', { flags: startFlags() }),
+    count: fast,
+    warmUp: WARM_UP.fast,
+    prepare: plain
+  },
+  {
+    name: "floor with Node's defaults",
+    server: await startServer('bench/floor.ts', '/', env, 'one'),
+    count: fast,
+    warmUp: WARM_UP.fast,
+    prepare: plain
+  }
 ]
 const checkouts = [{ label: '', checkout: new URL('../', import.meta.url) }]
-if (options.against !== undefined) checkouts.push({ label: ' (other)', checkout: pathToFileURL(`${resolve(options.against)}/`) })
+if (options.against !== undefined) {
+  checkouts.push({ label: ' (other)', checkout: pathToFileURL(`${resolve(options.against)}/`) })
+}
 // One server for each row: code that V8 has compiled for one protocol is slower for a second.
 for (const { label, checkout } of checkouts) {
-  const start = (more: Record<string, string> = {}) => startServer(PROXY, '/polaris-container/readyz', { ...env, ...more }, 'one', { checkout })
+  const start = (more: Record<string, string> = {}) => startServer(
+    PROXY, '/polaris-container/readyz', { ...env, ...more }, 'one', { checkout }
+  )
   const oneShot = await start()
   const chunked = await start()
   const v1 = await start({
@@ -90,7 +128,13 @@ for (const { label, checkout } of checkouts) {
   subjects.push(
     { name: `passthrough${label}`, server: await start(), count: fast, warmUp: WARM_UP.fast, prepare: plain },
     { name: `OHTTP${label}`, server: oneShot, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(oneShot, false) },
-    { name: `chunked OHTTP${label}`, server: chunked, count: unique, warmUp: WARM_UP.unique, prepare: ohttp(chunked, true) },
+    {
+      name: `chunked OHTTP${label}`,
+      server: chunked,
+      count: unique,
+      warmUp: WARM_UP.unique,
+      prepare: ohttp(chunked, true)
+    },
     { name: `v1${label}`, server: v1, count: slow, warmUp: WARM_UP.slow, prepare: preparedV1(v1) }
   )
 }
@@ -121,12 +165,18 @@ try {
   }
   const rsa = middle(privateOperations) ?? NaN
   report(rows, rsa)
-  if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ node: process.version, connections: CONNECTIONS, rounds: ROUNDS, rsa4096Micros: rsa, rows }, null, 2) + '\n')
+  if (options.json !== undefined) {
+    writeFileSync(options.json, JSON.stringify(
+      { node: process.version, connections: CONNECTIONS, rounds: ROUNDS, rsa4096Micros: rsa, rows }, null, 2
+    ) + '\n')
+  }
 } finally {
   await Promise.all([...subjects.map(({ server }) => server.stop()), workload.stop()])
 }
 
-async function measure ({ name, server, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>, count: number): Promise<Row> {
+async function measure (
+  { name, server, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>, count: number
+): Promise<Row> {
   const requests = Math.ceil(count / (options.quick ? 10 : 1))
   // While others are measured, V8 throws compiled code away: the first half does not count.
   const next = await prepare(body, 2 * requests)
@@ -134,7 +184,9 @@ async function measure ({ name, server, prepare }: Subject, size: string, body: 
   await server.reset()
   const { seconds, p50, p99 } = await load(server.url, CONNECTIONS, requests, i => next(requests + i))
   const { cpu, stall, peakRss } = await server.read()
-  return { subject: name, size, requestsPerSecond: requests / seconds, p50, p99, cpuPerRequest: cpu / requests, stall, peakRss }
+  return {
+    subject: name, size, requestsPerSecond: requests / seconds, p50, p99, cpuPerRequest: cpu / requests, stall, peakRss
+  }
 }
 
 /** What six of make up most of a v1 request, on the core that the servers have. */
@@ -163,12 +215,14 @@ function medianRow (results: Row[]): Row {
 
 function report (all: Row[], rsa: number): void {
   const floorOf = (size: string) => all.find(row => row.size === size && row.subject === FLOOR)?.cpuPerRequest ?? NaN
-  console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is that of the server process, which has one core.\n`)
+  console.log(`\nNode ${process.version}, ${CONNECTIONS} connections, medians of ${ROUNDS} rounds. CPU is that of ` +
+    'the server process, which has one core.\n')
   console.log('| body | server | req/s | p50 ms | p99 ms | CPU µs/req | × floor | longest stall ms | peak RSS MiB |')
   console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
   for (const row of all) {
-    const figures = [row.requestsPerSecond.toFixed(0), row.p50.toFixed(2), row.p99.toFixed(2), row.cpuPerRequest.toFixed(1),
-      (row.cpuPerRequest / floorOf(row.size)).toFixed(2), row.stall.toFixed(1), (row.peakRss / 2 ** 20).toFixed(0)]
+    const figures =
+      [row.requestsPerSecond.toFixed(0), row.p50.toFixed(2), row.p99.toFixed(2), row.cpuPerRequest.toFixed(1),
+        (row.cpuPerRequest / floorOf(row.size)).toFixed(2), row.stall.toFixed(1), (row.peakRss / 2 ** 20).toFixed(0)]
     console.log(`| ${row.size} | ${row.subject} | ${figures.join(' | ')} |`)
   }
   const v1Small = all.find(row => row.subject === 'v1' && row.size === '1 KiB')

@@ -37,7 +37,9 @@ console.log('Computing and waiting for a processor are those of the main thread 
 console.log('| server | listens after | computing | waiting for a processor | ready after |')
 console.log('| --- | ---: | ---: | ---: | ---: |')
 for (const [name, all] of starts) {
-  const cells = (['listening', 'cpu', 'waiting', 'ready'] as const).map(figure => summary(all.map(start => start[figure])))
+  const cells = (['listening', 'cpu', 'waiting', 'ready'] as const).map(
+    figure => summary(all.map(start => start[figure]))
+  )
   console.log(`| ${name} | ${cells.join(' | ')} |`)
 }
 
@@ -45,7 +47,9 @@ async function measure (file: string, readyz: string | undefined): Promise<Start
   const port = await freePort()
   const begin = performance.now()
   const child = spawn(process.execPath, [fileURLToPath(new URL(file, import.meta.url))], {
-    env: { ...process.env, POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', HOST: '127.0.0.1', PORT: String(port) },
+    env: {
+      ...process.env, POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', HOST: '127.0.0.1', PORT: String(port)
+    },
     stdio: ['ignore', 'ignore', 'inherit']
   })
   const exit = once(child, 'exit')

@@ -5,8 +5,8 @@
  * proxy's processes took, the primary included, was good for. Two proxies that share nothing say what the machine
  * itself makes of a second process: more than they do, workers cannot.
  *
- * `--share 0.4` makes a core that much of a real one, for root: then the servers leave the rest to load and workload, as
- * machines of their own would, and the ratio of requests per second says what a second core is good for.
+ * `--share 0.4` makes a core that much of a real one, for root: then the servers leave the rest to load and workload,
+ * as machines of their own would, and the ratio of requests per second says what a second core is good for.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -17,7 +17,12 @@ import { prepareOhttp } from './ohttp-request.ts'
 import { PROXY, startServer } from './processes.ts'
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '9' }, connections: { type: 'string', default: '32' }, chunked: { type: 'boolean', default: false }, share: { type: 'string' } }
+  options: {
+    rounds: { type: 'string', default: '9' },
+    connections: { type: 'string', default: '32' },
+    chunked: { type: 'boolean', default: false },
+    share: { type: 'string' }
+  }
 })
 const CONNECTIONS = Number(options.connections)
 const SHARE = options.share === undefined ? undefined : Number(options.share)
@@ -43,12 +48,15 @@ const shares: CpuShare[] = []
 try {
   if (SHARE !== undefined) {
     for (const { processes, servers } of subjects) {
-      for (const { process } of servers) shares.push(shareCpu(`${shares.length}`, process.pid, SHARE * processes / servers.length))
+      for (const { process } of servers) {
+        shares.push(shareCpu(`${shares.length}`, process.pid, SHARE * processes / servers.length))
+      }
     }
     console.log(`A core is ${SHARE} of a real one.`)
   }
   console.log(`Node ${process.version}, ${CONNECTIONS} connections, medians of ${options.rounds} rounds.\n`)
-  console.log('| body | served by | req/s | CPU µs/req | cores used | × req/s of one | × requests per CPU of one |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |')
+  console.log('| body | served by | req/s | CPU µs/req | cores used | × req/s of one | × requests per CPU of one ' +
+    '|\n| --- | --- | ---: | ---: | ---: | ---: | ---: |')
   for (const [size, octets, each] of SIZES) {
     const rounds: Round[][] = subjects.map(() => [])
     for (let round = 0; round < WARM_UP + Number(options.rounds); round++) {
@@ -61,18 +69,28 @@ try {
         })))
         await Promise.all(servers.map(server => server.reset()))
         const begin = performance.now()
-        await Promise.all(prepared.map(({ server, requests }) => load(server.url, CONNECTIONS / servers.length, share, n => requests[n]!)))
+        await Promise.all(prepared.map(
+          ({ server, requests }) => load(server.url, CONNECTIONS / servers.length, share, n => requests[n]!)
+        ))
         const seconds = (performance.now() - begin) / 1000
         const cpu = (await Promise.all(servers.map(server => server.read()))).reduce((sum, usage) => sum + usage.cpu, 0)
-        if (round >= WARM_UP) rounds[i]!.push({ requestsPerSecond: count / seconds, cpuPerRequest: cpu / count, cores: cpu / 1e6 / seconds })
+        if (round >= WARM_UP) {
+          rounds[i]!.push(
+            { requestsPerSecond: count / seconds, cpuPerRequest: cpu / count, cores: cpu / 1e6 / seconds }
+          )
+        }
       }
     }
     const [one] = rounds
     for (const [i, { name }] of subjects.entries()) {
       const middle = (pick: (round: Round) => number) => median(rounds[i]!.map(pick))
-      const ratio = (pick: (round: Round) => number) => median(rounds[i]!.map((round, n) => pick(round) / pick(one![n]!)))
-      console.log(`| ${[size, name, middle(round => round.requestsPerSecond).toFixed(0), middle(round => round.cpuPerRequest).toFixed(0),
-        middle(round => round.cores).toFixed(2), ratio(round => round.requestsPerSecond).toFixed(2), ratio(round => 1 / round.cpuPerRequest).toFixed(2)].join(' | ')} |`)
+      const ratio = (pick: (round: Round) => number) => median(
+        rounds[i]!.map((round, n) => pick(round) / pick(one![n]!))
+      )
+      console.log(`| ${[size, name, middle(round => round.requestsPerSecond)
+        .toFixed(0), middle(round => round.cpuPerRequest).toFixed(0),
+        middle(round => round.cores).toFixed(2), ratio(round => round.requestsPerSecond).toFixed(2),
+        ratio(round => 1 / round.cpuPerRequest).toFixed(2)].join(' | ')} |`)
     }
   }
 } finally {

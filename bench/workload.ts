@@ -6,7 +6,7 @@
 import { createServer } from 'node:net'
 import { createMessageEnd } from './message-end.ts'
 
-createServer({ noDelay: true }, (socket) => {
+createServer({ noDelay: true }, socket => {
   const message = createMessageEnd()
   let answer: Buffer[] = []
   function send (): void {
@@ -18,7 +18,12 @@ createServer({ noDelay: true }, (socket) => {
   socket.on('data', (octets: Buffer) => {
     const head = message.push(octets)
     if (head === undefined) answer.push(octets)
-    else answer.push(Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n${message.framing}\r\n\r\n`), octets.subarray(head.length))
+    else {
+      answer.push(
+        Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n${message.framing}\r\n\r\n`),
+        octets.subarray(head.length)
+      )
+    }
     // undici resets a connection whose response ends before it knows that its request has.
     if (message.ended) setImmediate(send)
   })

@@ -16,18 +16,25 @@ async function script (shell: string, name: string): Promise<string> {
   return path
 }
 
-const run = (program: string, args: readonly string[]) => execFileSync(program, args, { cwd: folder, encoding: 'utf8', timeout: 30_000 })
+const run = (program: string, args: readonly string[]) => execFileSync(
+  program, args, { cwd: folder, encoding: 'utf8', timeout: 30_000 }
+)
 
 /** Each gives the lines that a tab at the end of this one leads to. */
 const shells: Record<string, (script: string) => (line: string) => string[]> = {
   bash: script => line => {
     const before = line.slice(0, line.lastIndexOf(' ') + 1)
-    return run('bash', [join(tools.suite, 'shells/complete.bash'), script, line]).trim().split('\n').map(word => before + word)
+    return run('bash', [join(tools.suite, 'shells/complete.bash'), script, line]).trim().split('\n').map(word =>
+      before + word)
   },
-  zsh: script => line => [`polaris ${run('zsh', ['-f', join(tools.suite, 'shells/complete.zsh'), join(script, '..'), line]).trim()}`],
+  zsh: script => line => [
+    `polaris ${run('zsh', ['-f', join(tools.suite, 'shells/complete.zsh'), join(script, '..'), line]).trim()}`
+  ],
   fish: script => line => {
     const before = line.slice(0, line.lastIndexOf(' ') + 1)
-    const words = run('fish', ['--no-config', '-c', 'source $argv[1]; complete -C $argv[2]', script, line]).trim().split('\n').map(found => found.split('\t', 1)[0] ?? '')
+    const words = run(
+      'fish', ['--no-config', '-c', 'source $argv[1]; complete -C $argv[2]', script, line]
+    ).trim().split('\n').map(found => found.split('\t', 1)[0] ?? '')
     return words.map(word => before + word)
   }
 }

@@ -1,4 +1,5 @@
-// EHBP in Go and in Rust, written from its description alone: against a proxy that demands encryption, and against vectors.
+// EHBP in Go and in Rust, written from its description alone: against a proxy that demands encryption, and against
+// vectors.
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,13 +23,20 @@ const workload = await startWorkload(t, (request, response) => {
   request.pipe(response)
 })
 const attester = await simulated()
-const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableEhbp: true, enableInputEncryption: true, enableOutputEncryption: true }, { attester })
-const folder = t.testdir({ 'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }) })
+const { url } = await startProxy(
+  t, { workloadBaseUrl: workload.url, enableEhbp: true, enableInputEncryption: true, enableOutputEncryption: true },
+  { attester }
+)
+const folder = t.testdir({
+  'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } })
+})
 const proven = await polaris(['keys', url, '--policy', join(folder, 'policy.json'), '--format', 'ehbp'])
 
 function run (program: string, words: readonly string[], base: string, input = ''): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const child = execFile(program, words, { env: { BASE_URL: base, EHBP_KEY: proven.stdout.trim() }, timeout: 60_000 }, (error, stdout, stderr) => {
+    const child = execFile(program, words, {
+      env: { BASE_URL: base, EHBP_KEY: proven.stdout.trim() }, timeout: 60_000
+    }, (error, stdout, stderr) => {
       if (error === null) resolve(JSON.parse(stdout))
       else reject(new Error(`${words[0]}: ${stderr || error.message}`))
     })
@@ -37,9 +45,13 @@ function run (program: string, words: readonly string[], base: string, input = '
 }
 
 const lines = (values: Readonly<Record<string, unknown>>) =>
-  Object.entries(values).filter(([, value]) => typeof value === 'string' && /^(?:[\da-f]{2})*$/.test(value)).map(([name, value]) => `${name} ${String(value)}\n`).join('')
+  Object.entries(values).filter(([, value]) => typeof value === 'string' && /^(?:[\da-f]{2})*$/.test(value)).map(
+    ([name, value]) => `${name} ${String(value)}\n`
+  ).join('')
 
-const published = JSON.parse(readFileSync(new URL('../docs/vectors/ehbp.json', import.meta.url), 'utf8')) as Record<string, unknown>
+const published = JSON.parse(
+  readFileSync(new URL('../docs/vectors/ehbp.json', import.meta.url), 'utf8')
+) as Record<string, unknown>
 const derived = loadVectors<Record<string, string>>('ehbp-derive.json')
 const sealed = loadVectors<Record<string, string>>('ehbp-response.json')
 
@@ -60,20 +72,30 @@ for (const [name, program] of [['Go', tools.goEhbp], ['Rust', tools.rustEhbp]] a
     })
 
     t.test('it learns that its key is not the proxy\'s', async t => {
-      t.same(await run(program, ['wrong-key'], url), { status: 422, type: 'urn:ietf:params:ehbp:error:key-config', media: 'application/problem+json' })
+      t.same(
+        await run(program, ['wrong-key'], url),
+        { status: 422, type: 'urn:ietf:params:ehbp:error:key-config', media: 'application/problem+json' }
+      )
     })
 
     t.test('what this project sealed opens there, and is sealed the same', async t => {
       t.same(await run(program, ['vectors'], url, lines(published)), {
-        checked: ['keyConfig', 'request', 'exportedSecret', 'responseKey', 'responseNonceBase', 'response', 'responseBody']
+        checked: [
+          'keyConfig', 'request', 'exportedSecret', 'responseKey', 'responseNonceBase', 'response', 'responseBody'
+        ]
       })
     })
 
     t.test('so does what the reference implementation sealed', derived && sealed ? {} : { skip: ABSENT }, async t => {
-      const { exportedSecret, requestEnc: enc, responseNonce, derivedKey: responseKey, derivedNonceBase: responseNonceBase } = derived!
+      const {
+        exportedSecret, requestEnc: enc, responseNonce, derivedKey: responseKey, derivedNonceBase: responseNonceBase
+      } = derived!
       const { plaintext: response, encryptedResponse: responseBody } = sealed!
       const vector = { exportedSecret, enc, responseNonce, responseKey, responseNonceBase, response, responseBody }
-      t.same(await run(program, ['vectors'], url, lines(vector)), { checked: ['responseKey', 'responseNonceBase', 'response', 'responseBody'] })
+      t.same(
+        await run(program, ['vectors'], url, lines(vector)),
+        { checked: ['responseKey', 'responseNonceBase', 'response', 'responseBody'] }
+      )
     })
   })
 }

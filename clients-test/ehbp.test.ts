@@ -11,7 +11,9 @@ t.test('httpx, and openai over it: a chat whole and streamed, embeddings, a file
   const { gateway, wire } = await startChain(t, direct, { enableEhbp: true })
   const plain = await runClient<{ vector: number[] }>([tools.python, 'python/with_openai.py'], direct)
   const EHBP_KEY = (await fetchEhbpKey(gateway)).toString('hex')
-  const { echo, ...encrypted } = await runClient<{ echo: string }>([tools.python, 'python/with_ehbp.py'], gateway, { EHBP_KEY })
+  const { echo, ...encrypted } = await runClient<{ echo: string }>(
+    [tools.python, 'python/with_ehbp.py'], gateway, { EHBP_KEY }
+  )
   t.equal(echo, QUESTION)
   t.same(encrypted, plain)
   const seen = Buffer.concat([wire.sent(), wire.received()])

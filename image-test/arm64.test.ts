@@ -1,4 +1,5 @@
-// The image for arm64: built on this machine, of the same sources to the byte, reproducible, and at work under emulation.
+// The image for arm64: built on this machine, of the same sources to the byte, reproducible, and at work under
+// emulation.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -24,33 +25,52 @@ t.test('it is for arm64, and its sources and dependencies are those of the other
 })
 
 t.test('its bill of materials and its licences name the packages of its platform', async t => {
-  const bom = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), arm64.layout], { encoding: 'utf8', maxBuffer: 2 ** 26 })) as
+  const bom = JSON.parse(execFileSync(
+    process.execPath, [join(project, 'scripts/sbom.ts'), arm64.layout], { encoding: 'utf8', maxBuffer: 2 ** 26 }
+  )) as
     { components: { purl: string }[], metadata: { component: { hashes: { content: string }[] } } }
   t.same(cyclonedxErrors(bom), [])
   t.equal(`sha256:${bom.metadata.component.hashes[0]?.content}`, arm64.digest)
   t.ok(bom.components.some(({ purl }) => /^pkg:deb\/debian\/libc6@.*\?arch=arm64$/.test(purl)))
   t.notOk(bom.components.some(({ purl }) => purl.includes('arch=amd64')))
-  const licences = execFileSync(process.execPath, [join(project, 'scripts/licences.ts'), arm64.layout], { encoding: 'utf8' })
+  const licences = execFileSync(
+    process.execPath, [join(project, 'scripts/licences.ts'), arm64.layout], { encoding: 'utf8' }
+  )
   t.match(licences, /^\| libc6 \(Debian, arm64\) \| \S+ \| .*\S \|$/m)
   t.match(licences, /^\| fastify \| /m)
 })
 
 t.test('one index has both, the same whoever makes it, and a client gets the image of its platform', async t => {
   const [first, second] = ['first', 'second'].map(name => join(t.testdir(), name))
-  const make = (directory = '', layouts: string[]) => execFileSync('docker/index.sh', [directory, ...layouts], { cwd: project, encoding: 'utf8' }).trim()
+  const make = (directory = '', layouts: string[]) => execFileSync(
+    'docker/index.sh', [directory, ...layouts], { cwd: project, encoding: 'utf8' }
+  ).trim()
   const digest = make(first, [amd64.layout, arm64.layout])
   t.equal(make(second, [arm64.layout, amd64.layout]), digest)
-  const index = JSON.parse(readFileSync(join(first ?? '', 'blobs', ...digest.split(':')), 'utf8')) as { manifests: { digest: string, platform: { architecture: string } }[] }
-  t.same(index.manifests.map(({ digest, platform }) => [platform.architecture, digest]), [['amd64', amd64.digest], ['arm64', arm64.digest]])
+  const index = JSON.parse(
+    readFileSync(join(first ?? '', 'blobs', ...digest.split(':')), 'utf8')
+  ) as { manifests: { digest: string, platform: { architecture: string } }[] }
+  t.same(
+    index.manifests.map(({ digest, platform }) => [platform.architecture, digest]),
+    [['amd64', amd64.digest], ['arm64', arm64.digest]]
+  )
   for (const { digest, config } of [amd64, arm64]) {
-    const found = execFileSync('skopeo', ['--override-arch', config.architecture, 'inspect', '--format', '{{.Architecture}}', `oci:${first}`], { encoding: 'utf8' })
+    const found = execFileSync(
+      'skopeo', ['--override-arch', config.architecture, 'inspect', '--format', '{{.Architecture}}', `oci:${first}`],
+      { encoding: 'utf8' }
+    )
     t.equal(found.trim(), config.architecture, digest)
   }
-  t.not(spawnSync('docker/index.sh', [join(t.testdir(), 'third'), amd64.layout, amd64.layout], { cwd: project }).status, 0, 'two of one platform are refused')
+  t.not(
+    spawnSync('docker/index.sh', [join(t.testdir(), 'third'), amd64.layout, amd64.layout], { cwd: project }).status, 0,
+    'two of one platform are refused'
+  )
 })
 
 t.test('under emulation it starts, is ready, and makes an encrypted exchange', async t => {
-  const workload = createServer((request, response) => { response.end(`hello from ${request.url}`) }).listen(0, '127.0.0.1')
+  const workload = createServer(
+    (request, response) => { response.end(`hello from ${request.url}`) }
+  ).listen(0, '127.0.0.1')
   await once(workload, 'listening')
   t.teardown(() => workload.close())
   const [root, port] = [unpack(t, arm64), await freePort()]
@@ -67,7 +87,9 @@ t.test('under emulation it starts, is ready, and makes an encrypted exchange', a
     }
   })
   let log = ''
-  for (const stream of [proxy.stdout, proxy.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { log += text })
+  for (const stream of [proxy.stdout, proxy.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => { log += text })
+  }
   const ended = once(proxy, 'exit')
   t.teardown(() => { proxy.kill('SIGKILL') })
   const url = `http://127.0.0.1:${port}`

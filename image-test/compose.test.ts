@@ -23,7 +23,10 @@ for (const name of compositions) {
     t.same(services.proxy.ports, ['3000:3000'])
     t.equal(services.workload.ports, undefined)
     t.same(services.workload.networks.map(network => networks[network]), [{ internal: true }])
-    t.equal(services.proxy.environment['POLARIS_CONTAINER_WORKLOAD_BASE_URL'], `http://workload:${services.workload.environment['PORT']}`)
+    t.equal(
+      services.proxy.environment['POLARIS_CONTAINER_WORKLOAD_BASE_URL'],
+      `http://workload:${services.workload.environment['PORT']}`
+    )
   })
 
   t.test(`${name}: every field and every setting is known`, async t => {

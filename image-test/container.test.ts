@@ -5,7 +5,9 @@ import { promisify } from 'node:util'
 import axios from 'axios'
 import t from 'tap'
 import type { Test } from 'tap'
-import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+import {
+  EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+} from '@polaris-secure-proxy/sdk'
 import { readCompose, runOptions } from './fixtures/compose.ts'
 import { startComposition } from './fixtures/composition.ts'
 import { evaluate, podman } from './fixtures/podman.ts'
@@ -31,7 +33,9 @@ t.test('encrypted exchanges pass through it, and nothing else does', async t => 
   t.same(hello.data, { greeting: 'Hello, Ada', authorization: 'Bearer secret' })
 
   const body = new Uint8Array(1 << 20).map((_, index) => index * 31)
-  const echo = await client.post('/echo', body, { responseType: 'arraybuffer', headers: { 'content-type': 'application/octet-stream' } })
+  const echo = await client.post(
+    '/echo', body, { responseType: 'arraybuffer', headers: { 'content-type': 'application/octet-stream' } }
+  )
   t.equal(Buffer.compare(Buffer.from(echo.data as ArrayBuffer), body), 0)
 
   const clear = await fetch(`${url}/hello?name=Ada`)
@@ -44,7 +48,9 @@ t.test('encrypted exchanges pass through it, and nothing else does', async t => 
 
 t.test('the example client, run by hand, gets its answers', async t => {
   const { url } = await startProxy(t)
-  const { stdout } = await run(process.execPath, ['examples/client/client.ts'], { env: { ...process.env, PROXY_URL: url } })
+  const { stdout } = await run(
+    process.execPath, ['examples/client/client.ts'], { env: { ...process.env, PROXY_URL: url } }
+  )
   t.match(stdout, /^GET \/hello: 200 .*Hello, Ada/s)
   t.match(stdout, /POST \/echo: 200/)
 })
@@ -97,14 +103,17 @@ t.test('as process 1, it ends on SIGTERM: what is in flight finishes, then it ex
   t.equal(await podman('inspect', '--format', '{{.State.ExitCode}}', 'proxy'), '0')
 })
 
-t.test('it stays within its memory limit under load: it answers or refuses every request, and is never killed', async t => {
+t.test('it stays within its memory limit under load: it answers or refuses every request, and is never ' +
+  'killed', async t => {
   const { url, client } = await startProxy(t)
   const body = Buffer.alloc(8 << 20, 7)
   const answers: (number | string | undefined)[] = []
   for (let round = 0; round < 3; round++) {
     answers.push(...await Promise.all(Array.from({ length: 12 }, async () => {
       try {
-        const { status, data } = await client.post('/echo', body, { responseType: 'arraybuffer', headers: { 'content-type': 'application/octet-stream' } })
+        const { status, data } = await client.post(
+          '/echo', body, { responseType: 'arraybuffer', headers: { 'content-type': 'application/octet-stream' } }
+        )
         return body.equals(Buffer.from(data as ArrayBuffer)) ? status : 'another body'
       } catch (error) {
         const { response, code } = error as { response?: { status: number }, code?: string }
@@ -112,7 +121,9 @@ t.test('it stays within its memory limit under load: it answers or refuses every
       }
     })))
   }
-  t.comment(`answers: ${JSON.stringify(Object.fromEntries([...new Set(answers)].map(answer => [answer, answers.filter(other => other === answer).length])))}`)
+  t.comment(`answers: ${JSON.stringify(
+    Object.fromEntries([...new Set(answers)].map(answer => [answer, answers.filter(other => other === answer).length]))
+  )}`)
   t.ok(answers.includes(200))
   t.same(answers.filter(answer => answer !== 200 && answer !== 503), [])
   const refused = (await podman('logs', 'proxy')).split('\n').filter(line => line.includes('"request refused"'))
@@ -128,7 +139,10 @@ t.test('it stays within its memory limit under load: it answers or refuses every
   t.comment(`memory: ${await podman('stats', '--no-stream', '--format', '{{.MemUsage}}', 'proxy')}`)
   t.equal(limit, 512 * 2 ** 20)
   t.equal(kills, '0', 'the kernel killed nothing in it')
-  t.equal(await podman('inspect', '--format', '{{.State.OOMKilled}} {{.State.Running}} {{.RestartCount}}', 'proxy'), 'false true 0')
+  t.equal(
+    await podman('inspect', '--format', '{{.State.OOMKilled}} {{.State.Running}} {{.RestartCount}}', 'proxy'),
+    'false true 0'
+  )
   t.equal((await fetch(`${url}/polaris-container/health`)).status, 200)
   t.equal((await client.get('/hello')).status, 200)
 })

@@ -21,13 +21,17 @@ const files = paths.filter(path => stats.get(path)?.isFile())
 
 t.test('it is small', async t => {
   const size = compressedSize(image)
-  t.comment(`${(size / 1e6).toFixed(1)} MB compressed, ${files.length} files, ${files.filter(path => path.startsWith('/app/')).length} of them below /app`)
+  t.comment(`${(size / 1e6).toFixed(1)} MB compressed, ${files.length} files, ${files.filter(path =>
+    path.startsWith('/app/')).length} of them below /app`)
   t.ok(size < 80e6, 'under 80 MB compressed')
 })
 
 t.test('the sources in it are the ones of the commit it names, byte for byte, and no others', async t => {
   t.equal(git('rev-parse', 'HEAD').toString().trim(), revision)
-  const wanted = git('ls-tree', '-r', '--name-only', revision, 'LICENSE', 'app.ts', 'server.ts', 'package.json', 'lib', 'plugins', 'routes', 'sdk/collect.ts', 'sdk/network-error.ts', 'sdk/attestation')
+  const wanted = git(
+    'ls-tree', '-r', '--name-only', revision, 'LICENSE', 'app.ts', 'server.ts', 'package.json', 'lib', 'plugins',
+    'routes', 'sdk/collect.ts', 'sdk/network-error.ts', 'sdk/attestation'
+  )
     .toString().trim().split('\n')
   const sources = new Map(wanted.map(path => [`/app/${path}`, path]))
   sources.set('/app/healthcheck.ts', 'docker/healthcheck.ts')
@@ -52,7 +56,8 @@ t.test('the dependencies in it are the locked runtime packages, and no others', 
   t.same(found.sort(), wanted.sort())
 })
 
-t.test('every file of a dependency is the one that npm published; what is missing is TypeScript and source maps', async t => {
+t.test('every file of a dependency is the one that npm published; what is missing is TypeScript and source ' +
+  'maps', async t => {
   const { packages } = JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8')) as { packages: object }
   const published = runtimePackages('').flatMap(({ path }) => {
     // Packages inside of packages come by themselves, or are not needed at run time.
@@ -64,12 +69,17 @@ t.test('every file of a dependency is the one that npm published; what is missin
   })
   const found = files.filter(path => path.startsWith('/app/node_modules/'))
   t.same(found, published.filter(path => !/\.(?:map|[cm]?ts)$/.test(path)).map(path => `/app/${path}`).sort())
-  t.same(found.filter(path => !readFileSync(join(root, path)).equals(readFileSync(join(project, path.slice('/app/'.length))))), [])
+  t.same(found.filter(
+    path => !readFileSync(join(root, path)).equals(readFileSync(join(project, path.slice('/app/'.length))))
+  ), [])
 })
 
 t.test('the bill of materials lists the image as it is', async t => {
   const bom = JSON.parse(execFileSync(process.execPath, [join(project, 'scripts/sbom.ts'), image.layout],
-    { encoding: 'utf8', maxBuffer: 2 ** 26 })) as { metadata: { component: { hashes: { content: string }[] } }, components: { purl: string, name: string, version: string }[] }
+    { encoding: 'utf8', maxBuffer: 2 ** 26 })) as {
+    metadata: { component: { hashes: { content: string }[] } },
+    components: { purl: string, name: string, version: string }[]
+  }
   t.same(cyclonedxErrors(bom), [])
   const { metadata, components } = bom
   t.equal(`sha256:${metadata.component.hashes[0]?.content}`, image.digest)
@@ -82,7 +92,8 @@ t.test('the bill of materials lists the image as it is', async t => {
 })
 
 t.test('there is no shell, no package manager and nothing else to run than Node', async t => {
-  const tools = /\/(?:a?sh|bash|dash|busybox|zsh|npm|npx|yarn|pnpm|corepack|apt|apt-get|dpkg|apk|pip|curl|wget|perl|python3?|tsc|tap|eslint)$/
+  const tools =
+    /\/(?:a?sh|bash|dash|busybox|zsh|npm|npx|yarn|pnpm|corepack|apt|apt-get|dpkg|apk|pip|curl|wget|perl|python3?|tsc|tap|eslint)$/
   t.same(files.filter(path => tools.test(path) && !path.startsWith('/app/node_modules/')), [])
   t.notOk(paths.some(path => path.startsWith('/app/node_modules/.bin')), 'packages put no command anywhere')
   const executable = files.filter(path => ((stats.get(path)?.mode ?? 0) & 0o111) !== 0)
@@ -122,7 +133,10 @@ t.test('it says what it is, and how it is meant to be run', async t => {
 
 t.test('the order of its files does not depend on how the builder\'s storage compares directories', async t => {
   const top = image.manifest.layers.at(-1)?.digest ?? ''
-  const listed = execFileSync('tar', ['--list', '--gzip', '--file', join(image.layout, 'blobs', ...top.split(':'))], { encoding: 'utf8', maxBuffer: 2 ** 26 })
+  const listed = execFileSync(
+    'tar', ['--list', '--gzip', '--file', join(image.layout, 'blobs', ...top.split(':'))],
+    { encoding: 'utf8', maxBuffer: 2 ** 26 }
+  )
     .trim().split('\n').map(path => path.replace(/\/$/, ''))
   t.ok(listed.length > 1000)
   t.same(listed, [...listed].sort(), 'sorted by the octets of their whole paths')

@@ -17,7 +17,10 @@ const { startProxy } = await startComposition(t, 'polaris-exchanges')
 /** An echo under way: what is sent comes back, piece by piece. */
 async function openEcho (url: string) {
   const { readable, writable } = new TransformStream<Uint8Array<ArrayBuffer>>()
-  const [response, writer] = [createPolarisFetch({ baseURL: url })(`${url}/echo`, { method: 'POST', body: readable, duplex: 'half' }), writable.getWriter()]
+  const [response, writer] = [
+    createPolarisFetch({ baseURL: url })(`${url}/echo`, { method: 'POST', body: readable, duplex: 'half' }),
+    writable.getWriter()
+  ]
   const exchange = async (text: string) => {
     await writer.write(Buffer.from(text))
     reader ??= (await response).body?.pipeThrough(new TextDecoderStream()).getReader()
@@ -66,7 +69,7 @@ t.test('as process 1, it lets a stream in flight finish on SIGTERM, while it acc
   t.equal(await exitCode(), '0')
 })
 
-t.test('a stream that goes on for ever is cut off at the deadline, is not complete for its client, and it ends with 0', async t => {
+t.test('an endless stream is cut off at the deadline, is not complete for its client, and it ends with 0', async t => {
   const { exchange, next, give } = await openEcho(await startProxy(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '1s' }))
   t.equal(await exchange('before'), 'before')
   const cut = t.rejects(next(), { code: 'ERR_POLARIS_INCOMPLETE' })
@@ -84,8 +87,12 @@ t.test('keys that it proves are used, and those of another instance are not', as
     POLARIS_CONTAINER_ATTESTATION_REQUIRED: 'true'
   }
   const file = join(t.testdir(), 'policy.json')
-  const polaris = async (...words: string[]) => (await run(process.execPath, ['sdk/cli/main.ts', ...words], { cwd: new URL('..', import.meta.url) })).stdout
-  const greet = async (url: string) => (await createPolarisFetch({ baseURL: url, attestation: JSON.parse(readFileSync(file, 'utf8')) as AttestationPolicy })(`${url}/hello?name=Ada`)).json()
+  const polaris = async (...words: string[]) => (await run(
+    process.execPath, ['sdk/cli/main.ts', ...words], { cwd: new URL('..', import.meta.url) }
+  )).stdout
+  const greet = async (url: string) => (await createPolarisFetch(
+    { baseURL: url, attestation: JSON.parse(readFileSync(file, 'utf8')) as AttestationPolicy }
+  )(`${url}/hello?name=Ada`)).json()
 
   await t.test('proven', async t => {
     const url = await startProxy(t, simulated)
@@ -98,7 +105,8 @@ t.test('keys that it proves are used, and those of another instance are not', as
   })
 })
 
-t.test('several processes share its keys, on the same file system and within the same limits, and all end on SIGTERM', async t => {
+t.test('several processes share its keys, on the same file system and within the same limits, and all end on ' +
+  'SIGTERM', async t => {
   const url = await startProxy(t, { POLARIS_CONTAINER_WORKERS: '2' })
   const processes = Number(await evaluate('proxy', `
     import { readFileSync, readdirSync } from 'node:fs'
@@ -108,7 +116,9 @@ t.test('several processes share its keys, on the same file system and within the
   t.equal(processes, 3, 'a primary and two workers')
   for (const protocol of ['ohttp', 'polaris-v1'] as const) {
     const polarisFetch = createPolarisFetch({ baseURL: url, protocol })
-    const greetings = await Promise.all(Array.from({ length: 16 }, async () => (await polarisFetch(`${url}/hello?name=Ada`)).json() as Promise<object>))
+    const greetings = await Promise.all(
+      Array.from({ length: 16 }, async () => (await polarisFetch(`${url}/hello?name=Ada`)).json() as Promise<object>)
+    )
     t.same(greetings.filter(greeting => !('greeting' in greeting)), [], protocol)
   }
   const { exchange, rest } = await openEcho(url)

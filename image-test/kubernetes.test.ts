@@ -25,11 +25,18 @@ t.test('the Deployment runs: the proxy is ready, the workload answers through it
     }
   `)
   t.equal(await inside(proxy, 'http://127.0.0.1:3000/polaris-container/readyz'), '200 {"status":"ok"}')
-  t.match(await inside(workload, 'http://127.0.0.1:3000/hello?name=Ada'), /^400 .*encryption-required/, 'nothing passes unencrypted')
+  t.match(
+    await inside(workload, 'http://127.0.0.1:3000/hello?name=Ada'), /^400 .*encryption-required/,
+    'nothing passes unencrypted'
+  )
   const [infra = ''] = (await podman('pod', 'ps', '--format', '{{.InfraId}}')).split('\n')
   const url = `http://${await address(infra, 'polaris-pod')}:3000`
-  t.match(await (await createPolarisFetch({ baseURL: url })(`${url}/hello?name=Ada`)).json(), { greeting: 'Hello, Ada' })
-  t.match(await podman('logs', workload), /listening on http:\/\/127\.0\.0\.1:3001/, 'which nobody outside the pod can reach')
+  t.match(
+    await (await createPolarisFetch({ baseURL: url })(`${url}/hello?name=Ada`)).json(), { greeting: 'Hello, Ada' }
+  )
+  t.match(
+    await podman('logs', workload), /listening on http:\/\/127\.0\.0\.1:3001/, 'which nobody outside the pod can reach'
+  )
 
   for (const container of [proxy, workload]) {
     const format = '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.SecurityOpt}} {{.EffectiveCaps}}'

@@ -1,6 +1,6 @@
 // What the Google Cloud Marketplace does with the app, as far as it can be done here: the deployer's image is built (on
-// another base: Google's is in no package registry), the chart in it is rendered with the answers that the schema has by
-// default, its pod runs, and the tester's pod makes its exchange through the Service.
+// another base: Google's is in no package registry), the chart in it is rendered with the answers that the schema has
+// by default, its pod runs, and the tester's pod makes its exchange through the Service.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,9 @@ const HELM = process.env['HELM'] ?? 'helm'
 const project = new URL('..', import.meta.url).pathname
 const NETWORK = 'polaris-market'
 const IMAGES = {
-  proxy: 'localhost/polaris-secure-proxy', workload: 'localhost/polaris-example-workload', tester: 'localhost/polaris-tester'
+  proxy: 'localhost/polaris-secure-proxy',
+  workload: 'localhost/polaris-example-workload',
+  tester: 'localhost/polaris-tester'
 }
 
 interface Tester {
@@ -26,12 +28,17 @@ interface Tester {
 }
 
 function build (tag: string, context: string, argument: string): void {
-  execFileSync('buildah', ['build', '--isolation', 'chroot', '--build-arg', argument, '--tag', tag, context], { stdio: 'pipe' })
+  execFileSync(
+    'buildah', ['build', '--isolation', 'chroot', '--build-arg', argument, '--tag', tag, context], { stdio: 'pipe' }
+  )
 }
 
-const digestOf = async (name: string) => podman('image', 'inspect', '--format', '{{.Digest}}', `${IMAGES[name as keyof typeof IMAGES]}:local`)
+const digestOf = async (name: string) => podman(
+  'image', 'inspect', '--format', '{{.Digest}}', `${IMAGES[name as keyof typeof IMAGES]}:local`
+)
 
-t.test('the tester passes against the chart with the schema\'s defaults, and fails if the proxy requires no encryption', {
+t.test('the tester passes against the chart with the schema\'s defaults, and fails if the proxy requires no ' +
+  'encryption', {
   skip: spawnSync(HELM, ['version']).status === 0 ? false : `${HELM} is not installed`
 }, async t => {
   const work = mkdtempSync(join(tmpdir(), 'marketplace-'))
@@ -45,7 +52,9 @@ t.test('the tester passes against the chart with the schema\'s defaults, and fai
   build(`${IMAGES.tester}:local`, join(work, 'tester'), `PROXY_IMAGE=${IMAGES.proxy}:local`)
 
   // The deployer's.
-  const references = await Promise.all(Object.entries(IMAGES).map(async ([name, repository]) => `${repository}@${await digestOf(name)}`))
+  const references = await Promise.all(
+    Object.entries(IMAGES).map(async ([name, repository]) => `${repository}@${await digestOf(name)}`)
+  )
   t.equal(references[0], `${IMAGES.proxy}@${readImage().digest}`)
   const context = assemble(t, 'google', [
     ...Object.keys(IMAGES).flatMap((name, index) => [`--${name}`, references[index] ?? '']),
@@ -63,7 +72,8 @@ t.test('the tester passes against the chart with the schema\'s defaults, and fai
   // The images are where they were made, since nobody has copied them.
   const chart = unpackChart(context, join(work, 'unpacked'))
   const manifests = execFileSync(HELM, [
-    'template', 'market', chart, '--namespace', 'market', '--kube-version', '1.32.0', ...defaultAnswers(readSchema(context))
+    'template', 'market', chart, '--namespace', 'market', '--kube-version', '1.32.0',
+    ...defaultAnswers(readSchema(context))
   ], { encoding: 'utf8' })
   const objects = readManifests(manifests)
   const of = (kind: string) => objects.find(object => object.kind === kind)
@@ -71,7 +81,9 @@ t.test('the tester passes against the chart with the schema\'s defaults, and fai
   const { gateway, address } = await createHostedNetwork(t, NETWORK)
   const ip = address(11)
   // The Service, under its name and port.
-  const service = of('Service') as unknown as { metadata: { name: string }, spec: { ports: [{ port: number, targetPort: string }] } }
+  const service = of('Service') as unknown as {
+    metadata: { name: string }, spec: { ports: [{ port: number, targetPort: string }] }
+  }
   const balancer = await startBalancer(t, { address: gateway, port: service.spec.ports[0].port, replicas: [ip] })
 
   const tester = of('Pod') as unknown as Tester
@@ -98,7 +110,13 @@ t.test('the tester passes against the chart with the schema\'s defaults, and fai
 
   pod.remove()
   await balancer.until(ip, 'DOWN')
-  await startPod(t, deployment, { name: 'less', network: NETWORK, ip, images, environment: { proxy: { POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'false' } } })
+  await startPod(t, deployment, {
+    name: 'less',
+    network: NETWORK,
+    ip,
+    images,
+    environment: { proxy: { POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'false' } }
+  })
   await balancer.until(ip, 'UP')
   const failed = await runTester()
   t.equal(failed.code, '1')

@@ -1,5 +1,5 @@
-// The rehearsal of a release: it builds each image three times, in other places, under other umasks and time zones, and gets
-// the digests of the images under test; and it writes all that is published.
+// The rehearsal of a release: it builds each image three times, in other places, under other umasks and time zones, and
+// gets the digests of the images under test; and it writes all that is published.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
@@ -17,11 +17,15 @@ const executable = `polaris-linux-${process.arch}`
 const read = (name: string) => readFileSync(join(out, name), 'utf8').trim()
 
 t.test('scripts/release-dry-run.sh builds, compares and describes everything', async t => {
-  const { status, stdout, stderr } = spawnSync('scripts/release-dry-run.sh', [out], { cwd: project, encoding: 'utf8', maxBuffer: 2 ** 28 })
+  const { status, stdout, stderr } = spawnSync(
+    'scripts/release-dry-run.sh', [out], { cwd: project, encoding: 'utf8', maxBuffer: 2 ** 28 }
+  )
   t.equal(status, 0, stderr.slice(-4_000))
   t.same(readdirSync(out).sort(), [
-    'amd64', 'arm64', 'builder.txt', 'digest', 'index.oci.tar', 'licences-amd64.md', 'licences-arm64.md', executable, `${executable}.sha256`,
-    'polaris-verify.html', 'polaris-verify.html.sha256', 'sbom-amd64.cdx.json', 'sbom-arm64.cdx.json', 'sdk.tgz', 'version'
+    'amd64', 'arm64', 'builder.txt', 'digest', 'index.oci.tar', 'licences-amd64.md', 'licences-arm64.md', executable,
+    `${executable}.sha256`,
+    'polaris-verify.html', 'polaris-verify.html.sha256', 'sbom-amd64.cdx.json', 'sbom-arm64.cdx.json', 'sdk.tgz',
+    'version'
   ])
   t.equal(stderr.match(/^reproducible$/gm)?.length, 2)
   for (const name of ['amd64', 'arm64']) t.match(stdout, `${name}  ${read(name)}`)
@@ -47,9 +51,13 @@ t.test('the SDK can be installed from its file, and the command runs without Nod
   const { version } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as { version: string }
   t.equal(read('version'), version)
   execFileSync('tar', ['--extract', '--file', join(out, 'sdk.tgz'), '--directory', work])
-  t.match(JSON.parse(readFileSync(join(work, 'package/package.json'), 'utf8')), { name: '@polaris-secure-proxy/sdk', version })
+  t.match(
+    JSON.parse(readFileSync(join(work, 'package/package.json'), 'utf8')), { name: '@polaris-secure-proxy/sdk', version }
+  )
   execFileSync('sha256sum', ['--check', '--quiet', `${executable}.sha256`], { cwd: out })
-  const printed = execFileSync(join(out, executable), ['--version'], { encoding: 'utf8', env: { PATH: '/nonexistent' } })
+  const printed = execFileSync(
+    join(out, executable), ['--version'], { encoding: 'utf8', env: { PATH: '/nonexistent' } }
+  )
   t.equal(printed.trim(), version)
 })
 

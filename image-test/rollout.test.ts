@@ -1,5 +1,5 @@
-// A rolling update: three replicas that share their keys are replaced one after the other, as a Deployment does it, while
-// clients of both protocols go on, and no exchange fails. And why the workload has to outlive the proxy.
+// A rolling update: three replicas that share their keys are replaced one after the other, as a Deployment does it,
+// while clients of both protocols go on, and no exchange fails. And why the workload has to outlive the proxy.
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,18 +83,23 @@ t.test('three replicas that share their keys are replaced one after the other, u
       async events () {
         const response = await polarisFetch(`${balancer.url}/events?count=${EVENTS}&ms=200`)
         const events = (await response.text()).match(/^data: .*$/gm) ?? []
-        if (response.status !== 200 || events.length !== EVENTS) throw new Error(`${response.status}, ${events.length} events`)
+        if (response.status !== 200 || events.length !== EVENTS) {
+          throw new Error(`${response.status}, ${events.length} events`)
+        }
       }
     }
     const client = async (kind: keyof typeof exchanges, pause: number) => {
       while (!stopped.signal.aborted) {
         const number = count[kind]++
-        await exchanges[kind](`${kind}-${number}`).catch((error: Error) => { failures.push(`${kind} ${number}: ${error.message}`) })
+        await exchanges[kind](`${kind}-${number}`).catch(
+          (error: Error) => { failures.push(`${kind} ${number}: ${error.message}`) }
+        )
         await sleep(pause)
       }
     }
     const all = Promise.all([
-      client('fetch', 20), client('fetch', 20), client('axios', 50), client('axios', 50), client('events', 0), client('events', 500), client('events', 1000)
+      client('fetch', 20), client('fetch', 20), client('axios', 50), client('axios', 50), client('events', 0),
+      client('events', 500), client('events', 1000)
     ])
     return async () => {
       stopped.abort()
@@ -107,7 +112,10 @@ t.test('three replicas that share their keys are replaced one after the other, u
   let replicas = await Promise.all(addresses.slice(0, 3).map(async ip => startReplica(ip, 0)))
   let free = addresses[3] ?? ''
 
-  /** Exchanges with a replica that was told to stop, as of a load balancer that has not heard of it yet: those that fail. */
+  /**
+   * Exchanges with a replica that was told to stop, as of a load balancer that has not heard of it yet: those that
+   * fail.
+   */
   async function makeLateExchanges (ip: string): Promise<string[]> {
     const baseURL = `http://${ip}:3000`
     const failures: string[] = []
@@ -125,7 +133,9 @@ t.test('three replicas that share their keys are replaced one after the other, u
    *
    * @returns what has failed at the replicas that were stopped
    */
-  async function roll (stopDelay: number, stop: (pod: Pod) => Promise<void>, number = replicas.length): Promise<string[]> {
+  async function roll (
+    stopDelay: number, stop: (pod: Pod) => Promise<void>, number = replicas.length
+  ): Promise<string[]> {
     const failures: string[] = []
     for (const { pod, ip } of replicas.slice(0, number)) {
       const next = await startReplica(free, stopDelay)
@@ -141,7 +151,8 @@ t.test('three replicas that share their keys are replaced one after the other, u
     return failures
   }
 
-  t.test('no exchange fails when the workload is told to stop after the proxy has ended, as Kubernetes does with a sidecar', async t => {
+  t.test('no exchange fails when the workload is told to stop after the proxy has ended, as Kubernetes does with a ' +
+    'sidecar', async t => {
     const stopClients = startClients()
     t.same(await roll(35, async pod => {
       await pod.stop('proxy')
@@ -152,7 +163,8 @@ t.test('three replicas that share their keys are replaced one after the other, u
     t.ok(Math.min(...Object.values(count)) > 5)
   })
 
-  t.test('no exchange fails when both are told at once, and the workload accepts for as long as the proxy may go on', async t => {
+  t.test('no exchange fails when both are told at once, and the workload accepts for as long as the proxy may go ' +
+    'on', async t => {
     const stopClients = startClients()
     // The workload would end after the 35 seconds that it was started with.
     t.same(await roll(0, async pod => Promise.race([pod.stop('workload'), pod.stop('proxy')]), 1), [])
@@ -161,7 +173,8 @@ t.test('three replicas that share their keys are replaced one after the other, u
     t.ok(Math.min(...Object.values(count)) > 5)
   })
 
-  t.test('told at once, with a workload that ends at once, exchanges fail: the others would have been noticed, too', async t => {
+  t.test('told at once, with a workload that ends at once, exchanges fail: the others would have been noticed, ' +
+    'too', async t => {
     replicas.reverse()
     // With its workload gone, podman takes the pod for stopped and sends the proxy a second signal.
     const failures = await roll(0, async pod => pod.stop('proxy', 'workload'), 1)

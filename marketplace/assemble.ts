@@ -23,7 +23,9 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const { values: options, positionals: [offer = ''] } = parseArgs({
   allowPositionals: true,
-  options: Object.fromEntries(['output', 'publisher', 'application', 'partner-id', 'product-id', 'proxy', 'workload', 'sidecar', 'tester', 'image']
+  options: Object.fromEntries([
+    'output', 'publisher', 'application', 'partner-id', 'product-id', 'proxy', 'workload', 'sidecar', 'tester', 'image'
+  ]
     .map(name => [name, { type: 'string' } as const]))
 })
 
@@ -51,7 +53,9 @@ function edit (path: string, changes: Record<string, unknown>): void {
 function imageValues (names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.flatMap(name => {
     const { registry, repository, digest } = image(name)
-    return Object.entries({ registry, image: repository, digest }).map(([member, value]) => [`global/azure/images/${name}/${member}`, value])
+    return Object.entries({ registry, image: repository, digest }).map(
+      ([member, value]) => [`global/azure/images/${name}/${member}`, value]
+    )
   }))
 }
 
@@ -61,8 +65,9 @@ function copy (from: string, to: string): void {
 
 /** A directory as a .tar.gz that does not depend on who makes it, and when. */
 function pack (directory: string, name: string, file: string): void {
-  execFileSync('tar', ['--create', '--use-compress-program=gzip --no-name', '--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner',
-    '--mode=u=rwX,go=rX', '--file', file, '--directory', directory, name])
+  execFileSync('tar', ['--create', '--use-compress-program=gzip ' +
+    '--no-name', '--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner',
+  '--mode=u=rwX,go=rX', '--file', file, '--directory', directory, name])
 }
 
 const writers: Record<string, (output: string) => void> = {
@@ -75,15 +80,25 @@ const writers: Record<string, (output: string) => void> = {
       podLabels: { 'azure-extensions-usage-release-identifier': '{{ .Release.Name }}' }
     })
     edit(join(output, 'manifest.yaml'), {
-      applicationName: given('application'), publisher: given('publisher'), version, helmChart: './chart', registryServer: image('proxy').registry
+      applicationName: given('application'),
+      publisher: given('publisher'),
+      version,
+      helmChart: './chart',
+      registryServer: image('proxy').registry
     })
   },
 
   'azure-aci' (output) {
     copy('marketplace/azure/aci', output)
-    for (const file of ['mainTemplate.json', 'policy.sh', 'parameters.json']) copy(`examples/azure-aci/${file}`, join(output, file))
-    const edited = (file: string, change: (parameters: Record<string, Record<string, unknown>>, name: string, reference: string) => void) => {
-      const content = JSON.parse(readFileSync(join(output, file), 'utf8')) as { parameters: Record<string, Record<string, unknown>> }
+    for (const file of ['mainTemplate.json', 'policy.sh', 'parameters.json']) {
+      copy(`examples/azure-aci/${file}`, join(output, file))
+    }
+    const edited = (file: string, change: (
+      parameters: Record<string, Record<string, unknown>>, name: string, reference: string
+    ) => void) => {
+      const content = JSON.parse(readFileSync(join(output, file), 'utf8')) as {
+        parameters: Record<string, Record<string, unknown>>
+      }
       for (const name of ['proxy', 'workload', 'sidecar']) {
         image(name)
         change(content.parameters, `${name}Image`, given(name))
@@ -110,7 +125,9 @@ const writers: Record<string, (output: string) => void> = {
       'marketplace/partnerId': given('partner-id'),
       'marketplace/partnerName': given('publisher'),
       'marketplace/productId': given('product-id'),
-      'polaris-secure-proxy/podLabels': { 'goog-partner-id': given('partner-id'), 'goog-product-id': given('product-id') }
+      'polaris-secure-proxy/podLabels': {
+        'goog-partner-id': given('partner-id'), 'goog-product-id': given('product-id')
+      }
     })
     pack(join(output, 'work'), 'chart', join(output, 'chart.tar.gz'))
     rmSync(join(output, 'work'), { recursive: true })
@@ -120,10 +137,14 @@ const writers: Record<string, (output: string) => void> = {
     pack(join(output, 'work'), 'chart', join(output, 'apptest.tar.gz'))
     rmSync(join(output, 'work'), { recursive: true })
 
-    for (const [from, to] of [['Dockerfile', 'Dockerfile'], ['schema.yaml', 'schema.yaml'], ['apptest/schema.yaml', 'apptest-schema.yaml']] as const) {
+    for (const [from, to] of [
+      ['Dockerfile', 'Dockerfile'], ['schema.yaml', 'schema.yaml'], ['apptest/schema.yaml', 'apptest-schema.yaml']
+    ] as const) {
       copy(`marketplace/google/${from}`, join(output, to))
     }
-    for (const file of ['schema.yaml', 'apptest-schema.yaml']) edit(join(output, file), { 'x-google-marketplace/publishedVersion': version })
+    for (const file of ['schema.yaml', 'apptest-schema.yaml']) {
+      edit(join(output, file), { 'x-google-marketplace/publishedVersion': version })
+    }
   },
 
   'google-vm' (output) {
@@ -133,7 +154,9 @@ const writers: Record<string, (output: string) => void> = {
     const { registry, repository, digest } = image('image')
     for (const file of ['variables.tf', 'metadata.yaml']) {
       const path = join(output, file)
-      writeFileSync(path, readFileSync(path, 'utf8').replaceAll('registry.example.com/polaris', `${registry}/${repository}`)
+      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(
+        'registry.example.com/polaris', `${registry}/${repository}`
+      )
         .replaceAll(`sha256:${'0'.repeat(64)}`, digest).replaceAll('version: 0.0.0', `version: ${version}`))
     }
   }
@@ -141,7 +164,9 @@ const writers: Record<string, (output: string) => void> = {
 
 try {
   const write = writers[offer]
-  if (write === undefined) throw new Error(`usage: node marketplace/assemble.ts ${Object.keys(writers).join('|')} --output DIRECTORY …`)
+  if (write === undefined) {
+    throw new Error(`usage: node marketplace/assemble.ts ${Object.keys(writers).join('|')} --output DIRECTORY …`)
+  }
   const output = given('output')
   mkdirSync(output, { recursive: true })
   if (readdirSync(output).length > 0) throw new Error(`${output} is not empty`)

@@ -1,6 +1,6 @@
 /**
- * Makes the page that verifies a proxy: `npm run page [-- <file>]`, by default dist/polaris-verify.html. It is one static
- * file without anything beside it; the same sources and lockfile give the same bytes.
+ * Makes the page that verifies a proxy: `npm run page [-- <file>]`, by default dist/polaris-verify.html. It is one
+ * static file without anything beside it; the same sources and lockfile give the same bytes.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -12,7 +12,10 @@ import { licencesOf, packagesOf } from './licences.ts'
 const here = import.meta.dirname
 const root = join(here, '..')
 
-/** Where people may ask: proxies and issuers over TLS, proxies on this machine. What the page's own address is, it cannot know. */
+/**
+ * Where people may ask: proxies and issuers over TLS, proxies on this machine. What the page's own address is, it
+ * cannot know.
+ */
 const CONNECT = "'self' https: http://localhost:* http://127.0.0.1:*"
 
 export interface BuiltPage {
@@ -89,7 +92,9 @@ async function bundle (): Promise<{ script: string, packages: string[] }> {
 }
 
 async function minifyStyle (): Promise<string> {
-  const { outputFiles: [file] } = await build({ entryPoints: [join(here, 'page.css')], minify: true, write: false, logLevel: 'warning' })
+  const { outputFiles: [file] } = await build(
+    { entryPoints: [join(here, 'page.css')], minify: true, write: false, logLevel: 'warning' }
+  )
   return file?.text.trim() ?? ''
 }
 

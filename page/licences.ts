@@ -17,8 +17,12 @@ export async function licencesOf (packages: readonly string[]): Promise<string> 
 }
 
 async function describe (folder: string): Promise<string> {
-  const { name, version, license } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8')) as Record<string, string>
+  const { name, version, license } = JSON.parse(
+    await readFile(join(root, folder, 'package.json'), 'utf8')
+  ) as Record<string, string>
   const file = (await readdir(join(root, folder))).sort().find(entry => /^licen[cs]e(?:\.|$)/i.test(entry))
-  const text = file === undefined ? '' : `\n\n${(await readFile(join(root, folder, file), 'utf8')).replace(/\r\n/g, '\n').trim()}`
+  const text = file === undefined
+    ? ''
+    : `\n\n${(await readFile(join(root, folder, file), 'utf8')).replace(/\r\n/g, '\n').trim()}`
   return `${name} ${version}, ${license}${text}`
 }

@@ -11,7 +11,9 @@ import { missing, run, startPeer, temporaryFolder } from './fixtures/peers.ts'
 
 const example = new URL('../examples/monitoring/', import.meta.url).pathname
 
-t.test('promtool accepts the alerts, and they fire when they should', { skip: missing('promtool', '--version') }, async t => {
+t.test('promtool accepts the alerts, and they fire when they should', {
+  skip: missing('promtool', '--version')
+}, async t => {
   t.match(run('promtool', ['check', 'rules', join(example, 'alerts.yaml')]), /SUCCESS/)
   t.match(run('promtool', ['test', 'rules', join(example, 'alerts.test.yaml')]), /SUCCESS/)
   t.match(run('promtool', ['check', 'config', join(example, 'prometheus.yaml')]), /SUCCESS/)
@@ -22,8 +24,13 @@ t.test('Prometheus reads all workers as one', { skip: missing('prometheus', '--v
   await untilReady(server.url)
   const key = await fetchKey(server.url)
   for (let i = 0; i < 6; i++) {
-    const request = await encapsulate(key, requestHead('POST', `/${i}`), Buffer.from('inside'), { chunked: i % 2 === 0 })
-    const response = await fetch(`${server.url}/.well-known/ohttp-gateway`, { method: 'POST', headers: { 'content-type': request.contentType, connection: 'close' }, body: request.message })
+    const request = await encapsulate(
+      key, requestHead('POST', `/${i}`), Buffer.from('inside'), { chunked: i % 2 === 0 }
+    )
+    const response = await fetch(
+      `${server.url}/.well-known/ohttp-gateway`,
+      { method: 'POST', headers: { 'content-type': request.contentType, connection: 'close' }, body: request.message }
+    )
     t.equal((await request.open(response)).status, 200)
   }
 
@@ -35,12 +42,21 @@ t.test('Prometheus reads all workers as one', { skip: missing('prometheus', '--v
     .replaceAll('15s', '1s').replace('proxy:9464', admin ?? '').replace('alerts.yaml', join(example, 'alerts.yaml'))
   writeFileSync(join(root, 'prometheus.yaml'), config)
   const prometheus = await startPeer(t, port, 'prometheus', [
-    `--config.file=${root}/prometheus.yaml`, `--storage.tsdb.path=${root}/data`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'
+    `--config.file=${root}/prometheus.yaml`, `--storage.tsdb.path=${root}/data`,
+    `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'
   ])
   while (!(await fetch(`${prometheus}/-/ready`)).ok) await setTimeout(100)
   const ask = async (path: string) => {
     const response = await fetch(prometheus + path)
-    return await response.json() as { status: string, error?: string, data: { result: { metric: Record<string, string>, value: [number, string] }[], groups: { rules: { name: string, health: string, state: string }[] }[], activeTargets: { health: string, lastError: string }[] } }
+    return await response.json() as {
+      status: string,
+      error?: string,
+      data: {
+        result: { metric: Record<string, string>, value: [number, string] }[],
+        groups: { rules: { name: string, health: string, state: string }[] }[],
+        activeTargets: { health: string, lastError: string }[]
+      }
+    }
   }
   const query = async (expr: string) => (await ask(`/api/v1/query?query=${encodeURIComponent(expr)}`))
 
@@ -52,9 +68,13 @@ t.test('Prometheus reads all workers as one', { skip: missing('prometheus', '--v
   }
   const { data: { activeTargets: [target] } } = await ask('/api/v1/targets')
   t.match(target, { health: 'up', lastError: '' })
-  t.equal((await query('histogram_quantile(0.5, sum by (le) (polaris_proxy_duration_seconds_bucket))')).data.result.length, 1)
+  t.equal(
+    (await query('histogram_quantile(0.5, sum by (le) (polaris_proxy_duration_seconds_bucket))')).data.result.length, 1
+  )
 
-  const { panels } = JSON.parse(readFileSync(join(example, 'grafana/dashboard.json'), 'utf8')) as { panels: { title: string, targets?: { expr: string }[] }[] }
+  const { panels } = JSON.parse(
+    readFileSync(join(example, 'grafana/dashboard.json'), 'utf8')
+  ) as { panels: { title: string, targets?: { expr: string }[] }[] }
   for (const { title, targets = [] } of panels) {
     for (const { expr } of targets) {
       const { status, error } = await query(expr.replaceAll('$__rate_interval', '1m').replaceAll('$instance', '.*'))

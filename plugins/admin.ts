@@ -12,7 +12,10 @@ export interface AdminPluginOptions {
 }
 
 export default fp<AdminPluginOptions>(async function admin (app, { reportTo }) {
-  const { attestation, config, exchanges, hpke, keys, messages, metrics: { isMember, meter, worker }, readiness, replay, workload } = app.polaris
+  const {
+    attestation, config, exchanges, hpke, keys, messages, metrics: { isMember, meter, worker }, readiness, replay,
+    workload
+  } = app.polaris
   watchKeys(meter, keys, config.enableOhttp || config.enableEhbp ? hpke : undefined, config.hpkeRotation)
   watchEvidence(meter, attestation.type, () => attestation.status())
   if (config.enableOhttp || config.enableEhbp) watchStore(meter, 'requests', replay)
@@ -35,4 +38,7 @@ export default fp<AdminPluginOptions>(async function admin (app, { reportTo }) {
     app.log.info({ address: listening.address }, 'admin endpoints')
   })
   app.addHook('onClose', async () => listening?.close())
-}, { name: 'polaris-admin', dependencies: ['polaris-metrics', 'polaris-attestation', 'polaris-exchanges', 'polaris-workload'] })
+}, {
+  name: 'polaris-admin',
+  dependencies: ['polaris-metrics', 'polaris-attestation', 'polaris-exchanges', 'polaris-workload']
+})

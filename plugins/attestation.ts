@@ -39,7 +39,7 @@ export interface Attestation extends Pick<AttestationService, 'type' | 'document
 
 export interface AttestationPluginOptions {
   /** An attester of your own, in place of the one that the settings name. */
-  attester?: Attester
+  readonly attester?: Attester
 }
 
 export default fp<AttestationPluginOptions>(async function attestation (app, options) {
@@ -52,7 +52,9 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
     app.log.warn('GPUs are attested, but nothing binds their evidence to this machine: it has no other evidence')
   }
 
-  const appraise = config.attestationPolicyFile === undefined ? undefined : await ownPolicy(config.attestationPolicyFile)
+  const appraise = config.attestationPolicyFile === undefined
+    ? undefined
+    : await ownPolicy(config.attestationPolicyFile)
   const endorsements = await ownEndorsements(config, reason => {
     app.log.warn({ reason }, 'endorsements cannot be read again; those read before stay in use')
   })
@@ -122,7 +124,9 @@ async function ownEndorsements (
 /** What the proxy would refuse to trust as a client, it does not serve. */
 async function ownPolicy (file: string): Promise<Parameters<typeof createAttestationService>[0]['appraise'] & {}> {
   // Verifying takes parsers that nothing else here needs, and loading them takes longer than all the rest of a start.
-  const { AttestationFetchError, parseAttestationPolicy, verifyAttestation } = await import('../sdk/attestation/index.ts')
+  const {
+    AttestationFetchError, parseAttestationPolicy, verifyAttestation
+  } = await import('../sdk/attestation/index.ts')
   const policy = await policyOf(file, parseAttestationPolicy)
   if (policy.provenance !== undefined) {
     const why = 'it has provenance, which clients verify and the proxy cannot: pin digests or measurements in its place'

@@ -34,7 +34,9 @@ export interface ConfigPluginOptions {
 
 export default fp<ConfigPluginOptions>(async function config (app, options) {
   const platforms = registryOf(options.platforms)
-  const config = options.config === undefined ? loadConfig(process.env, platforms) : configFrom(options.config, platforms)
+  const config = options.config === undefined
+    ? loadConfig(process.env, platforms)
+    : configFrom(options.config, platforms)
   const readiness = createReadiness()
   app.decorate('polaris', { config, platforms, readiness } as Polaris)
 

@@ -42,7 +42,7 @@ export interface Exchanges extends Pick<Registry, 'keyResources' | 'offered' | '
 
 export interface ProtocolsPluginOptions {
   /** Protocols of your own, in front of those that are built in. */
-  protocols?: readonly ProtocolDefinition[]
+  readonly protocols?: readonly ProtocolDefinition[]
 }
 
 export default fp<ProtocolsPluginOptions>(async function openExchanges (app, options) {
@@ -67,9 +67,14 @@ export default fp<ProtocolsPluginOptions>(async function openExchanges (app, opt
       return Promise.resolve(exchange).then(opened => withOuterTrace(opened, request.raw.headers))
     }
   })
-}, { name: 'polaris-exchanges', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay'] })
+}, {
+  name: 'polaris-exchanges',
+  dependencies: ['polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay']
+})
 
-function incomingRequest (request: FastifyRequest, isTrusted: (address: string | undefined) => boolean): IncomingRequest {
+function incomingRequest (
+  request: FastifyRequest, isTrusted: (address: string | undefined) => boolean
+): IncomingRequest {
   const { raw } = request
   const { remoteAddress } = raw.socket
   const caller: Caller = {

@@ -14,9 +14,9 @@ declare module '../lib/polaris.ts' {
 
 export interface HpkePluginOptions {
   /** A ring of your own. Closed with the app. */
-  hpkeRing?: HpkeRing
+  readonly hpkeRing?: HpkeRing
   /** Where the ring's secrets come from, such as a ratchet that several processes share. */
-  epochSecrets?: EpochSecrets
+  readonly epochSecrets?: EpochSecrets
 }
 
 export default fp<HpkePluginOptions>(async function hpke (app, options) {
@@ -24,7 +24,9 @@ export default fp<HpkePluginOptions>(async function hpke (app, options) {
   let problem = 'making the keys'
   const hpke = options.hpkeRing ?? hpkeRingFrom(config, keys, options.epochSecrets, {
     onError (error) {
-      problem = error instanceof SealedSeedError ? error.message : `the keys could not be made (${codeOf(error)}); trying again`
+      problem = error instanceof SealedSeedError
+        ? error.message
+        : `the keys could not be made (${codeOf(error)}); trying again`
       app.log.error({ err: describeError(error) }, 'could not make HPKE keys; trying again')
     },
     onClash (keyIds) { app.log.warn({ keyIds }, 'HPKE keys of two RSA keys have the same id') }

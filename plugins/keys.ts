@@ -16,7 +16,7 @@ declare module '../lib/polaris.ts' {
 
 export interface KeysPluginOptions {
   /** A provider of your own, in place of the one that the settings name. Closed with the app. */
-  keyProvider?: KeyProvider
+  readonly keyProvider?: KeyProvider
 }
 
 export default fp<KeysPluginOptions>(async function keys (app, options) {
@@ -36,7 +36,9 @@ export default fp<KeysPluginOptions>(async function keys (app, options) {
   })
 
   const refresh = () => {
-    keys.refresh().catch(error => app.log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones'))
+    keys.refresh().catch(
+      error => app.log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones')
+    )
   }
   const timer = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval).unref() : undefined
   process.on('SIGHUP', refresh)

@@ -56,7 +56,11 @@ export default fp<LimitsPluginOptions>(async function limits (app, options) {
 
     function decide (verdict: Verdict, client: string, reply: FastifyReply): void {
       const { raw: response, request: { raw: { socket } } } = reply
-      if (policy !== undefined) reply.header('ratelimit-policy', policy).header('ratelimit', `"requests";r=${verdict.remaining};t=${verdict.reset}`)
+      if (policy !== undefined) {
+        reply.header('ratelimit-policy', policy).header(
+          'ratelimit', `"requests";r=${verdict.remaining};t=${verdict.reset}`
+        )
+      }
       if (!verdict.allowed) throw new Problem('too-many-requests', { retryAfter: verdict.retryAfter })
       const before = socket.bytesRead + socket.bytesWritten
       const end = () => limiter.end(client, socket.bytesRead + socket.bytesWritten - before)
@@ -68,7 +72,10 @@ export default fp<LimitsPluginOptions>(async function limits (app, options) {
     return {
       admit (request, reply) {
         const { raw } = request
-        const client = identityOf(raw.headers, keyHeader, () => clientOf(clientAddress(raw.rawHeaders, raw.socket.remoteAddress ?? '', isTrusted)))
+        const client = identityOf(
+          raw.headers, keyHeader,
+          () => clientOf(clientAddress(raw.rawHeaders, raw.socket.remoteAddress ?? '', isTrusted))
+        )
         const verdict = limiter.take(client)
         if (verdict instanceof Promise) return verdict.then(verdict => decide(verdict, client, reply))
         decide(verdict, client, reply)

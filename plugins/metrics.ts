@@ -58,7 +58,10 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
   if (isOn) observers.push(createExchangeMeter(meter))
   if (config.accessLog) observers.push(createAccessLog(app.log))
   if (config.otlpEndpoint !== undefined) observers.push(await exportSpans(config.otlpEndpoint))
-  provide(app.polaris, 'metrics', { meter, isOn, worker, isMember: options.worker !== undefined, observes: observers.length > 0 })
+  provide(
+    app.polaris, 'metrics',
+    { meter, isOn, worker, isMember: options.worker !== undefined, observes: observers.length > 0 }
+  )
   app.decorateRequest('passage', null)
 
   const watched = watchProcess(meter, worker, isOn)
@@ -91,13 +94,18 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
     const { createSpanExport } = await import('../lib/metrics/spans.ts')
     const spans = createSpanExport({ endpoint, version: versions.version })
     app.addHook('onClose', async () => {
-      await spans.close().catch((error: unknown) => app.log.warn({ err: describeError(error) }, 'the last spans could not be sent'))
+      await spans.close().catch(
+        (error: unknown) => app.log.warn({ err: describeError(error) }, 'the last spans could not be sent')
+      )
     })
     return spans
   }
 }, { name: 'polaris-metrics', dependencies: ['polaris-config'] })
 
-/** Since the last time. Requests on one connection follow each other; of those that are sent ahead, the first has it all. */
+/**
+ * Since the last time. Requests on one connection follow each other; of those that are sent ahead, the first has it
+ * all.
+ */
 function countBytes (socket: CountedSocket): { received: number, sent: number } {
   const { bytesRead, bytesWritten } = socket
   const before = socket[COUNTED] ??= { received: 0, sent: 0 }

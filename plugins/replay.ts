@@ -1,4 +1,6 @@
-/** polaris.replay and polaris.messages: remember OHTTP and EHBP requests, and v1 messages, so that none is opened twice. */
+/**
+ * polaris.replay and polaris.messages: remember OHTTP and EHBP requests, and v1 messages, so that none is opened twice.
+ */
 import fp from 'fastify-plugin'
 import { provide } from '../lib/polaris.ts'
 import { messageMemoryFrom, remembersMessages } from '../lib/replay/from-config.ts'
@@ -20,9 +22,9 @@ declare module '../lib/polaris.ts' {
 
 export interface ReplayPluginOptions {
   /** A store of your own, such as one that several processes share. Closed with the app. */
-  replayStore?: ReplayStore
+  readonly replayStore?: ReplayStore
   /** The same for the messages of Polaris v1. */
-  messageMemory?: MessageMemory
+  readonly messageMemory?: MessageMemory
 }
 
 export default fp<ReplayPluginOptions>(async function replay (app, options) {
@@ -33,7 +35,8 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
   const replay = options.replayStore ?? redis?.store({ prefix: 'polaris:replay:', remember, strict: true }) ??
     createMemoryReplayStore({ remember, capacity: config.replayCapacity })
   const shared = redis?.store({ prefix: 'polaris:replay:v1:', remember: config.v1ReplayWindow, strict: false })
-  const messages = remembersMessages(config) ? options.messageMemory ?? messageMemoryFrom(config, keys, shared, app.log) : undefined
+  const messages =
+    remembersMessages(config) ? options.messageMemory ?? messageMemoryFrom(config, keys, shared, app.log) : undefined
   provide(app.polaris, 'sharedStore', redis)
   provide(app.polaris, 'replay', replay)
   provide(app.polaris, 'messages', messages)

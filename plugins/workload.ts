@@ -61,8 +61,9 @@ const MAX_STATUS = 599
 /** More interim responses than any workload has to say. */
 const MAX_INTERIM = 100
 /**
- * How long an idle connection is kept where the workload does not say how long it keeps it. Two seconds are not unusual,
- * and a request that meets a connection just being closed is lost: it may have been processed, so it is not sent again.
+ * How long an idle connection is kept where the workload does not say how long it keeps it. Two seconds are not
+ * unusual, and a request that meets a connection just being closed is lost: it may have been processed, so it is not
+ * sent again.
  */
 const KEEP_ALIVE = 1000
 /** A probe waits no longer for the workload to accept a connection. */
@@ -85,7 +86,9 @@ export default fp(async function workload (app) {
     headersTimeout: config.workloadHeadersTimeout,
     bodyTimeout: config.workloadIdleTimeout,
     maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-    connect: createWorkloadConnector({ timeout: config.workloadConnectTimeout, rejectUnauthorized: config.workloadTlsVerify })
+    connect: createWorkloadConnector(
+      { timeout: config.workloadConnectTimeout, rejectUnauthorized: config.workloadTlsVerify }
+    )
   })
   app.addHook('onClose', () => pool.close())
   provide(app.polaris, 'workload', {
@@ -160,7 +163,11 @@ export default fp(async function workload (app) {
     return {
       next () {
         if (++count > MAX_INTERIM) giveUp(new errors.HTTPParserError('Too many interim responses'))
-        else if (config.workloadHeadersTimeout > 0) timer ??= setTimeout(giveUp, config.workloadHeadersTimeout, new errors.HeadersTimeoutError())
+        else if (config.workloadHeadersTimeout > 0) {
+          timer ??= setTimeout(
+            giveUp, config.workloadHeadersTimeout, new errors.HeadersTimeoutError()
+          )
+        }
       },
       end: () => clearTimeout(timer)
     }

@@ -4,7 +4,9 @@ import type { KeyResource } from '../lib/exchanges/protocol.ts'
 import { isSystemTarget } from '../lib/http/target.ts'
 import { Problem } from '../lib/http/problems.ts'
 
-/** All but those among the proxy's own endpoints, which routes/system serves: below the context root, and at the root. */
+/**
+ * All but those among the proxy's own endpoints, which routes/system serves: below the context root, and at the root.
+ */
 export default async function keyResources (app: FastifyInstance) {
   const { config: { contextRoot }, exchanges } = app.polaris
   const refuse = async () => { throw new Problem('not-found') }

@@ -23,7 +23,9 @@ declare module 'fastify' {
 }
 
 export default async function proxy (app: FastifyInstance) {
-  const { attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics } = app.polaris
+  const {
+    attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics
+  } = app.polaris
   const base = new URL(workloadBaseUrl)
   const hasBasePath = base.pathname !== '/'
   const rewriteAddresses = createAddressRewriter(base)
@@ -84,7 +86,9 @@ export default async function proxy (app: FastifyInstance) {
     if (exchange.refusal !== undefined) throw exchange.refusal
     const signal = new EventEmitter()
     reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
-    const client = () => clientOf(clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted))
+    const client = () => clientOf(
+      clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted)
+    )
     return reply.from('/', {
       method: exchange.method as 'POST',
       rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client, passage: request.passage }),
@@ -95,13 +99,18 @@ export default async function proxy (app: FastifyInstance) {
         const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
         if (vary.length > 0) kept['vary'] = vary.join(', ')
         request.workloadHeaders = kept
-        // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the connection.
+        // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the
+        // connection.
         if (!request.raw.complete && !request.raw.destroyed) request.server.polaris.linger(request.raw, true)
         return exchange.seal === undefined ? outside(kept, request) as Record<string, string> : {}
       },
       onError (reply, { error }) {
         if (reply.raw.destroyed) reply.hijack()
-        else reply.send(error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error }))
+        else {
+          reply.send(
+            error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error })
+          )
+        }
       }
     })
   }
@@ -149,14 +158,18 @@ export default async function proxy (app: FastifyInstance) {
       return typeof sealed.body === 'string' ? Buffer.from(sealed.body) : sealed.body ?? null
     } catch (error) {
       // What is not sealed is not read any further, and must not keep its connection.
-      if (payload instanceof Readable) payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
+      if (payload instanceof Readable) {
+        payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
+      }
       throw error
     }
   }
 }
 
 /** The response is as it goes out. */
-function leave ({ passage }: FastifyRequest, _reply: FastifyReply, payload: unknown, done: (error: null, payload: unknown) => void) {
+function leave (
+  { passage }: FastifyRequest, _reply: FastifyReply, payload: unknown, done: (error: null, payload: unknown) => void
+) {
   passage?.reached('responded')
   if (payload instanceof Readable) passage?.watch(payload)
   done(null, payload)
@@ -178,7 +191,9 @@ function sendHeaders ({ raw }: FastifyReply) {
  */
 function resetIfCut ({ raw, request }: FastifyReply, body: Readable) {
   if (request.raw.httpVersion !== '1.0') return
-  body.once('error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) request.raw.socket.resetAndDestroy() })
+  body.once(
+    'error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) request.raw.socket.resetAndDestroy() }
+  )
 }
 
 /** A workload that broke off before anything was sent leaves no headers to the answer that says so. */

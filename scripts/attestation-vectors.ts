@@ -2,7 +2,9 @@
  * The vectors of the binding, for scripts/vectors.ts. The keys are not keys but octets of the right shape, since the
  * binding only hashes them.
  */
-import { bindingPreimage, bindingPreimageV1, deviceNonce, maaRuntimeData, reportData, sha256 } from '../lib/protocols/attestation.ts'
+import {
+  bindingPreimage, bindingPreimageV1, deviceNonce, maaRuntimeData, reportData, sha256
+} from '../lib/protocols/attestation.ts'
 import type { AttestedKey, Claim, TypedValue } from '../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../lib/protocols/base64url.ts'
 
@@ -34,7 +36,11 @@ const cases: readonly Case[] = [
   { name: 'a key of each kind', nonce: counting(32, 32), keys: [v1, ohttp, tls] },
   { name: 'the same keys in another order', nonce: counting(32, 32), keys: [ohttp, v1, tls] },
   { name: 'two keys of one kind during rotation, the longest nonce', nonce: counting(64, 128), keys: [v1, older] },
-  { name: 'a kind of key that no version knows', nonce: counting(32), keys: [ohttp, { kind: 'receipt-key', value: counting(7) }] },
+  {
+    name: 'a kind of key that no version knows',
+    nonce: counting(32),
+    keys: [ohttp, { kind: 'receipt-key', value: counting(7) }]
+  },
   { name: 'claims, one of them unknown', nonce: counting(32), keys: [ohttp], claims: [weakenings, unknown] },
   { name: 'evidence of devices', nonce: counting(32), keys: [ohttp], claims: [weakenings], devices: [gpu] },
   { name: 'version 1, one v1 key', version: 1, nonce: counting(32), keys: [v1] },
@@ -44,13 +50,17 @@ const cases: readonly Case[] = [
 /** What docs/vectors/attestation.json holds. */
 export async function attestationVectors (): Promise<object> {
   const vectors = await Promise.all(cases.map(async ({ name, version = 2, nonce, keys, claims = [], devices = [] }) => {
-    const preimage = version === 1 ? await bindingPreimageV1(nonce, keys) : await bindingPreimage(nonce, keys, { claims, devices })
+    const preimage = version === 1
+      ? await bindingPreimageV1(nonce, keys)
+      : await bindingPreimage(nonce, keys, { claims, devices })
     const binding = await sha256(preimage)
     return {
       name,
       version,
       nonce: hex(nonce),
-      keys: await Promise.all(keys.map(async ({ kind, value }) => ({ kind, value: hex(value), sha256: hex(await sha256(value)) }))),
+      keys: await Promise.all(
+        keys.map(async ({ kind, value }) => ({ kind, value: hex(value), sha256: hex(await sha256(value)) }))
+      ),
       claims,
       ...version === 2 && { deviceNonce: hex(await deviceNonce(nonce, keys, claims)) },
       devices,
@@ -62,8 +72,8 @@ export async function attestationVectors (): Promise<object> {
     }
   }))
   return {
-    about: 'Binding of nonce, keys, claims and device evidence to attestation evidence; see docs/attestation-document.md. ' +
-      'Bytes are hexadecimal, text is UTF-8. The keys are placeholders.',
+    about: 'Binding of nonce, keys, claims and device evidence to attestation evidence; see ' +
+      'docs/attestation-document.md. Bytes are hexadecimal, text is UTF-8. The keys are placeholders.',
     vectors
   }
 }

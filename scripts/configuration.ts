@@ -25,7 +25,9 @@ const tables = Object.entries(groups).map(([group, table]) => [
   '',
   '| Variable | Accepted | Default | What it does | In code |',
   '| --- | --- | --- | --- | --- |',
-  ...Object.entries<Setting>(table).map(([name, setting]) => row([variable(setting), accepts(setting), fallback(setting), setting.description, `\`${name}\``])),
+  ...Object.entries<Setting>(table).map(([name, setting]) => row(
+    [variable(setting), accepts(setting), fallback(setting), setting.description, `\`${name}\``]
+  )),
   ''
 ].join('\n'))
 const wanted = wrapped([intro, ...tables].join('\n'))

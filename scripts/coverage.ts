@@ -13,7 +13,9 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** By path; the counts of all files together are under `total`. */
 type Summary = Record<string, { lines: { total: number, covered: number } }>
 
-const { total: _all, ...files } = JSON.parse(readFileSync(process.argv[2] ?? `${root}.tap/report/coverage-summary.json`, 'utf8')) as Summary
+const { total: _all, ...files } = JSON.parse(
+  readFileSync(process.argv[2] ?? `${root}.tap/report/coverage-summary.json`, 'utf8')
+) as Summary
 const byFolder = Map.groupBy(Object.entries(files), ([path]) => relative(root, path).split(sep)[0])
 for (const folder of FOLDERS) {
   const counts = (byFolder.get(folder) ?? []).map(([, { lines }]) => lines)

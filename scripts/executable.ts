@@ -1,7 +1,7 @@
 /**
- * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- [--arch x64|arm64] <file>]`,
- * by default dist/polaris-linux-x64 or -arm64, for this machine. It is the pinned Node binary with the bundled command
- * inside (Node's single executable applications); the same sources and lockfile give the same bytes.
+ * Makes the `polaris` command one executable file that needs no Node: `npm run executable [-- [--arch x64|arm64]
+ * <file>]`, by default dist/polaris-linux-x64 or -arm64, for this machine. It is the pinned Node binary with the
+ * bundled command inside (Node's single executable applications); the same sources and lockfile give the same bytes.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -40,9 +40,16 @@ async function bundle (outfile: string): Promise<void> {
 export const ARCHITECTURES = ['x64', 'arm64'] as const
 export type Architecture = typeof ARCHITECTURES[number]
 
-interface Lockfile { readonly packages: Readonly<Record<string, { readonly version: string, readonly integrity: string } | undefined>> }
+interface Lockfile {
+  readonly packages: Readonly<Record<string, {
+    readonly version: string, readonly integrity: string
+  } | undefined>>
+}
 
-/** The Node binary that the lockfile pins. npm has installed this machine's; another one is fetched, and compared with the pin. */
+/**
+ * The Node binary that the lockfile pins. npm has installed this machine's; another one is fetched, and compared with
+ * the pin.
+ */
 async function pinnedNode (architecture: Architecture, work: string): Promise<string> {
   const name = `node-linux-${architecture}`
   const installed = join(root, 'node_modules', name, 'bin/node')
@@ -59,7 +66,9 @@ async function pinnedNode (architecture: Architecture, work: string): Promise<st
 
 function thisMachine (): Architecture {
   const found = ARCHITECTURES.find(name => name === process.arch)
-  if (found === undefined) throw new Error(`There is no executable for ${process.arch}: say --arch ${ARCHITECTURES.join(' or --arch ')}`)
+  if (found === undefined) {
+    throw new Error(`There is no executable for ${process.arch}: say --arch ${ARCHITECTURES.join(' or --arch ')}`)
+  }
   return found
 }
 
@@ -68,9 +77,14 @@ export async function buildExecutable (outfile: string, architecture: Architectu
   const work = await mkdtemp(join(tmpdir(), 'polaris-executable-'))
   try {
     await bundle(join(work, 'polaris.cjs'))
-    // Without a snapshot and cached code, which depend on the machine, and by relative names, which are written into it.
+    // Without a snapshot and cached code, which depend on the machine, and by relative names, which are written into
+    // it.
     const settings = {
-      main: 'polaris.cjs', output: 'polaris.blob', disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: false
+      main: 'polaris.cjs',
+      output: 'polaris.blob',
+      disableExperimentalSEAWarning: true,
+      useSnapshot: false,
+      useCodeCache: false
     }
     await writeFile(join(work, 'sea.json'), JSON.stringify(settings))
     // By a binary of the version that the application goes into.
@@ -78,7 +92,9 @@ export async function buildExecutable (outfile: string, architecture: Architectu
     await mkdir(dirname(outfile), { recursive: true })
     await copyFile(await pinnedNode(architecture, work), outfile)
     await chmod(outfile, 0o755)
-    await run(process.execPath, [postject, outfile, 'NODE_SEA_BLOB', join(work, 'polaris.blob'), '--sentinel-fuse', FUSE])
+    await run(
+      process.execPath, [postject, outfile, 'NODE_SEA_BLOB', join(work, 'polaris.blob'), '--sentinel-fuse', FUSE]
+    )
     return createHash('sha256').update(await readFile(outfile)).digest('hex')
   } finally {
     await rm(work, { recursive: true, force: true })
@@ -86,7 +102,9 @@ export async function buildExecutable (outfile: string, architecture: Architectu
 }
 
 if (import.meta.main) {
-  const { values: { arch = thisMachine() }, positionals: [file] } = parseArgs({ options: { arch: { type: 'string' } }, allowPositionals: true })
+  const {
+    values: { arch = thisMachine() }, positionals: [file]
+  } = parseArgs({ options: { arch: { type: 'string' } }, allowPositionals: true })
   const architecture = ARCHITECTURES.find(name => name === arch)
   if (architecture === undefined) throw new Error(`--arch must be ${ARCHITECTURES.join(' or ')}`)
   const outfile = resolve(file ?? join(root, `dist/polaris-linux-${architecture}`))

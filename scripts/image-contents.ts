@@ -1,4 +1,6 @@
-/** Reads from the layers of an image what it holds beside the application: Node, and the Debian packages of the base. */
+/**
+ * Reads from the layers of an image what it holds beside the application: Node, and the Debian packages of the base.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,7 +35,9 @@ export function readImageContents (layout: string): ImageContents {
   const blob = (digest: string) => join(layout, 'blobs', ...digest.split(':'))
   const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: Descriptor[] }
   const [manifest] = index.manifests
-  if (manifest === undefined || index.manifests.length !== 1) throw new Error(`${layout} does not hold exactly one image`)
+  if (manifest === undefined || index.manifests.length !== 1) {
+    throw new Error(`${layout} does not hold exactly one image`)
+  }
   const { layers } = JSON.parse(readFileSync(blob(manifest.digest), 'utf8')) as { layers: Descriptor[] }
 
   const work = mkdtempSync(join(tmpdir(), 'image-contents-'))
@@ -60,7 +64,12 @@ function debianPackage (control: string, root: string): DebianPackage {
   const copyright = join(root, 'usr/share/doc', field('Package'), 'copyright')
   const text = existsSync(copyright) ? readFileSync(copyright, 'utf8') : ''
   const licences = [...text.matchAll(/^License: *(\S.*)$/gm)].map(([, name = '']) => name.trim())
-  return { name: field('Package'), version: field('Version'), architecture: field('Architecture'), licences: [...new Set(licences)].sort() }
+  return {
+    name: field('Package'),
+    version: field('Version'),
+    architecture: field('Architecture'),
+    licences: [...new Set(licences)].sort()
+  }
 }
 
 /** The binary itself says which release it is: the address of its own source is compiled in. */

@@ -18,6 +18,10 @@ if (layout !== undefined) {
     rows.push([`${name} (Debian, ${architecture})`, version, licences.join(', ') || `/usr/share/doc/${name}/copyright`])
   }
 }
-const packages = new Map([...runtimePackages(''), ...runtimePackages('sdk'), ...lockedPackages((await buildPage()).packages)].map(entry => [`${entry.name} ${entry.version}`, entry]))
+const packages = new Map([
+  ...runtimePackages(''), ...runtimePackages('sdk'), ...lockedPackages((await buildPage()).packages)
+].map(entry => [`${entry.name} ${entry.version}`, entry]))
 for (const { name, version, license } of packages.values()) rows.push([name, version, license])
-process.stdout.write(['| Package | Version | Licence |', '| --- | --- | --- |', ...rows.map(row => `| ${row.join(' | ')} |`), ''].join('\n'))
+process.stdout.write([
+  '| Package | Version | Licence |', '| --- | --- | --- |', ...rows.map(row => `| ${row.join(' | ')} |`), ''
+].join('\n'))

@@ -46,7 +46,8 @@ VM of your own, have the measurement cover them.
 const tables = Object.entries(groups).map(([group, table]) => [
   `## ${group}`,
   '',
-  '| Setting | Confidential Space | Azure containers | SEV-SNP | TDX | What a policy pins, besides image or measurement |',
+  '| Setting | Confidential Space | Azure containers | SEV-SNP | TDX | What a policy pins, besides image or ' +
+    'measurement |',
   '| --- | --- | --- | --- | --- | --- |',
   ...Object.values<Setting>(table).map(row),
   ''
@@ -71,5 +72,7 @@ function row ({ env, aliases = [], shownBy, isFile }: Setting): string {
     ...shownBy === 'keys' ? ['the keys that are proven'] : [],
     ...shownBy === 'evidence' ? ['the section of the platform, `devices`'] : []
   ]
-  return `| \`${env}\`${isFile ? ' *' : ''} | ${allowed ? 'in sight' : 'refused'} | measured | ${elsewhere} | ${elsewhere} | ${pins.join(', ')} |`
+  return `| \`${env}\`${isFile
+    ? ' *'
+    : ''} | ${allowed ? 'in sight' : 'refused'} | measured | ${elsewhere} | ${elsewhere} | ${pins.join(', ')} |`
 }

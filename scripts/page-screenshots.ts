@@ -1,6 +1,6 @@
 /**
- * Takes the pictures of docs/verify-page.md, in Chromium: `npm exec -- node scripts/page-screenshots.ts`. Look at them before
- * you commit them. What they show is a stand-in for a deployment in Confidential Space, with keys of its own.
+ * Takes the pictures of docs/verify-page.md, in Chromium: `npm exec -- node scripts/page-screenshots.ts`. Look at them
+ * before you commit them. What they show is a stand-in for a deployment in Confidential Space, with keys of its own.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -48,7 +48,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await page.locator('#verdict').evaluate(heading => { (heading as unknown as { blur (): void }).blur() })
     const box = await page.locator('#result').boundingBox()
     const top = (box?.y ?? 0) + Number(await page.evaluate('scrollY')) - 16
-    await page.screenshot({ path: join(folder, `verify-page-${name}-${colorScheme}.png`), fullPage: true, clip: { x: 0, y: top, width: 800, height: 900 } })
+    await page.screenshot({
+      path: join(folder, `verify-page-${name}-${colorScheme}.png`),
+      fullPage: true,
+      clip: { x: 0, y: top, width: 800, height: 900 }
+    })
   }
 }
 for (const end of endings) await end()

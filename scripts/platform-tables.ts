@@ -1,4 +1,7 @@
-/** Writes the tables of key types and of evidence into docs/keys.md and docs/attestation.md, from the registry of platforms. */
+/**
+ * Writes the tables of key types and of evidence into docs/keys.md and docs/attestation.md, from the registry of
+ * platforms.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { settings } from '../lib/config/settings.ts'
 import type { AttesterType, KeyType } from '../lib/platforms/platform.ts'

@@ -56,7 +56,9 @@ const contents = {
       ref: subject['bom-ref'],
       dependsOn: [...base.components.map(component => component['bom-ref']), ...contained]
     },
-    ...[...unique].map(([purl, entry]) => ({ ref: purl, dependsOn: [...new Set(entry.dependencies.map(path => byPath.get(path)))] }))
+    ...[...unique].map(
+      ([purl, entry]) => ({ ref: purl, dependsOn: [...new Set(entry.dependencies.map(path => byPath.get(path)))] })
+    )
   ]
 }
 const bom = {
@@ -89,7 +91,9 @@ function npmComponent (purl: string, { name, version, integrity, license }: Lock
     name,
     version,
     purl,
-    hashes: [{ alg: algorithm === 'sha512' ? 'SHA-512' : 'SHA-1', content: Buffer.from(content, 'base64').toString('hex') }],
+    hashes: [
+      { alg: algorithm === 'sha512' ? 'SHA-512' : 'SHA-1', content: Buffer.from(content, 'base64').toString('hex') }
+    ],
     licenses: [/[ ()]/.test(license) ? { expression: license } : { license: { id: license } }]
   }
 }

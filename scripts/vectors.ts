@@ -11,7 +11,9 @@ import * as hpke from 'hpke'
 import { deriveKemKeyPair, importKemKeyPair } from '../lib/hpke/kem.ts'
 import type { KemKeyPair } from '../lib/hpke/kem.ts'
 import { openChunkedRequest, openRequest } from '../lib/exchanges/ohttp/request.ts'
-import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../lib/protocols/bhttp/writer.ts'
+import {
+  contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead
+} from '../lib/protocols/bhttp/writer.ts'
 import type { Field } from '../lib/protocols/bhttp/bhttp.ts'
 import { ascii, concat } from '../lib/protocols/bytes.ts'
 import type { EncryptionKey, KemFactory } from '../sdk/ohttp/hpke-sender.ts'
@@ -60,15 +62,40 @@ function bhttp (): object {
     messages: [
       { name: 'known-length request', ...request, ...full, message: hex(known) },
       { name: 'known-length request, sections left out', ...request, message: hex(encodeRequest(REQUEST)) },
-      { name: 'known-length request, padded', ...request, content: hex(CONTENT), message: hex(encodeRequest(REQUEST, { content: CONTENT, padTo: 160 })) },
-      { name: 'indeterminate-length request', ...request, ...full, message: hex(concat(encodeRequestHead(REQUEST), chunks, encodeEnd(TRAILERS))) },
+      {
+        name: 'known-length request, padded',
+        ...request,
+        content: hex(CONTENT),
+        message: hex(encodeRequest(REQUEST, { content: CONTENT, padTo: 160 }))
+      },
+      {
+        name: 'indeterminate-length request',
+        ...request,
+        ...full,
+        message: hex(concat(encodeRequestHead(REQUEST), chunks, encodeEnd(TRAILERS)))
+      },
       { name: 'indeterminate-length request, sections left out', ...request, message: hex(encodeRequestHead(REQUEST)) },
-      { name: 'known-length response', ...response, ...full, message: hex(encodeResponse(RESPONSE, { content: CONTENT, trailers: TRAILERS })) },
-      { name: 'indeterminate-length response', ...response, informational: [EARLY], ...full, message: hex(concat(encodeResponseHead(RESPONSE, [EARLY]), chunks, encodeEnd(TRAILERS))) }
+      {
+        name: 'known-length response',
+        ...response,
+        ...full,
+        message: hex(encodeResponse(RESPONSE, { content: CONTENT, trailers: TRAILERS }))
+      },
+      {
+        name: 'indeterminate-length response',
+        ...response,
+        informational: [EARLY],
+        ...full,
+        message: hex(concat(encodeResponseHead(RESPONSE, [EARLY]), chunks, encodeEnd(TRAILERS)))
+      }
     ],
     refused: [
       { name: 'cut within the content', kind: 'request', message: hex(known.subarray(0, -20)) },
-      { name: 'chunked content without its terminator', kind: 'request', message: hex(concat(encodeRequestHead(REQUEST), chunks)) },
+      {
+        name: 'chunked content without its terminator',
+        kind: 'request',
+        message: hex(concat(encodeRequestHead(REQUEST), chunks))
+      },
       { name: 'padding that is not zero', kind: 'request', message: hex(concat(known, Uint8Array.of(1))) },
       { name: 'pseudo-field', kind: 'request', message: hex(withField(':path', '/other')) },
       { name: 'upper-case field name', kind: 'request', message: hex(withField('Host', 'other')) },
@@ -169,7 +196,7 @@ async function chunked (party: Party): Promise<object> {
     encapsulatedRequest: parts,
     responseNonce: hex(responseNonce),
     responseChunks: [...responseChunks.map(hex), hex(encodeEnd())],
-    encapsulatedResponse: [...responseChunks.map((chunk) => hex(sealer.seal(chunk))), hex(sealer.final(encodeEnd()))]
+    encapsulatedResponse: [...responseChunks.map(chunk => hex(sealer.seal(chunk))), hex(sealer.final(encodeEnd()))]
   }
 }
 
@@ -182,7 +209,7 @@ function ehbp (party: Party): Promise<object> {
 /** File name to what it holds. */
 export async function generateVectors (): Promise<Readonly<Record<string, object>>> {
   const all = parties()
-  const suites = [2, 1, 3].map((aeadId) => ({ kdfId: 1, aeadId }))
+  const suites = [2, 1, 3].map(aeadId => ({ kdfId: 1, aeadId }))
   const configs = [all.at(-1), all.at(0)].flatMap((party, i) => {
     return party === undefined ? [] : [{ ...encryptionKey(party).config, keyId: 2 - i, suites }]
   })
@@ -211,5 +238,7 @@ export function serialise (vectors: object): string {
 
 if (import.meta.main) {
   mkdirSync(DIRECTORY, { recursive: true })
-  for (const [name, vectors] of Object.entries(await generateVectors())) writeFileSync(`${DIRECTORY}${name}`, serialise(vectors))
+  for (const [name, vectors] of Object.entries(await generateVectors())) {
+    writeFileSync(`${DIRECTORY}${name}`, serialise(vectors))
+  }
 }

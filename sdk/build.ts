@@ -44,7 +44,14 @@ export async function build (outdir: string): Promise<Record<'browser' | 'attest
       target: 'node20',
       packages: 'external'
     }),
-    bundle({ ...common, entryPoints: [join(sdk, 'cli/main.ts')], outfile: join(outdir, 'cli.js'), platform: 'node', target: 'node22', packages: 'external' }),
+    bundle({
+      ...common,
+      entryPoints: [join(sdk, 'cli/main.ts')],
+      outfile: join(outdir, 'cli.js'),
+      platform: 'node',
+      target: 'node22',
+      packages: 'external'
+    }),
     declare(join(outdir, 'types'))
   ])
   await writeFile(join(outdir, 'package.json'), JSON.stringify(await manifest(), null, 2) + '\n')
@@ -59,18 +66,41 @@ export async function build (outdir: string): Promise<Record<'browser' | 'attest
 
 /** Three files, each of which stands alone: a page that asks for no attestation loads the small one only. */
 export async function buildForBrowsers (outdir: string): Promise<void> {
-  const options: BuildOptions = { ...common, platform: 'browser', target: 'es2022', minify: true, sourcemap: true, define: { 'globalThis.Buffer': 'undefined', 'globalThis.process': 'undefined' } }
+  const options: BuildOptions = {
+    ...common,
+    platform: 'browser',
+    target: 'es2022',
+    minify: true,
+    sourcemap: true,
+    define: { 'globalThis.Buffer': 'undefined', 'globalThis.process': 'undefined' }
+  }
   await Promise.all([
-    bundle({ ...options, entryPoints: [join(sdk, 'index.ts')], outfile: join(outdir, 'browser.js'), plugins: [attestationApart] }),
-    bundle({ ...options, entryPoints: [join(sdk, 'attestation/index.ts')], outfile: join(outdir, 'browser-attestation.js'), plugins: [sigstoreApart] }),
-    bundle({ ...options, entryPoints: [join(sdk, 'browser/packages.ts')], outfile: join(outdir, 'browser-sigstore.js'), inject: [BUFFER], plugins: [nodeForSigstore] })
+    bundle({
+      ...options, entryPoints: [join(sdk, 'index.ts')], outfile: join(outdir, 'browser.js'), plugins: [attestationApart]
+    }),
+    bundle({
+      ...options,
+      entryPoints: [join(sdk, 'attestation/index.ts')],
+      outfile: join(outdir, 'browser-attestation.js'),
+      plugins: [sigstoreApart]
+    }),
+    bundle({
+      ...options,
+      entryPoints: [join(sdk, 'browser/packages.ts')],
+      outfile: join(outdir, 'browser-sigstore.js'),
+      inject: [BUFFER],
+      plugins: [nodeForSigstore]
+    })
   ])
 }
 
 const attestationApart: Plugin = {
   name: 'attestation-apart',
   setup ({ onResolve }) {
-    onResolve({ filter: /\/attestation\/index\.ts$/ }, ({ kind }) => kind === 'dynamic-import' ? { path: './browser-attestation.js', external: true } : undefined)
+    onResolve(
+      { filter: /\/attestation\/index\.ts$/ },
+      ({ kind }) => kind === 'dynamic-import' ? { path: './browser-attestation.js', external: true } : undefined
+    )
   }
 }
 
@@ -81,7 +111,8 @@ async function sizeOf (path: string): Promise<Size> {
 
 async function declare (outdir: string): Promise<void> {
   await promisify(execFile)(process.execPath, [
-    tsc, '-p', sdk, '--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--rootDir', join(sdk, '..'), '--outDir', outdir,
+    tsc, '-p', sdk, '--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--rootDir', join(sdk, '..'),
+    '--outDir', outdir,
     // Or it writes only what has changed since the last check.
     '--incremental', 'false', '--tsBuildInfoFile', 'null'
   ])
@@ -94,14 +125,21 @@ async function declare (outdir: string): Promise<void> {
   }))
 }
 
-/** The workspace's own package.json, with what is built in place of the sources. Those are private: they are of no use alone. */
+/**
+ * The workspace's own package.json, with what is built in place of the sources. Those are private: they are of no use
+ * alone.
+ */
 async function manifest (): Promise<object> {
-  const { scripts: _, exports: __, private: ___, devDependencies: ____, ...common } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
+  const {
+    scripts: _, exports: __, private: ___, devDependencies: ____, ...common
+  } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
   return {
     ...common,
     exports: {
       '.': { types: './types/sdk/index.d.ts', browser: './browser.js', default: './index.js' },
-      './attestation': { types: './types/sdk/attestation/index.d.ts', browser: './browser-attestation.js', default: './attestation.js' },
+      './attestation': {
+        types: './types/sdk/attestation/index.d.ts', browser: './browser-attestation.js', default: './attestation.js'
+      },
       './package.json': './package.json'
     },
     bin: { polaris: './cli.js' },
@@ -112,6 +150,8 @@ async function manifest (): Promise<object> {
 if (import.meta.main) {
   const outdir = fileURLToPath(new URL('dist', import.meta.url))
   const sizes = await build(outdir)
-  const lines = Object.entries(sizes).map(([name, { minified, gzipped }]) => `${name}: ${minified} octets minified, ${gzipped} with gzip\n`)
+  const lines = Object.entries(sizes).map(
+    ([name, { minified, gzipped }]) => `${name}: ${minified} octets minified, ${gzipped} with gzip\n`
+  )
   process.stdout.write(`${outdir}\n${lines.join('')}`)
 }

@@ -1,4 +1,6 @@
-/** What the client throws. Each has a stable `code`, and a message that says what to do. None quotes what was encrypted. */
+/**
+ * What the client throws. Each has a stable `code`, and a message that says what to do. None quotes what was encrypted.
+ */
 
 /** The request cannot be sent encrypted as it is; nothing was sent. */
 export class UnsupportedRequestError extends Error {
@@ -25,11 +27,15 @@ export class ExchangeError extends Error {
   declare readonly response: unknown
   readonly status: number
 
-  constructor (message: string, response: { status: number, config: unknown, request?: unknown }, options?: ErrorOptions) {
+  constructor (
+    message: string, response: { status: number, config: unknown, request?: unknown }, options?: ErrorOptions
+  ) {
     super(message, options)
     this.status = response.status
     const hidden = { config: response.config, request: response.request, response }
-    for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, writable: true, configurable: true })
+    for (const [name, value] of Object.entries(hidden)) {
+      Object.defineProperty(this, name, { value, writable: true, configurable: true })
+    }
   }
 
   /** Of what axios puts here, that which is no secret. */
@@ -65,7 +71,9 @@ export class PublicKeyChangedError extends ProxyError {
   override readonly code = 'ERR_POLARIS_PUBLIC_KEY_CHANGED'
 }
 
-/** A response that should be sealed to this client cannot be opened. It is not to be trusted, so it is not given out. */
+/**
+ * A response that should be sealed to this client cannot be opened. It is not to be trusted, so it is not given out.
+ */
 export class ResponseError extends ExchangeError {
   override readonly name = 'ResponseError'
   override readonly code = 'ERR_POLARIS_RESPONSE'

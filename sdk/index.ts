@@ -4,7 +4,9 @@ export { createAxiosRequestInterceptor } from './polaris-v1/axios/request.ts'
 export type { CreateAxiosRequestInterceptorParams, HeaderNames } from './polaris-v1/axios/request.ts'
 export { createAxiosResponseInterceptor } from './polaris-v1/axios/response.ts'
 export type { CreateAxiosResponseInterceptorParams } from './polaris-v1/axios/response.ts'
-export { ExchangeError, ProxyError, PublicKeyChangedError, PublicKeyError, ResponseError, StatusError, UnsupportedRequestError } from './errors.ts'
+export {
+  ExchangeError, ProxyError, PublicKeyChangedError, PublicKeyError, ResponseError, StatusError, UnsupportedRequestError
+} from './errors.ts'
 export type { FetchAttestation, PolarisFetch } from './fetch/attestation.ts'
 export { createPolarisFetch } from './fetch/index.ts'
 export type { PolarisFetchOptions } from './fetch/options.ts'

@@ -5,7 +5,9 @@ export function checkNames (given: object, known: readonly string[], complaint: 
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue
     const near = nearest(name, known)
-    throw new TypeError(`${complaint} ${JSON.stringify(name.slice(0, 60))}${near === undefined ? `: there are ${known.join(', ')}` : `: did you mean ${near}?`}`)
+    throw new TypeError(`${complaint} ${JSON.stringify(name.slice(0, 60))}${near === undefined
+      ? `: there are ${known.join(', ')}`
+      : `: did you mean ${near}?`}`)
   }
 }
 
@@ -23,7 +25,9 @@ function distance (a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (const [i, letter] of [...a.slice(0, 40)].entries()) {
     const next = [i + 1]
-    for (let j = 0; j < b.length; j++) next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === b[j] ? 0 : 1)))
+    for (let j = 0; j < b.length; j++) {
+      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === b[j] ? 0 : 1)))
+    }
     row = next
   }
   return row[b.length]!

@@ -14,13 +14,20 @@ function * causes (error: unknown): Generator<Error & { code?: unknown, syscall?
   }
 }
 
-/** The reason in a few words, such as `ECONNREFUSED` or `self-signed certificate`; undefined where the platform says none. */
+/**
+ * The reason in a few words, such as `ECONNREFUSED` or `self-signed certificate`; undefined where the platform says
+ * none.
+ */
 export function networkReason (error: unknown): string | undefined {
   let message: string | undefined
   for (const { name, code, message: text } of causes(error)) {
     if (name === 'TimeoutError') return 'no answer in time'
-    if (typeof code === 'string' && !(code === 'UND_ERR_SOCKET')) return isShort(text) && !/^E[A-Z]+$/.test(code) ? `${text} (${code})` : code
-    if (name !== 'AggregateError' && isShort(text) && !/^(?:fetch failed|Failed to fetch|terminated)$/.test(text)) message = text
+    if (typeof code === 'string' && !(code === 'UND_ERR_SOCKET')) {
+      return isShort(text) && !/^E[A-Z]+$/.test(code) ? `${text} (${code})` : code
+    }
+    if (name !== 'AggregateError' && isShort(text) && !/^(?:fetch failed|Failed to fetch|terminated)$/.test(text)) {
+      message = text
+    }
   }
   return message
 }
@@ -29,7 +36,10 @@ function isShort (text: string): boolean {
   return text !== '' && text.length < 120 && !/[\r\n]/.test(text)
 }
 
-const TIMEOUTS = new Set<unknown>(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'ERR_SOCKET_CONNECTION_TIMEOUT'])
+const TIMEOUTS = new Set<unknown>([
+  'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT',
+  'ERR_SOCKET_CONNECTION_TIMEOUT'
+])
 
 /** Whether a limit on time ended it, rather than the other side. */
 export function isTimeout (error: unknown): boolean {
@@ -49,5 +59,6 @@ export function neverConnected (error: unknown): boolean {
 
 /** OpenSSL's reasons to refuse a certificate, as Node names them. */
 function isCertificateError (code: unknown): boolean {
-  return typeof code === 'string' && (/^ERR_TLS_|^CERT_|_CERT|^HOSTNAME_MISMATCH$/.test(code) || code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+  return typeof code === 'string' &&
+    (/^ERR_TLS_|^CERT_|_CERT|^HOSTNAME_MISMATCH$/.test(code) || code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE')
 }

@@ -13,7 +13,9 @@ const LARGER: Readonly<Record<string, number>> = { 'sdk/attestation': 13 }
 function filesBelow (folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap(entry => {
     if (entry.name === 'node_modules' || entry.name === 'dist') return []
-    return entry.isDirectory() ? filesBelow(join(folder, entry.name)) : entry.name.endsWith('.ts') ? [join(folder, entry.name)] : []
+    return entry.isDirectory()
+      ? filesBelow(join(folder, entry.name))
+      : entry.name.endsWith('.ts') ? [join(folder, entry.name)] : []
   })
 }
 
@@ -49,5 +51,7 @@ t.test('no folder has more than 12 files, and lib has at most two loose modules'
 })
 
 t.test('no module is longer than 300 lines', async t => {
-  t.same(files.filter(file => statSync(join(root, file)).size > 0 && readFileSync(join(root, file), 'utf8').split('\n').length > 301), [])
+  t.same(files.filter(
+    file => statSync(join(root, file)).size > 0 && readFileSync(join(root, file), 'utf8').split('\n').length > 301
+  ), [])
 })

@@ -74,7 +74,10 @@ t.test('where a job may write or has an identity, no package and nothing of this
       t.notOk(steps.some(({ uses }) => uses?.startsWith('actions/checkout@')), `${file} ${name} checks nothing out`)
       const commands = steps.flatMap(({ run }) => run ?? []).join('\n').split('\n')
       t.same(commands.filter(line => /\b(?:npx|node|tsc|make)\b/.test(line)), [], `${file} ${name}`)
-      t.same(commands.filter(line => /\bnpm\b/.test(line) && !/^npm publish \S+\.tgz .*--ignore-scripts$/.test(line)), [], `${file} ${name}`)
+      t.same(
+        commands.filter(line => /\bnpm\b/.test(line) && !/^npm publish \S+\.tgz .*--ignore-scripts$/.test(line)), [],
+        `${file} ${name}`
+      )
     }
   }
 })
@@ -88,7 +91,9 @@ t.test('a release installs without scripts, and publishes the package that anoth
   t.same(jobs['sdk-build']?.permissions, { contents: 'read' })
   t.equal(jobs['sdk']?.needs, 'sdk-build')
   const published = jobs['sdk']?.steps?.find(({ run }) => run?.startsWith('npm publish'))?.run ?? ''
-  const uploaded = jobs['sdk-build']?.steps?.find(({ uses }) => uses?.startsWith('actions/upload-artifact@'))?.with?.['path'] ?? ''
+  const uploaded = jobs['sdk-build']?.steps?.find(
+    ({ uses }) => uses?.startsWith('actions/upload-artifact@')
+  )?.with?.['path'] ?? ''
   t.match(published, uploaded.replace('package/', './'))
 })
 
@@ -96,19 +101,26 @@ t.test('the README\'s test command is what .ci/run and check.yml run, and so are
   const text = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
   const [, command = ''] = /^```sh\n(.*npm test)\n```$/m.exec(text('README.md')) ?? []
   t.equal(command, 'npm ci && npm test')
-  const { jobs } = parse(text('.github/workflows/check.yml')) as { jobs: Record<string, { steps?: { run?: string }[] }> }
+  const { jobs } = parse(text('.github/workflows/check.yml')) as {
+    jobs: Record<string, { steps?: { run?: string }[] }>
+  }
   const onRunners = Object.values(jobs).flatMap(({ steps = [] }) => steps.map(({ run }) => run))
   t.ok(onRunners.includes(command))
   const everything = text('.ci/run')
   t.ok(everything.split('\n').includes(`  ${command}`))
-  for (const check of ['npm run check', 'npm run test:image', 'npm run test:cluster', 'shellcheck --severity=warning .ci/run cluster-test/*.sh docker/*.sh examples/*/*.sh scripts/*.sh']) {
+  for (const check of [
+    'npm run check', 'npm run test:image', 'npm run test:cluster',
+    'shellcheck --severity=warning .ci/run cluster-test/*.sh docker/*.sh examples/*/*.sh scripts/*.sh'
+  ]) {
     t.ok(onRunners.some(run => run?.endsWith(check)), `check.yml: ${check}`)
     t.ok(everything.includes(check), `.ci/run: ${check}`)
   }
 })
 
 t.test('every suite that package.json has is a step of .ci/run', async t => {
-  const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> }
+  const { scripts } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  ) as { scripts: Record<string, string> }
   const everything = readFileSync(new URL('../.ci/run', import.meta.url), 'utf8')
   const suites = Object.keys(scripts).filter(name => name.startsWith('test:'))
   t.ok(suites.length >= 2)

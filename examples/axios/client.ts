@@ -6,7 +6,9 @@ import type { Check } from '../json-server/client.ts'
 
 /** Two options more than without encryption. */
 export function createClient (proxyUrl: string): AxiosInstance {
-  return axios.create({ baseURL: proxyUrl, adapter: 'fetch', env: { fetch: createPolarisFetch({ baseURL: proxyUrl }) } })
+  return axios.create(
+    { baseURL: proxyUrl, adapter: 'fetch', env: { fetch: createPolarisFetch({ baseURL: proxyUrl }) } }
+  )
 }
 
 /** What only the fetch adapter can do; all else is in the json-server example. */

@@ -1,4 +1,7 @@
-/** Puts the proxy in front of json-server and uses it through axios and the drop-in fetch. Exits 0 where everything holds. */
+/**
+ * Puts the proxy in front of json-server and uses it through axios and the drop-in fetch. Exits 0 where everything
+ * holds.
+ */
 import fastify from 'fastify'
 import polaris from '../../app.ts'
 import { serverOptions } from '../../plugins/server/options.ts'

@@ -13,7 +13,12 @@ const strictFetch = createPolarisFetch({
 
 const actions = {
   async ask (signal) {
-    const response = await polarisFetch('/hello', { method: 'POST', body: JSON.stringify({ name: 'Ada' }), headers: { 'content-type': 'application/json', authorization: 'Bearer secret' }, signal })
+    const response = await polarisFetch('/hello', {
+      method: 'POST',
+      body: JSON.stringify({ name: 'Ada' }),
+      headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
+      signal
+    })
     show(`${response.status} ${await response.text()}`)
   },
   async count (signal) {
@@ -56,7 +61,9 @@ async function watchedFetch (url, init = {}) {
 
 function tap (line, octets) {
   const shown = octets instanceof Uint8Array
-    ? ` ${octets.length} octets: ${Array.from(octets.subarray(0, 16), octet => octet.toString(16).padStart(2, '0')).join(' ')} …`
+    ? ` ${octets.length} octets: ${Array.from(
+      octets.subarray(0, 16), octet => octet.toString(16).padStart(2, '0')
+    ).join(' ')} …`
     : ''
   wire.textContent += `${line}${shown}\n`
 }

@@ -1,4 +1,7 @@
-/** Serves the page, bundled with the SDK, from an origin of its own. What verifies evidence is in a file that is loaded where it is needed. */
+/**
+ * Serves the page, bundled with the SDK, from an origin of its own. What verifies evidence is in a file that is loaded
+ * where it is needed.
+ */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'

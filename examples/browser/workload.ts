@@ -26,7 +26,9 @@ export async function startWorkload (pace: () => Promise<unknown> = () => wait(2
       const body = await buffer(request)
       const form = await new Response(body, { headers: { 'content-type': headers['content-type'] ?? '' } }).formData()
       const file = form.get('file') as File
-      return response.end(`${file.name} has ${file.size} octets; content-length was ${headers['content-length']} for ${body.length}`)
+      return response.end(
+        `${file.name} has ${file.size} octets; content-length was ${headers['content-length']} for ${body.length}`
+      )
     }
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ received: await text(request), authorization: headers.authorization }))

@@ -1,7 +1,9 @@
 // Talks to the workload through the proxy, encrypted from end to end.
 //
 // usage: PROXY_URL=http://localhost:3000 node examples/client/client.ts
-import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+import {
+  EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+} from '@polaris-secure-proxy/sdk'
 import axios from 'axios'
 
 const proxy = process.env['PROXY_URL'] ?? 'http://localhost:3000'

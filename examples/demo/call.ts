@@ -13,7 +13,9 @@ if (baseURL === undefined) {
 } else {
   const fetch = createPolarisFetch({ baseURL })
   try {
-    const response = await fetch(path, body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+    const response = await fetch(
+      path, body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+    )
     const text = await response.text()
     // Any status is an answer.
     console.log(response.status, response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : text)

@@ -40,7 +40,8 @@ async function tell (): Promise<number> {
     await stage.close()
   }
   if (story.failed.length > 0) {
-    console.error(`\n${story.failed.length} of ${story.checked} checks failed:\n${story.failed.map(claim => `  - ${claim}`).join('\n')}`)
+    console.error(`\n${story.failed.length} of ${story.checked} checks failed:\n${story.failed.map(claim =>
+      `  - ${claim}`).join('\n')}`)
     return 1
   }
   console.log(`\nAll ${story.checked} checks passed. Next: npm run demo -- --serve`)

@@ -1,6 +1,8 @@
 /** Chapter: the legacy protocol, Polaris v1, with axios and the SDK's interceptors. */
 import axios from 'axios'
-import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '../../sdk/index.ts'
+import {
+  EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+} from '../../sdk/index.ts'
 import type { Stage } from './stage.ts'
 import { wireExcerpt } from './story.ts'
 import type { Story } from './story.ts'
@@ -40,7 +42,9 @@ export async function polarisV1 ({ workload, wire }: Stage, story: Story): Promi
 
   story.part('What the workload received')
   const [received] = workload.take()
-  story.quote([`${received?.method} ${received?.target}`, `authorization: ${received?.authorization}`, '', received?.body ?? ''])
+  story.quote(
+    [`${received?.method} ${received?.target}`, `authorization: ${received?.authorization}`, '', received?.body ?? '']
+  )
   story.check('Method, path and query are the client\'s', received?.method === 'POST' && received.target === TARGET)
   story.check('The authorization header is the client\'s', received?.authorization === TOKEN)
   story.check('The body is the client\'s', received?.body === JSON.stringify(RECORD))
@@ -59,7 +63,9 @@ export async function polarisV1 ({ workload, wire }: Stage, story: Story): Promi
   const inClear = wire.take()
   story.quote([`${refused.status} ${title}`])
   story.check('An observer reads it', SECRETS.slice(0, -1).every(secret => occursIn(secret, inClear)))
-  story.check('The proxy refuses it, and the workload never sees it', refused.status === 400 && workload.take().length === 0)
+  story.check(
+    'The proxy refuses it, and the workload never sees it', refused.status === 400 && workload.take().length === 0
+  )
 }
 
 /** Before its first request the client fetched the proxy's public key, which is no secret. */

@@ -5,7 +5,9 @@ import type { Stage } from './stage.ts'
 
 export async function serve (): Promise<void> {
   const stage = await setStage(({ method, target, authorization, body }) => {
-    console.log(`the workload received: ${method} ${target}${authorization === undefined ? '' : `, authorization: ${authorization}`}${body === '' ? '' : `, ${body}`}`)
+    console.log(`the workload received: ${method} ${target}${authorization === undefined
+      ? ''
+      : `, authorization: ${authorization}`}${body === '' ? '' : `, ${body}`}`)
   })
   closeWithGrace({ delay: false, logger: false }, async ({ err }) => {
     if (err) console.error(err)

@@ -52,7 +52,9 @@ export function createStory (out: NodeJS.WriteStream): Story {
 
 const WIDTH = 88
 
-/** What an HTTP message looks like on the wire: the head line by line, long values cut, and the beginning of the body. */
+/**
+ * What an HTTP message looks like on the wire: the head line by line, long values cut, and the beginning of the body.
+ */
 export function wireExcerpt (octets: Buffer, rows = 5): string[] {
   const end = octets.indexOf('\r\n\r\n')
   const head = octets.subarray(0, Math.max(0, end)).toString('latin1').split('\r\n')

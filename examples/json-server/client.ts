@@ -1,7 +1,9 @@
 /** An application that uses json-server and uploads through encrypted axios. Each step says what holds. */
 import axios from 'axios'
 import type { AxiosInstance } from 'axios'
-import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '../../sdk/index.ts'
+import {
+  EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+} from '../../sdk/index.ts'
 import { noisePicture } from './picture.ts'
 import { seed } from './workload.ts'
 
@@ -33,7 +35,9 @@ async function editPosts (client: AxiosInstance, check: Check): Promise<void> {
   const all = await client.get<Post[]>('/posts')
   check('The list has all posts', all.data.length === seed.posts.length + 1)
 
-  const popular = await client.get<Post[]>('/posts', { params: { author: 'ada', likes_gte: 40, _sort: 'likes', _order: 'desc' } })
+  const popular = await client.get<Post[]>(
+    '/posts', { params: { author: 'ada', likes_gte: 40, _sort: 'likes', _order: 'desc' } }
+  )
   check('A query string filters and sorts', popular.data.map(({ id }) => id).join() === '3,1')
   const page = await client.get<Post[]>('/posts?_page=2&_limit=2')
   check('A page of the list says how many there are', page.data.length === 2 && page.headers['x-total-count'] === '4')
@@ -57,7 +61,9 @@ async function shareAPicture (client: AxiosInstance, check: Check): Promise<void
   const picture = noisePicture(256)
   const headers = { 'tus-resumable': '1.0.0' }
   const metadata = `filename ${btoa('noise.png')},filetype ${btoa('image/png')}`
-  const place = await client.post('/files', undefined, { headers: { ...headers, 'upload-length': picture.length, 'upload-metadata': metadata } })
+  const place = await client.post(
+    '/files', undefined, { headers: { ...headers, 'upload-length': picture.length, 'upload-metadata': metadata } }
+  )
   const path = String(place.headers['location'])
   check('A place for a picture is made', place.status === 201 && path.startsWith('/files/'))
 
@@ -84,8 +90,14 @@ async function makeMistakes (client: AxiosInstance, check: Check): Promise<void>
     ['A post that is not there', 404, () => client.get('/posts/4711')],
     ['A collection that is not there', 404, () => client.get('/no-such-collection')],
     // 500 is json-server's own choice; it also prints the error.
-    ['A body that is not JSON', 500, () => client.post('/posts', Buffer.from('{"title": '), { headers: { 'content-type': 'application/json' } })],
-    ['An upload of another tus version', 400, () => client.post('/files', undefined, { headers: { 'tus-resumable': '0.0.1', 'upload-length': 1 } })],
+    [
+      'A body that is not JSON', 500,
+      () => client.post('/posts', Buffer.from('{"title": '), { headers: { 'content-type': 'application/json' } })
+    ],
+    [
+      'An upload of another tus version', 400,
+      () => client.post('/files', undefined, { headers: { 'tus-resumable': '0.0.1', 'upload-length': 1 } })
+    ],
     ['A download of a file that is not there', 404, () => client.get('/files/no-such-file')]
   ] as const
 
@@ -95,7 +107,10 @@ async function makeMistakes (client: AxiosInstance, check: Check): Promise<void>
       check(`${mistake} is an error`, false)
     } catch (error) {
       const response = axios.isAxiosError(error) ? error.response : undefined
-      check(`${mistake} is ${expected}, and the workload's answer can be read`, response?.status === expected && isReadable(response.data))
+      check(
+        `${mistake} is ${expected}, and the workload's answer can be read`,
+        response?.status === expected && isReadable(response.data)
+      )
     }
   }
 }

@@ -13,7 +13,9 @@ export function noisePicture (side: number): Buffer {
   header.set([8, 2, 0, 0, 0], 8)
   // Each row starts with its filter type; 0 is none.
   const rows = Array.from({ length: side }, () => Buffer.concat([Buffer.of(0), randomBytes(3 * side)]))
-  return Buffer.concat([SIGNATURE, chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.concat(rows))), chunk('IEND', Buffer.alloc(0))])
+  return Buffer.concat(
+    [SIGNATURE, chunk('IHDR', header), chunk('IDAT', deflateSync(Buffer.concat(rows))), chunk('IEND', Buffer.alloc(0))]
+  )
 }
 
 function chunk (type: string, data: Buffer): Buffer {

@@ -1,4 +1,6 @@
-/** Puts the proxy in front of json-server and uses all of it through encrypted axios. Exits 0 where everything holds. */
+/**
+ * Puts the proxy in front of json-server and uses all of it through encrypted axios. Exits 0 where everything holds.
+ */
 import fastify from 'fastify'
 import polaris from '../../app.ts'
 import { createEphemeralProvider } from '../../lib/platforms/local/ephemeral-keys.ts'

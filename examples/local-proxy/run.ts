@@ -23,7 +23,9 @@ const wire = await startWire(await app.listen({ host: '127.0.0.1', port: 0 }))
 
 const folder = mkdtempSync(join(tmpdir(), 'polaris-'))
 const policy = join(folder, 'policy.json')
-writeFileSync(policy, JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }))
+writeFileSync(
+  policy, JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } })
+)
 const cli = join(import.meta.dirname, '../../sdk/cli/main.ts')
 const proxy = spawn(process.execPath, [cli, 'proxy', wire.url, '--policy', policy, '--listen', '127.0.0.1:0'], {
   stdio: ['ignore', 'inherit', 'pipe']
@@ -49,7 +51,9 @@ try {
   const { fromClient, fromProxy } = wire.take()
   const seen = Buffer.concat([fromClient, fromProxy]).toString('latin1')
   claim('the wire saw one URL', seen.includes('POST /.well-known/ohttp-gateway'))
-  claim('the wire saw neither question nor answer, credential or path', !/my secret|Bearer|chat\/completions/.test(seen))
+  claim(
+    'the wire saw neither question nor answer, credential or path', !/my secret|Bearer|chat\/completions/.test(seen)
+  )
 } finally {
   proxy.kill('SIGTERM')
   if (proxy.exitCode === null) await once(proxy, 'exit')

@@ -30,11 +30,16 @@ export async function useEverything (proxyUrl: string, check: Check): Promise<vo
   await chunks.return?.()
   check('A stream can be left early', left.controller.signal.aborted)
 
-  const file = await client.files.create({ file: new File([new Uint8Array(3_000_000)], 'scan.png'), purpose: 'assistants' })
+  const file = await client.files.create(
+    { file: new File([new Uint8Array(3_000_000)], 'scan.png'), purpose: 'assistants' }
+  )
   check('A file is uploaded', file.bytes > 3_000_000)
 
   const wrongKey = await createClient(proxyUrl, 'sk-wrong').models.list().catch((error: unknown) => error)
-  check('The workload\'s own errors can be read', wrongKey instanceof OpenAI.AuthenticationError && wrongKey.message.includes('The API key is wrong'))
+  check(
+    'The workload\'s own errors can be read',
+    wrongKey instanceof OpenAI.AuthenticationError && wrongKey.message.includes('The API key is wrong')
+  )
 }
 
 export function stream (client: OpenAI) {

@@ -1,4 +1,7 @@
-/** Puts the proxy in front of an OpenAI-compatible server and uses it through the `openai` package. Exits 0 where everything holds. */
+/**
+ * Puts the proxy in front of an OpenAI-compatible server and uses it through the `openai` package. Exits 0 where
+ * everything holds.
+ */
 import fastify from 'fastify'
 import polaris from '../../app.ts'
 import { serverOptions } from '../../plugins/server/options.ts'

@@ -40,10 +40,14 @@ export async function startWorkload (pace: () => Promise<unknown> = () => wait(2
   }
 }
 
-async function answer (request: IncomingMessage, response: ServerResponse, pace: () => Promise<unknown>): Promise<void> {
+async function answer (
+  request: IncomingMessage, response: ServerResponse, pace: () => Promise<unknown>
+): Promise<void> {
   const { method, url, headers } = request
   if (headers.authorization !== `Bearer ${API_KEY}`) return refuse(response, 401, 'The API key is wrong')
-  if (method === 'GET' && url === '/v1/models') return send(response, { object: 'list', data: [{ id: MODEL, object: 'model', created: 0, owned_by: 'you' }] })
+  if (method === 'GET' && url === '/v1/models') {
+    return send(response, { object: 'list', data: [{ id: MODEL, object: 'model', created: 0, owned_by: 'you' }] })
+  }
   if (method === 'POST' && url === '/v1/files') return send(response, await receiveFile(request))
   if (method !== 'POST' || url !== '/v1/chat/completions') return refuse(response, 404, 'There is no such resource')
 
@@ -53,10 +57,14 @@ async function answer (request: IncomingMessage, response: ServerResponse, pace:
   const common = { id: 'chatcmpl-1', created: Math.floor(Date.now() / 1000), model }
   if (stream !== true) {
     const message = { role: 'assistant', content: words.join('') }
-    return send(response, { ...common, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] })
+    return send(
+      response, { ...common, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }] }
+    )
   }
   response.writeHead(200, { 'content-type': 'text/event-stream' })
-  const event = (delta: object, reason: string | null) => response.write(`data: ${JSON.stringify({ ...common, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: reason }] })}\n\n`)
+  const event = (delta: object, reason: string | null) => response.write(`data: ${JSON.stringify(
+    { ...common, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason: reason }] }
+  )}\n\n`)
   event({ role: 'assistant', content: '' }, null)
   for (const content of words) {
     await pace()
@@ -70,7 +78,9 @@ async function answer (request: IncomingMessage, response: ServerResponse, pace:
 async function receiveFile (request: IncomingMessage): Promise<object> {
   let bytes = 0
   for await (const piece of request) bytes += (piece as Buffer).length
-  return { id: 'file-1', object: 'file', bytes, filename: 'upload', purpose: 'assistants', created_at: 0, status: 'processed' }
+  return {
+    id: 'file-1', object: 'file', bytes, filename: 'upload', purpose: 'assistants', created_at: 0, status: 'processed'
+  }
 }
 
 function send (response: ServerResponse, value: object): void {
@@ -78,5 +88,7 @@ function send (response: ServerResponse, value: object): void {
 }
 
 function refuse (response: ServerResponse, status: number, message: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { message, type: 'invalid_request_error' } }))
+  response.writeHead(status, { 'content-type': 'application/json' }).end(
+    JSON.stringify({ error: { message, type: 'invalid_request_error' } })
+  )
 }

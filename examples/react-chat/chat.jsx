@@ -1,4 +1,7 @@
-/** The chat: a lock above, messages below. No prompt is sent before the proxy has proven itself, nor after it cannot any more. */
+/**
+ * The chat: a lock above, messages below. No prompt is sent before the proxy has proven itself, nor after it cannot any
+ * more.
+ */
 import { StrictMode, useEffect, useState, useSyncExternalStore } from 'react'
 import { createRoot } from 'react-dom/client'
 import { verdictSentence } from '../../sdk/attestation/index.ts'
@@ -12,7 +15,11 @@ function useLock () {
   return useSyncExternalStore(lock.subscribe, lock.snapshot)
 }
 
-const TITLES = { waiting: '⏳ Asking the proxy to prove itself…', locked: '🔒 Proven', open: '🔓 Not proven: prompts are not sent' }
+const TITLES = {
+  waiting: '⏳ Asking the proxy to prove itself…',
+  locked: '🔒 Proven',
+  open: '🔓 Not proven: prompts are not sent'
+}
 
 function Lock ({ state, verdict, error }) {
   return (
@@ -24,7 +31,9 @@ function Lock ({ state, verdict, error }) {
       {error && <p>{error.message}</p>}
       {verdict && (
         <ul>
-          {verdict.checks.map(({ name, outcome, detail }) => <li key={name}><b>{outcome}</b> <code>{name}</code> {detail}</li>)}
+          {verdict.checks.map(({ name, outcome, detail }) => (
+            <li key={name}><b>{outcome}</b> <code>{name}</code> {detail}</li>
+          ))}
         </ul>
       )}
     </details>

@@ -1,4 +1,6 @@
-/** The workload: a model that repeats what it is told, word by word. Plain HTTP, and not a word about encryption in it. */
+/**
+ * The workload: a model that repeats what it is told, word by word. Plain HTTP, and not a word about encryption in it.
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

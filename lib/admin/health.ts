@@ -11,7 +11,9 @@ export interface Health {
 }
 
 /** Ages are in whole seconds, and sizes in bytes. What is not known is left out. */
-export function healthOf ({ snapshot, reasons }: Report, versions: { readonly version: string, readonly node: string }): Health {
+export function healthOf (
+  { snapshot, reasons }: Report, versions: { readonly version: string, readonly node: string }
+): Health {
   const read = (name: MetricName, ...labels: string[]) => valueOf(snapshot, name, labels)
   const seconds = (name: MetricName, ...labels: string[]) => rounded(read(name, ...labels))
   return {
@@ -24,13 +26,22 @@ export function healthOf ({ snapshot, reasons }: Report, versions: { readonly ve
     inFlight: read('requests') === undefined ? undefined : read('inFlight'),
     refusals: read('refusals'),
     cutOff: read('cutOff'),
-    connections: { open: read('connections', 'open'), idle: read('connections', 'idle'), waiting: read('connections', 'waiting') },
+    connections: {
+      open: read('connections', 'open'), idle: read('connections', 'idle'), waiting: read('connections', 'waiting')
+    },
     keys: {
       rsa: { active: read('keys', 'rsa', 'active'), age: seconds('keyAge', 'rsa', 'active') },
-      hpke: { active: read('keys', 'hpke', 'active'), age: seconds('keyAge', 'hpke', 'active'), nextRotation: seconds('keyRotation', 'hpke', 'active') }
+      hpke: {
+        active: read('keys', 'hpke', 'active'),
+        age: seconds('keyAge', 'hpke', 'active'),
+        nextRotation: seconds('keyRotation', 'hpke', 'active')
+      }
     },
     attestation: {
-      state: stateOf(snapshot), age: seconds('evidenceAge'), expiresIn: seconds('evidenceExpiry'), failures: read('evidenceFailures')
+      state: stateOf(snapshot),
+      age: seconds('evidenceAge'),
+      expiresIn: seconds('evidenceExpiry'),
+      failures: read('evidenceFailures')
     },
     buffered: read('buffered'),
     rss: read('rss'),

@@ -41,7 +41,9 @@ export async function startAdmin (address: string, report: () => Promise<Report>
     },
     '/metrics': async () => [200, PAGE_MEDIA_TYPE, await pageOf((await report()).snapshot)]
   }
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+  const server = createServer({
+    requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS
+  }, (request, response) => {
     const [path = ''] = (request.url ?? '').split('?', 1)
     const endpoint = Object.hasOwn(endpoints, path) ? endpoints[path] : undefined
     if (endpoint === undefined) return answer(response, [404, 'text/plain', 'Not found\n'])

@@ -38,7 +38,9 @@ export function certificatesOfTable (table: Buffer): TypedValue[] {
     const offset = table.readUInt32LE(at + 16)
     const end = offset + table.readUInt32LE(at + 20)
     if (end > table.length || end === offset) continue
-    if (GUIDS.has(guid.toString('hex')) || GUIDS.has(mixedEndian(guid))) found.push(endorsement(table.subarray(offset, end)))
+    if (GUIDS.has(guid.toString('hex')) || GUIDS.has(mixedEndian(guid))) {
+      found.push(endorsement(table.subarray(offset, end)))
+    }
   }
   return found
 }

@@ -28,7 +28,9 @@ export class EndorsementError extends Error {
 }
 
 export interface EndorsementFiles {
-  /** As the files are now. If one cannot be read any more, what was read before stays in use, and `warn` is told once. */
+  /**
+   * As the files are now. If one cannot be read any more, what was read before stays in use, and `warn` is told once.
+   */
   current (): Promise<readonly TypedValue[]>
 }
 
@@ -86,7 +88,9 @@ async function readFile (file: string): Promise<TypedValue[]> {
   }
   const values = endorsementsOf(bytes)
   if (values.length === 0) {
-    throw new EndorsementError(`${file} is no Sigstore bundle of version 0.3, certificate, revocation list or COSE_Sign1`)
+    throw new EndorsementError(
+      `${file} is no Sigstore bundle of version 0.3, certificate, revocation list or COSE_Sign1`
+    )
   }
   if (values.some(([, value]) => value.length > MAX_ITEM_CHARACTERS)) {
     throw new EndorsementError(`${file} holds an endorsement of more than ${MAX_ITEM_CHARACTERS} characters`)
@@ -98,7 +102,9 @@ async function readFile (file: string): Promise<TypedValue[]> {
 function endorsementsOf (bytes: Buffer): TypedValue[] {
   const [first] = bytes
   if (first === COSE_SIGN1) return [[MEDIA_TYPES.cose, encodeBase64url(bytes)]]
-  if (first === DER_SEQUENCE) return [[isCertificate(bytes) ? MEDIA_TYPES.certificate : MEDIA_TYPES.revocationList, encodeBase64url(bytes)]]
+  if (first === DER_SEQUENCE) {
+    return [[isCertificate(bytes) ? MEDIA_TYPES.certificate : MEDIA_TYPES.revocationList, encodeBase64url(bytes)]]
+  }
   const text = bytes.toString('utf8').replace(/^\ufeff/, '').replaceAll('\r\n', '\n').trim()
   return text.startsWith('{') ? bundlesOf(text) : pemOf(text)
 }
@@ -107,14 +113,17 @@ function endorsementsOf (bytes: Buffer): TypedValue[] {
 function bundlesOf (text: string): TypedValue[] {
   const whole = bundleOf(text)
   const bundles = whole === undefined ? text.split('\n').filter(line => line.trim() !== '').map(bundleOf) : [whole]
-  return bundles.every(bundle => bundle !== undefined) ? bundles.map(bundle => [MEDIA_TYPES.sigstoreBundle, bundle]) : []
+  return bundles.every(bundle => bundle !== undefined)
+    ? bundles.map(bundle => [MEDIA_TYPES.sigstoreBundle, bundle])
+    : []
 }
 
 /** The bundle as it travels, without white space. */
 function bundleOf (text: string): string | undefined {
   try {
     const bundle: unknown = JSON.parse(text)
-    const mediaType = typeof bundle === 'object' && bundle !== null && 'mediaType' in bundle ? bundle.mediaType : undefined
+    const mediaType =
+      typeof bundle === 'object' && bundle !== null && 'mediaType' in bundle ? bundle.mediaType : undefined
     return typeof mediaType === 'string' && BUNDLE.test(mediaType) ? JSON.stringify(bundle) : undefined
   } catch {
     // No JSON: the caller says what was expected.

@@ -29,7 +29,10 @@ export interface AttestationServiceOptions {
   readonly required: boolean
   /** Milliseconds for which the gate stays open on expired evidence. */
   readonly grace: number
-  /** Most milliseconds from one renewal to the next; evidence without a time of its own counts as expired after twice that. */
+  /**
+   * Most milliseconds from one renewal to the next; evidence without a time of its own counts as expired after twice
+   * that.
+   */
   readonly renewal: number
   /** Milliseconds for which requests without a nonce share one document. */
   readonly cache: number
@@ -86,7 +89,9 @@ const LONGEST_PAUSE = 60_000
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 export function createAttestationService (options: AttestationServiceOptions): AttestationService {
-  const { attester, keys, claims = [], devices: collect, endorsements: others, renewal, cache, concurrency = 4, appraise, log } = options
+  const {
+    attester, keys, claims = [], devices: collect, endorsements: others, renewal, cache, concurrency = 4, appraise, log
+  } = options
   const gate = createGate(options)
   const stopping = new AbortController()
   const listeners: Array<() => void> = []
@@ -123,7 +128,8 @@ export function createAttestationService (options: AttestationServiceOptions): A
   }
 
   function isCurrent (): boolean {
-    return current !== undefined && Date.now() < current.issuedAt + cache && Date.now() < current.expiresAt && current.keys === identity(keys())
+    return current !== undefined && Date.now() < current.issuedAt + cache && Date.now() < current.expiresAt &&
+      current.keys === identity(keys())
   }
 
   /** Asks the platform. However many clients ask, the proxy's own renewal has its turn. */
@@ -188,10 +194,17 @@ export function createAttestationService (options: AttestationServiceOptions): A
     if (failures === 0) {
       pause = FIRST_PAUSE
       // Without a platform there is none, whatever the document is made of.
-      if (attester.type !== 'none') log.info({ attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } }, 'attestation evidence obtained')
+      if (attester.type !== 'none') {
+        log.info(
+          { attestation: { type: attester.type, renewals, expiresAt: current?.document.expiresAt } },
+          'attestation evidence obtained'
+        )
+      }
     } else {
       pause = failures === 1 ? FIRST_PAUSE : Math.min(2 * pause, LONGEST_PAUSE)
-      const details = { attestation: { type: attester.type, state, failures, reason, ...advice !== undefined && { advice } } }
+      const details = {
+        attestation: { type: attester.type, state, failures, reason, ...advice !== undefined && { advice } }
+      }
       // At every start, keys take a moment.
       if (keys().length === 0) log.info(details, 'attestation waits for keys')
       else log.warn(details, 'could not obtain attestation evidence')
@@ -199,7 +212,9 @@ export function createAttestationService (options: AttestationServiceOptions): A
     if (stopping.signal.aborted) return
     const wait = failures === 0 && current ? Math.min(renewal, (current.expiresAt - Date.now()) / 2) : pause
     // From half the time to all of it, so that replicas started together do not ask together.
-    renewalTimer = setTimeout(renew, Math.min(Math.max(wait * (0.5 + Math.random() / 2), asked * 1000), MAX_TIMEOUT)).unref()
+    renewalTimer = setTimeout(
+      renew, Math.min(Math.max(wait * (0.5 + Math.random() / 2), asked * 1000), MAX_TIMEOUT)
+    ).unref()
     watch()
   }
 

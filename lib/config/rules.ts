@@ -70,14 +70,18 @@ function seedProblems (keyType: KeyType, text: TextOf): string[] {
     ? [`${env('hpkeSeedFile')} is required if ${env('hpkeSeed')} is sealed`]
     : []
   if (possible.length === 0) {
-    problems.push(`${env('hpkeSeed')} can only be instance if ${env('keyType')} is ${keyType.name}: no other instance has that key`)
+    problems.push(
+      `${env('hpkeSeed')} can only be instance if ${env('keyType')} is ${keyType.name}: no other instance has that key`
+    )
   } else if (!possible.includes(chosen)) {
     problems.push(`${env('hpkeSeed')} cannot be ${chosen} if the private key is not in memory; ${possible.join()} can`)
   }
   return problems
 }
 
-/** Key ids have one byte, and those of replicas follow the epoch: of keys that live at one time, each must have its own. */
+/**
+ * Key ids have one byte, and those of replicas follow the epoch: of keys that live at one time, each must have its own.
+ */
 function epochProblems (text: TextOf): string[] {
   const rotation = parseDuration(text('hpkeRotation'))
   if (rotation === 0 || !(parseDuration(text('hpkeRetirement')) / rotation > MAX_RETIRING_EPOCHS)) return []
@@ -108,7 +112,9 @@ function dateProblems (text: TextOf): string[] {
 /** What is for operators is never on the public port. */
 function adminProblems (text: TextOf): string[] {
   const address = parseListenAddress(text('adminAddress'))
-  if (address === undefined || 'path' in address || address.port === 0 || String(address.port) !== text('port')) return []
+  if (address === undefined || 'path' in address || address.port === 0 || String(address.port) !== text('port')) {
+    return []
+  }
   return [`${env('adminAddress')} must not have the port of ${env('port')}`]
 }
 

@@ -40,7 +40,9 @@ export const groups: Readonly<Record<string, SettingsTable>> = {
 }
 
 type SettingsOf<P extends readonly { readonly settings: SettingsTable }[]> =
-  P extends readonly [infer First extends { settings: SettingsTable }, ...infer Rest extends { settings: SettingsTable }[]]
+  P extends readonly [
+    infer First extends { settings: SettingsTable }, ...infer Rest extends { settings: SettingsTable }[]
+  ]
     ? First['settings'] & SettingsOf<Rest>
     : unknown
 

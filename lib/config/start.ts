@@ -1,4 +1,6 @@
-/** What keeps the proxy from starting beyond its settings: what only the machine shows, and the address to listen on. */
+/**
+ * What keeps the proxy from starting beyond its settings: what only the machine shows, and the address to listen on.
+ */
 import { access, constants } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { attesterTypeFrom, thisMachine } from '../platforms/choose.ts'
@@ -21,7 +23,10 @@ export async function evidenceProblems (
   const type = await attesterTypeFrom(config, registry, machine)
   const problems = [...await type?.problems?.(config, machine) ?? [], ...await deviceProblems(config)]
   if (!config.attestationRequired || !type?.isAbsent) return problems
-  return [...problems, `${settings.attestationRequired.env} is set, but this machine cannot attest: it has no attestation platform`]
+  return [
+    ...problems,
+    `${settings.attestationRequired.env} is set, but this machine cannot attest: it has no attestation platform`
+  ]
 }
 
 /** A service may come up later; a program that is not there will not. */

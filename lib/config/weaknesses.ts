@@ -11,7 +11,9 @@ import { settings } from './settings.ts'
 
 /** A setting in force that an auditor would object to. */
 export interface Weakness {
-  /** Stable: policies list the ones that they accept (`acceptedWeakenings`). docs/attestation-policy.md explains each. */
+  /**
+   * Stable: policies list the ones that they accept (`acceptedWeakenings`). docs/attestation-policy.md explains each.
+   */
   readonly code: string
   /** For operators, with the variable to change. Without its full stop. */
   readonly sentence: string
@@ -36,20 +38,28 @@ export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): W
   const add = (code: string, sentence: string) => found.push({ code, sentence })
   if (!config.enableInputEncryption) add('plaintext-accepted', `Plaintext requests are accepted (${input.env}=false)`)
   if (config.enableOutputEncryption && !config.enableInputEncryption) {
-    add('responses-to-any-key', `Responses are sealed to keys that no one authenticated (${output.env} without ${input.env})`)
+    add(
+      'responses-to-any-key',
+      `Responses are sealed to keys that no one authenticated (${output.env} without ${input.env})`
+    )
   }
   const keyType = keyTypes.find(({ name }) => name === config.keyType)
   const weakness = keyType?.weakness?.(config)
   if (weakness !== undefined) add(`key-type-${config.keyType}`, weakness)
   if (config.hpkeSeed === 'sealed' && config.hpkeSeedFileSha256 === undefined) {
-    add('seed-file-not-pinned', `Anyone who can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`)
+    add(
+      'seed-file-not-pinned',
+      `Anyone who can write the seed file can choose the HPKE keys (${settings.hpkeSeed.env}=sealed)`
+    )
   }
   if (config.enableV1 && config.enableInputEncryption) {
     const sentence = v1Weakness(config, keyType === undefined || isAlone(keyType))
     if (sentence !== undefined) add('v1-replay', sentence)
   }
   if (config.v1AllowUnboundResponseKey) {
-    add('v1-unbound-response-key', `Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`)
+    add(
+      'v1-unbound-response-key', `Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`
+    )
   }
   found.push(...workloadWeaknesses(config))
   return found
@@ -84,7 +94,9 @@ function isAlone ({ seeds }: KeyType): boolean {
   return seeds.length === 0
 }
 
-function v1Weakness ({ v1ReplayProtection, v1ReplayWindow, replayStore }: Config, keyIsAlone: boolean): string | undefined {
+function v1Weakness (
+  { v1ReplayProtection, v1ReplayWindow, replayStore }: Config, keyIsAlone: boolean
+): string | undefined {
   const again = 'Recorded v1 requests can be sent again'
   if (!v1ReplayProtection) return `${again}, and decrypted that way (${settings.v1ReplayProtection.env}=false)`
   if (keyIsAlone) return undefined

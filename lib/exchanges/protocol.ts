@@ -6,12 +6,17 @@
  *
  * 1. The outer head has arrived; nothing of the body was read. `recognises` is asked of each protocol in turn, and the
  *    first that says yes has the request.
- * 2. `open` is called, once. From here on the body is the protocol's to read, as far as it wants to. It never closes the
- *    body, since closing a server's request would cut off the answer: the server closes what is left unread. What `open`
+ * 2. `open` is called, once. From here on the body is the protocol's to read, as far as it wants to. It never closes
+ *    the
+ *    body, since closing a server's request would cut off the answer: the server closes what is left unread. What
+ * `open`
  *    throws is answered unencrypted, as no client has been identified yet that may read it.
- * 3. The exchange that it returns is forwarded, and `exchange.body` is read to its end, or destroyed, by the forwarding side.
- *    A Problem that it ends with is the answer to the request, if none was sent yet; the workload sees its body break off.
- * 4. The workload's response, or the problem that the proxy answers with instead, goes through `exchange.seal`, where there
+ * 3. The exchange that it returns is forwarded, and `exchange.body` is read to its end, or destroyed, by the forwarding
+ *    side.
+ *    A Problem that it ends with is the answer to the request, if none was sent yet; the workload sees its body break
+ * off.
+ * 4. The workload's response, or the problem that the proxy answers with instead, goes through `exchange.seal`, where
+ *    there
  *    is one, and out.
  * 5. `exchange.release` is called, once: when the response was sent, or the client is gone. That may be while `seal` is
  *    still at work, or in the middle of `exchange.body`.
@@ -35,14 +40,17 @@ export interface Protocol {
   /**
    * Opens what it recognised: there is no way to say "not mine" any more.
    *
-   * It returns as soon as the request can be forwarded. A protocol that streams then still holds a part of the body, and
-   * reports what is wrong with the rest by an error of `exchange.body`.
+   * It returns as soon as the request can be forwarded. A protocol that streams then still holds a part of the body,
+   * and reports what is wrong with the rest by an error of `exchange.body`.
    *
    * @throws {Problem} the answer, unencrypted. One code and one text for everything that cannot be opened, whatever the
    * reason. What was held is given back before it throws: there is no exchange to release.
    */
   open (request: IncomingRequest): Exchange | Promise<Exchange>
-  /** Paths for POSTs of this protocol, where others would be a mistake: what no protocol of the path recognises gets 415. */
+  /**
+   * Paths for POSTs of this protocol, where others would be a mistake: what no protocol of the path recognises gets
+   * 415.
+   */
   readonly endpoints?: readonly string[]
   /** True for a way of encrypting that clients may choose: `/polaris-container/about` names it. */
   readonly offered?: boolean
@@ -50,14 +58,16 @@ export interface Protocol {
   readonly keyResources?: readonly KeyResource[]
 }
 
-/** Public keys at a path, as clients fetch them. They are served, listed and covered by attestation evidence from here. */
+/**
+ * Public keys at a path, as clients fetch them. They are served, listed and covered by attestation evidence from here.
+ */
 export interface KeyResource {
   /** Served at this path, and below the context root. */
   readonly path: string
   readonly mediaType: string
   /**
-   * What a GET is answered with at this moment. `maxAge`, in seconds, is how long it may be kept: no longer than the keys
-   * can be used. Absent: not at all.
+   * What a GET is answered with at this moment. `maxAge`, in seconds, is how long it may be kept: no longer than the
+   * keys can be used. Absent: not at all.
    *
    * @throws {Problem} not-ready
    */
@@ -99,8 +109,8 @@ export interface ProtocolServices {
 /** What the registry has a line of: a protocol, or its forms that share keys and settings. */
 export interface ProtocolDefinition {
   /**
-   * Lower-case names of request headers that are the protocol's own. No workload sees them, whichever protocol a request
-   * came by and whether this one is on or off.
+   * Lower-case names of request headers that are the protocol's own. No workload sees them, whichever protocol a
+   * request came by and whether this one is on or off.
    */
   readonly headers?: (config: Config) => readonly string[]
   /** Paths that are never forwarded. They answer 404 where no protocol serves them, such as when this one is off. */

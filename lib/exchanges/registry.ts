@@ -46,7 +46,9 @@ export function createRegistry (
   const keyResources = protocols.flatMap(protocol => protocol.keyResources ?? [])
   const endpoints = new Map<string, Protocol[]>()
   for (const protocol of protocols) {
-    if (!/^[a-z][a-z0-9-]{0,31}$/.test(protocol.name)) throw new Error('The name of a protocol has letters, digits and hyphens')
+    if (!/^[a-z][a-z0-9-]{0,31}$/.test(protocol.name)) {
+      throw new Error('The name of a protocol has letters, digits and hyphens')
+    }
     for (const path of protocol.endpoints ?? []) endpoints.set(path, [...endpoints.get(path) ?? [], protocol])
   }
   unique(protocols.map(({ name }) => name), 'protocols have the name')

@@ -14,7 +14,9 @@ export interface Aead {
   seal (nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): [ciphertext: Owned, tag: Owned]
   /** @throws the ciphertext was not sealed with this key, nonce and associated data */
   open (nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Owned
-  /** As `seal`, for a message of any length and without associated data: in steps, with time for others between them. */
+  /**
+   * As `seal`, for a message of any length and without associated data: in steps, with time for others between them.
+   */
   sealLong (nonce: Uint8Array, plaintext: Uint8Array): Promise<[ciphertext: Owned, tag: Owned]>
   /**
    * As `open`, for a message of any length and without associated data: in steps, with time for others between them. It
@@ -49,7 +51,9 @@ async function inSteps (cipher: { update (bytes: Uint8Array): Uint8Array }, inpu
 export function createAead (aeadId: number, key: Uint8Array): Aead {
   const sizes = aeadSizes(aeadId)
   const name = CIPHERS.get(aeadId)
-  if (sizes === undefined || name === undefined || key.length !== sizes.Nk) throw new RangeError('Unknown AEAD or wrong key')
+  if (sizes === undefined || name === undefined || key.length !== sizes.Nk) {
+    throw new RangeError('Unknown AEAD or wrong key')
+  }
   const cipherName = name as CipherChaCha20Poly1305Types
   const { Nt } = sizes
   const options = { authTagLength: Nt }

@@ -54,7 +54,9 @@ export function generateKemKeyPair (kemId: number): KemKeyPair {
  * @throws {RangeError} the length of ikm, or the KEM, is not right
  */
 export function deriveKemKeyPair (kemId: number, ikm: Uint8Array): KemKeyPair {
-  if (ikm.length < Nsk || ikm.length > 256) throw new RangeError('The input keying material does not have 32 to 256 bytes')
+  if (ikm.length < Nsk || ikm.length > 256) {
+    throw new RangeError('The input keying material does not have 32 to 256 bytes')
+  }
   const suiteId = Buffer.concat([Buffer.from('KEM'), uint16(kemId)])
   if (kemId === KEM_X25519) {
     const labeled = createLabeled(suiteId)
@@ -84,7 +86,7 @@ function x25519 (privateKey: KeyObject): KemKeyPair {
     kemId: KEM_X25519,
     publicKey,
     // For X25519 keys this is all of DHKEM(X25519, HKDF-SHA256), with the check for an all-zero secret (section 7.1.4).
-    decapsulate: (enc) => guarded(KEM_X25519, enc, () => decapsulate(privateKey, enc))
+    decapsulate: enc => guarded(KEM_X25519, enc, () => decapsulate(privateKey, enc))
   }
 }
 
@@ -98,9 +100,11 @@ function hybrid (lattice: KeyObject, curve: KeyObject): KemKeyPair {
   return {
     kemId: KEM_MLKEM768_X25519,
     publicKey: Uint8Array.from(Buffer.concat([rawPublicKey(lattice), curvePublicKey])),
-    decapsulate: (enc) => guarded(KEM_MLKEM768_X25519, enc, () => {
+    decapsulate: enc => guarded(KEM_MLKEM768_X25519, enc, () => {
       const ephemeral = enc.subarray(Nct)
-      const publicKey = createPublicKey({ key: Buffer.from(ephemeral), format: 'raw-public', asymmetricKeyType: 'x25519' })
+      const publicKey = createPublicKey(
+        { key: Buffer.from(ephemeral), format: 'raw-public', asymmetricKeyType: 'x25519' }
+      )
       return hash('sha3-256', Buffer.concat([
         decapsulate(lattice, enc.subarray(0, Nct)),
         diffieHellman({ privateKey: curve, publicKey }),

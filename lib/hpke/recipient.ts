@@ -17,7 +17,10 @@ export interface HpkeSuite {
 export interface Recipient {
   /** Opens the next message. One that does not open leaves the sequence where it is. @throws as an AEAD does */
   open (ciphertext: Uint8Array, aad: Uint8Array): Owned
-  /** Opens the next message, which may be long and has no associated data. Nothing else may be opened meanwhile. @throws as open */
+  /**
+   * Opens the next message, which may be long and has no associated data. Nothing else may be opened meanwhile.
+   * @throws as open
+   */
   openLong (ciphertext: Uint8Array): Promise<Owned>
   /** At most 32 octets. */
   export (context: Uint8Array, length: number): Uint8Array
@@ -46,7 +49,7 @@ export function createRecipientFactory (suite: HpkeSuite, info: Uint8Array): Rec
   const context = Buffer.concat([
     MODE_BASE, labeled.extract(EMPTY, LABELS.pskIdHash, EMPTY), labeled.extract(EMPTY, LABELS.infoHash, info)
   ])
-  return (sharedSecret) => {
+  return sharedSecret => {
     const secret = labeled.extract(sharedSecret, LABELS.secret, EMPTY)
     const aead = createAead(aeadId, labeled.expand(secret, LABELS.key, context, sizes.Nk))
     const baseNonce = labeled.expand(secret, LABELS.baseNonce, context, sizes.Nn)

@@ -1,6 +1,6 @@
 /**
- * Addresses in response headers. A workload that writes absolute ones knows itself by the host it was asked for, which is
- * the one inside: clients get the part that they can reach, as with nginx's `proxy_redirect default`.
+ * Addresses in response headers. A workload that writes absolute ones knows itself by the host it was asked for, which
+ * is the one inside: clients get the part that they can reach, as with nginx's `proxy_redirect default`.
  */
 import type { ResponseHeaders } from './headers.ts'
 
@@ -17,7 +17,8 @@ export function createAddressRewriter (base: URL): AddressRewriter {
 
   /** Whether an authority is the workload's own. On one machine it has several names. */
   function isOwn (scheme: string | undefined, authority: string): boolean {
-    const [, host = '', port = DEFAULT_PORTS[scheme?.toLowerCase() ?? base.protocol]] = /^(\[[^\]]*\]|[^:@]*)(?::(\d*))?$/.exec(authority) ?? []
+    const [, host = '', port = DEFAULT_PORTS[scheme?.toLowerCase() ?? base.protocol]] =
+      /^(\[[^\]]*\]|[^:@]*)(?::(\d*))?$/.exec(authority) ?? []
     if (host === '' || port !== basePort) return false
     return host.toLowerCase() === base.hostname || (LOOPBACK.test(host) && LOOPBACK.test(base.hostname))
   }

@@ -12,14 +12,20 @@ export interface Caller {
 
 /** Headers by which proxies tell a server who the client is, and what it asked for, besides all of `x-forwarded-*`. */
 const FORWARDING = new Set([
-  'forwarded', 'x-forwarded', 'x-real-ip', 'x-real-port', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'client-ip', 'x-remote-ip', 'x-remote-addr',
-  'cf-connecting-ip', 'cf-connecting-ipv6', 'cf-pseudo-ipv4', 'fastly-client-ip', 'fly-client-ip', 'x-appengine-user-ip', 'x-azure-clientip', 'x-azure-socketip',
-  'x-envoy-external-address', 'x-envoy-original-path', 'x-original-forwarded-for', 'x-original-host', 'x-original-proto', 'x-original-url', 'x-rewrite-url',
-  'x-http-host-override', 'x-scheme', 'x-url-scheme', 'x-script-name', 'front-end-https', 'ssl-client-cert', 'ssl-client-verify', 'x-ssl-client-cert', 'x-ssl-client-verify'
+  'forwarded', 'x-forwarded', 'x-real-ip', 'x-real-port', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip',
+  'client-ip', 'x-remote-ip', 'x-remote-addr',
+  'cf-connecting-ip', 'cf-connecting-ipv6', 'cf-pseudo-ipv4', 'fastly-client-ip', 'fly-client-ip',
+  'x-appengine-user-ip', 'x-azure-clientip', 'x-azure-socketip',
+  'x-envoy-external-address', 'x-envoy-original-path', 'x-original-forwarded-for', 'x-original-host',
+  'x-original-proto', 'x-original-url', 'x-rewrite-url',
+  'x-http-host-override', 'x-scheme', 'x-url-scheme', 'x-script-name', 'front-end-https', 'ssl-client-cert',
+  'ssl-client-verify', 'x-ssl-client-cert', 'x-ssl-client-verify'
 ])
 
 /** Those that forwarding() makes itself. */
-const EXTENDED = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'])
+const EXTENDED = new Set(
+  ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix']
+)
 
 /**
  * Whether a header, by its lower-case name, is for proxies alone to write. CGI, WSGI and others give their programs
@@ -36,7 +42,9 @@ export function isForwardingHeader (name: string): boolean {
  *
  * @param prefix path that was removed from the front of the target; empty, or '/path'
  */
-export function forwarding (raw: readonly string[], { trusted, address, encrypted, host }: Caller, prefix = ''): string[] {
+export function forwarding (
+  raw: readonly string[], { trusted, address, encrypted, host }: Caller, prefix = ''
+): string[] {
   if (!trusted) return prefix === '' ? [] : ['x-forwarded-prefix', prefix]
   const headers: string[] = []
   const given = new Map<string, string[]>()
@@ -61,9 +69,13 @@ export function forwarding (raw: readonly string[], { trusted, address, encrypte
  * The client's address: the last one on the way here that is not a trusted proxy's, by what trusted proxies say. An
  * entry that is no address ends the search, and then the proxy that sent it counts.
  */
-export function clientAddress (raw: readonly string[], address: string, isTrusted: (address: string) => boolean): string {
+export function clientAddress (
+  raw: readonly string[], address: string, isTrusted: (address: string) => boolean
+): string {
   const path: string[] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i]!.toLowerCase() === 'x-forwarded-for') path.push(...raw[i + 1]!.split(','))
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i]!.toLowerCase() === 'x-forwarded-for') path.push(...raw[i + 1]!.split(','))
+  }
   let client = address
   while (isTrusted(client)) {
     // Some proxies write the port, too.

@@ -13,7 +13,9 @@ export function describeError (error: unknown): ErrorDescription {
   if (!(error instanceof Error)) return isDescription(error) ? error : { type: typeof error }
   const code = codeOf(error)
   const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)).join('\n')
-  const description = { type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames }) }
+  const description = {
+    type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames })
+  }
   descriptions.add(description)
   return description
 }

@@ -1,4 +1,7 @@
-/** Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes them. */
+/**
+ * Which headers cross the proxy, in either direction. Lists are flat, `[name, value, name, value, …]`, as undici takes
+ * them.
+ */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { forwarding, isForwardingHeader } from './caller.ts'
 import type { Caller } from './caller.ts'
@@ -17,12 +20,16 @@ const HOP_BY_HOP = new Set([
  * @param own lower-case names of the proxy's own headers, which are dropped
  * @param prefix path that was removed from the front of the target; empty, or '/path'
  */
-export function requestHeaders (raw: readonly string[], own: ReadonlySet<string>, caller: Caller, prefix: string): string[] {
+export function requestHeaders (
+  raw: readonly string[], own: ReadonlySet<string>, caller: Caller, prefix: string
+): string[] {
   const named = connectionOptions(raw)
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
-    if (name === 'host' || HOP_BY_HOP.has(name) || own.has(name) || isForwardingHeader(name) || named?.has(name)) continue
+    if (name === 'host' || HOP_BY_HOP.has(name) || own.has(name) || isForwardingHeader(name) || named?.has(name)) {
+      continue
+    }
     headers.push(name, raw[i + 1]!)
   }
   headers.push(...forwarding(raw, caller, prefix))
@@ -31,7 +38,8 @@ export function requestHeaders (raw: readonly string[], own: ReadonlySet<string>
 
 /**
  * The end-to-end headers of a request that came out of decryption: untrusted input.
- * Drops what must not cross; asks the workload for identity encoding, so that ciphertext is never of compressed secrets.
+ * Drops what must not cross; asks the workload for identity encoding, so that ciphertext is never of compressed
+ * secrets.
  *
  * @throws {Problem} bad-request, on a name that is no token or a value that is no field value
  */
@@ -44,7 +52,10 @@ export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: 
   for (const [givenName, value] of list) {
     validate(givenName, value)
     const name = givenName.toLowerCase()
-    if (name === 'host' || name === 'accept-encoding' || HOP_BY_HOP.has(name) || own.has(name) || isForwardingHeader(name) || named?.has(name)) continue
+    if (name === 'host' || name === 'accept-encoding' || HOP_BY_HOP.has(name) || own.has(name) ||
+      isForwardingHeader(name) || named?.has(name)) {
+      continue
+    }
     // HTTP/1.1 knows one Cookie only; Binary HTTP, like HTTP/2, any number (RFC 9292, section 3.6).
     if (name === 'cookie' && cookieAt !== undefined) {
       headers[cookieAt] += `; ${value}`
@@ -72,8 +83,8 @@ export type ResponseHeaders = Record<string, string | string[] | undefined>
 /**
  * The end-to-end headers of a response. Framing is left out, but for a content-length that `keepLength` vouches for.
  *
- * The content-length comes last. Node takes a content-disposition that follows one for UTF-8, and writes the low byte of
- * each character: bytes of the workload's would arrive changed, or as the end of a line.
+ * The content-length comes last. Node takes a content-disposition that follows one for UTF-8, and writes the low byte
+ * of each character: bytes of the workload's would arrive changed, or as the end of a line.
  */
 export function responseHeaders (headers: ResponseHeaders, keepLength: boolean): ResponseHeaders {
   const { connection } = headers

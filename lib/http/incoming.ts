@@ -29,5 +29,7 @@ export function hasBody ({ headers }: Pick<IncomingRequest, 'headers'>): boolean
 
 /** The announced length, where there is one. */
 export function announcedLength ({ headers }: Pick<IncomingRequest, 'headers'>): number | undefined {
-  return headers['content-length'] === undefined || headers['transfer-encoding'] !== undefined ? undefined : Number(headers['content-length'])
+  return headers['content-length'] === undefined || headers['transfer-encoding'] !== undefined
+    ? undefined
+    : Number(headers['content-length'])
 }

@@ -85,7 +85,9 @@ function pathOf (target: string): string {
 export function isSystemTarget (target: string): boolean {
   if (isPlain(target)) return isBelowPrefix(pathOf(target))
   // Dot segments that climb out of the root end there, for most servers.
-  return readings(target).some(path => isBelowPrefix(path) || isBelowPrefix(withoutDots(path).replace(/^(?:\/\.\.)+(?=\/)/, '')))
+  return readings(target).some(
+    path => isBelowPrefix(path) || isBelowPrefix(withoutDots(path).replace(/^(?:\/\.\.)+(?=\/)/, ''))
+  )
 }
 
 function isBelowPrefix (path: string): boolean {

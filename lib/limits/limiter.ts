@@ -1,6 +1,6 @@
 /**
- * What one client may take: requests per second, bytes per minute, exchanges at once. Each client has an account of three
- * numbers, and of clients that took nothing lately there is none; so that memory is bounded whoever comes.
+ * What one client may take: requests per second, bytes per minute, exchanges at once. Each client has an account of
+ * three numbers, and of clients that took nothing lately there is none; so that memory is bounded whoever comes.
  */
 
 export interface ClientLimits {
@@ -58,10 +58,14 @@ export interface MemoryLimiter extends ClientLimiter {
 
 /** @param now a clock that nobody can set, in milliseconds */
 export function createMemoryLimiter (
-  { requestRate, burst, bytesPerMinute, concurrency }: ClientLimits, now: () => number = () => performance.now(), most = MOST_ACCOUNTS
+  { requestRate, burst, bytesPerMinute, concurrency }: ClientLimits, now: () => number = () => performance.now(),
+  most = MOST_ACCOUNTS
 ): MemoryLimiter {
   const interval = requestRate > 0 ? 1000 / requestRate : 0
-  /** Two generations: an account that is used comes to the younger one, and what stays in the older one is dropped with it. */
+  /**
+   * Two generations: an account that is used comes to the younger one, and what stays in the older one is dropped with
+   * it.
+   */
   let young = new Map<string, Account>()
   let old = new Map<string, Account>()
   let turnAt = now() + MINUTE
@@ -80,7 +84,9 @@ export function createMemoryLimiter (
 
   function turn (time: number): void {
     const isEarly = time < turnAt
-    const kept = [...old].filter(([, { requests, bytes, open }]) => open > 0 || (!isEarly && (requests > time || bytes > time)))
+    const kept = [...old].filter(
+      ([, { requests, bytes, open }]) => open > 0 || (!isEarly && (requests > time || bytes > time))
+    )
     old = young
     young = new Map(kept)
     carried = kept.length
@@ -100,10 +106,19 @@ export function createMemoryLimiter (
       const wait = Math.max(0, ...waits)
       const isBusy = concurrency > 0 && account.open >= concurrency
       const reset = seconds((requestRate > 0 ? Math.max(account.requests, time) - time : 0))
-      if (wait > ROUNDING || isBusy) return { allowed: false, retryAfter: Math.max(seconds(wait), isBusy ? CONCURRENCY_RETRY : 1), remaining: 0, reset }
+      if (wait > ROUNDING || isBusy) {
+        return {
+          allowed: false, retryAfter: Math.max(seconds(wait), isBusy ? CONCURRENCY_RETRY : 1), remaining: 0, reset
+        }
+      }
       account.requests = requests
       account.open++
-      return { allowed: true, retryAfter: 0, remaining: requestRate > 0 ? Math.floor(burst - ahead / interval + ROUNDING) : 0, reset: seconds(requestRate > 0 ? ahead : 0) }
+      return {
+        allowed: true,
+        retryAfter: 0,
+        remaining: requestRate > 0 ? Math.floor(burst - ahead / interval + ROUNDING) : 0,
+        reset: seconds(requestRate > 0 ? ahead : 0)
+      }
     },
     end (client, bytes) {
       const account = young.get(client) ?? old.get(client)
@@ -120,12 +135,14 @@ function seconds (milliseconds: number): number {
 }
 
 /**
- * Both have to allow it: the first for this group of processes, the second for all replicas. Should the second fail, the
- * first one alone counts.
+ * Both have to allow it: the first for this group of processes, the second for all replicas. Should the second fail,
+ * the first one alone counts.
  *
  * @param onState told when the second one fails, and when it works again
  */
-export function layered (local: ClientLimiter, shared: ClientLimiter, onState: (works: boolean) => void): ClientLimiter {
+export function layered (
+  local: ClientLimiter, shared: ClientLimiter, onState: (works: boolean) => void
+): ClientLimiter {
   let works = true
   function tell (state: boolean): void {
     if (state === works) return

@@ -1,6 +1,6 @@
 /**
- * What a client is counted by: its address, or the outer header that the operator names, such as one with a credential; of
- * that a keyed hash is kept, and nothing else.
+ * What a client is counted by: its address, or the outer header that the operator names, such as one with a credential;
+ * of that a keyed hash is kept, and nothing else.
  */
 import { createHmac } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'

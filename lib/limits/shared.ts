@@ -1,4 +1,7 @@
-/** Limits that all replicas share, in the Redis that has their replay store: one script for each request, one for its end. */
+/**
+ * Limits that all replicas share, in the Redis that has their replay store: one script for each request, one for its
+ * end.
+ */
 import { randomBytes } from 'node:crypto'
 import type { ClientLimiter, ClientLimits } from './limiter.ts'
 import { nameOf } from './names.ts'
@@ -9,7 +12,9 @@ export interface Scripts {
 }
 
 const PREFIX = 'polaris:limits:'
-/** By what the names of clients are hashed, so that the server has no addresses: made by the replica that comes first. */
+/**
+ * By what the names of clients are hashed, so that the server has no addresses: made by the replica that comes first.
+ */
 const HASH_KEY = `${PREFIX}hash-key`
 
 const GET_OR_SET = `
@@ -41,7 +46,9 @@ redis.call('HSET', KEYS[1], 'b', string.format('%.4f', bytes))
 local left = redis.call('PTTL', KEYS[1])
 redis.call('PEXPIRE', KEYS[1], math.max(left, math.ceil(bytes - now) + 1000))`
 
-export function createSharedLimiter (scripts: Scripts, { requestRate, burst, bytesPerMinute }: ClientLimits): ClientLimiter {
+export function createSharedLimiter (
+  scripts: Scripts, { requestRate, burst, bytesPerMinute }: ClientLimits
+): ClientLimiter {
   const interval = requestRate > 0 ? 1000 / requestRate : 0
   let hashKey: Promise<string> | undefined
 

@@ -1,6 +1,6 @@
 /**
- * Every metric that the proxy has, in one table: docs/metrics.md is compared with it. Labels come from closed sets, which
- * the code that counts knows in advance: none is ever made of what a client or a workload sends.
+ * Every metric that the proxy has, in one table: docs/metrics.md is compared with it. Labels come from closed sets,
+ * which the code that counts knows in advance: none is ever made of what a client or a workload sends.
  */
 import { REQUEST, WORK, traffic } from './traffic.ts'
 import type { Definition } from './traffic.ts'

@@ -47,8 +47,12 @@ export function createExchangeMeter (meter: Meter): Observer {
       series.received.add(received)
       series.sent.add(sent)
       if (!isComplete) series.cutOff.add()
-      if (problem !== undefined) counterOf(series.refusals, problem, () => meter.counter('refusals', protocol, problem)).add()
-      if (workloadError !== undefined) counterOf(errors, workloadError, () => meter.counter('workloadErrors', workloadError)).add()
+      if (problem !== undefined) {
+        counterOf(series.refusals, problem, () => meter.counter('refusals', protocol, problem)).add()
+      }
+      if (workloadError !== undefined) {
+        counterOf(errors, workloadError, () => meter.counter('workloadErrors', workloadError)).add()
+      }
       if (opened === 0) return
       const shares = sharesOf(passage, ended)
       series.opening.observe(shares.opening / MS)

@@ -16,7 +16,10 @@ export function watchKeys (meter: Meter, keys: KeyProvider, hpke: HpkeRing | und
 
   meter.watch(put => {
     const now = Date.now()
-    const rsa = { active: keys.publicKeys().slice(0, 1).map(({ keyId }) => keyId), retiring: [...keys.publicKeys().slice(1).map(({ keyId }) => keyId), ...keys.retiring?.() ?? []] }
+    const rsa = {
+      active: keys.publicKeys().slice(0, 1).map(({ keyId }) => keyId),
+      retiring: [...keys.publicKeys().slice(1).map(({ keyId }) => keyId), ...keys.retiring?.() ?? []]
+    }
     const known = new Set(Object.values(rsa).flat())
     for (const keyId of firstSeen.keys()) if (!known.has(keyId)) firstSeen.delete(keyId)
     for (const keyId of known) if (!firstSeen.has(keyId)) firstSeen.set(keyId, now)
@@ -36,7 +39,9 @@ export function watchKeys (meter: Meter, keys: KeyProvider, hpke: HpkeRing | und
       const [newest] = ofState
       if (newest === undefined || !Number.isFinite(newest.notBefore)) continue
       if (state !== 'pending') put('keyAge', ['hpke', state], Math.max(0, now - newest.notBefore) / MS)
-      if (state === 'active' && rotation > 0) put('keyRotation', ['hpke', state], (newest.notBefore + rotation - now) / MS)
+      if (state === 'active' && rotation > 0) {
+        put('keyRotation', ['hpke', state], (newest.notBefore + rotation - now) / MS)
+      }
     }
   })
 }
@@ -52,7 +57,9 @@ export function watchEvidence (meter: Meter, platform: string, status: () => Gat
   })
 }
 
-export function watchStore (meter: Meter, name: Remembered, store: { problem (): string | undefined, usage? (): StoreUsage }): void {
+export function watchStore (
+  meter: Meter, name: Remembered, store: { problem (): string | undefined, usage? (): StoreUsage }
+): void {
   meter.watch(put => {
     put('replayUp', [name], Number(store.problem() === undefined))
     const usage = store.usage?.()

@@ -1,6 +1,6 @@
 /**
- * The numbers of workers as one, in the process that started them. What a worker has counted stays when it ends: of a sum
- * that fell, Prometheus would take the rest for new.
+ * The numbers of workers as one, in the process that started them. What a worker has counted stays when it ends: of a
+ * sum that fell, Prometheus would take the rest for new.
  */
 import { lasting, together } from './meter.ts'
 import type { Snapshot } from './meter.ts'
@@ -13,7 +13,9 @@ export interface Group {
   answered (worker: string, id: number, report: Report): void
   /** A worker ended. */
   leave (worker: string): void
-  /** That of all together. A worker that does not answer in time counts as it was when it last did, and as not ready. */
+  /**
+   * That of all together. A worker that does not answer in time counts as it was when it last did, and as not ready.
+   */
   report (): Promise<Report>
 }
 
@@ -38,7 +40,9 @@ export function createGroup (own: () => Snapshot, patience = PATIENCE): Group {
     return new Promise(resolve => {
       const timer = setTimeout(() => {
         // Its numbers stay as they were, but it cannot work.
-        worker.last = worker.last && { ...worker.last, ready: worker.last.ready?.map(([labels]) => [labels, [0]]) ?? [] }
+        worker.last = worker.last && {
+          ...worker.last, ready: worker.last.ready?.map(([labels]) => [labels, [0]]) ?? []
+        }
         settle(undefined)
       }, patience)
       function settle (report: Report | undefined): void {

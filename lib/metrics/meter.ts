@@ -31,7 +31,10 @@ export interface Meter {
   snapshot (): Snapshot
 }
 
-/** Sums are of durations rounded up to 0.1 ms: what a sum tells of a single request is not much more than its bucket. Per second. */
+/**
+ * Sums are of durations rounded up to 0.1 ms: what a sum tells of a single request is not much more than its bucket.
+ * Per second.
+ */
 const RESOLUTION = 10_000
 
 export function createMeter (): Meter {
@@ -73,7 +76,9 @@ export function createMeter (): Meter {
         if (found === undefined) rows.set(name, found = [])
         return found
       }
-      for (const [name, all] of series) for (const { labels, values } of all.values()) rowsOf(name).push([labels, [...values]])
+      for (const [name, all] of series) {
+        for (const { labels, values } of all.values()) rowsOf(name).push([labels, [...values]])
+      }
       for (const read of readers) read((name, labels, value) => { rowsOf(name).push([labels, [value]]) })
       return Object.fromEntries(rows) as Snapshot
     }
@@ -90,7 +95,10 @@ export function together (snapshots: readonly Snapshot[]): Snapshot {
     const merged = new Map<string, Row>()
     for (const [labels, values] of snapshots.flatMap(snapshot => snapshot[name] ?? [])) {
       const before = merged.get(labels.join())
-      merged.set(labels.join(), before === undefined ? [labels, values] : [labels, values.map((value, i) => join(value, before[1][i] ?? 0))])
+      merged.set(
+        labels.join(),
+        before === undefined ? [labels, values] : [labels, values.map((value, i) => join(value, before[1][i] ?? 0))]
+      )
     }
     return [name, [...merged.values()]]
   })) as Snapshot
@@ -98,11 +106,15 @@ export function together (snapshots: readonly Snapshot[]): Snapshot {
 
 /** What is left of a process that has ended: whatever only grows. */
 export function lasting (snapshot: Snapshot): Snapshot {
-  return Object.fromEntries(Object.entries(snapshot).filter(([name]) => definitions[name as MetricName].type !== 'gauge'))
+  return Object.fromEntries(
+    Object.entries(snapshot).filter(([name]) => definitions[name as MetricName].type !== 'gauge')
+  )
 }
 
 /** The value of one series, or of all series of a metric added up; undefined if there is none. */
 export function valueOf (snapshot: Snapshot, name: MetricName, labels?: readonly string[]): number | undefined {
-  const rows = (snapshot[name] ?? []).filter(row => labels === undefined || labels.every((label, i) => row[0][i] === label))
+  const rows = (snapshot[name] ?? []).filter(
+    row => labels === undefined || labels.every((label, i) => row[0][i] === label)
+  )
   return rows.length === 0 ? undefined : rows.reduce((sum, [, values]) => sum + (values[0] ?? 0), 0)
 }

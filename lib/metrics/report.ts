@@ -8,7 +8,9 @@ export interface Report {
 }
 
 /** @param worker what the process is called in labels */
-export async function reportOf (meter: Meter, reasons: () => Promise<readonly string[]>, worker: string): Promise<Report> {
+export async function reportOf (
+  meter: Meter, reasons: () => Promise<readonly string[]>, worker: string
+): Promise<Report> {
   const found = await reasons()
   return { snapshot: { ...meter.snapshot(), ready: [[[worker], [Number(found.length === 0)]]] }, reasons: found }
 }

@@ -1,6 +1,6 @@
 /**
- * Counts what protocols ask of keys and of replay protection, and what the proxy asks of attestation and of key services:
- * each of them in a wrapping that is what it wraps. Protocols know nothing of it.
+ * Counts what protocols ask of keys and of replay protection, and what the proxy asks of attestation and of key
+ * services: each of them in a wrapping that is what it wraps. Protocols know nothing of it.
  */
 import type { Attester } from '../attestation/attester.ts'
 import type { RegistryServices } from '../exchanges/registry.ts'
@@ -16,7 +16,10 @@ import type { Counter, Histogram, Meter } from './meter.ts'
 export type Remembered = 'requests' | 'v1-messages'
 export type Service = 'keys' | 'attestation'
 
-/** What one protocol is made with. @param protocol known once the protocol is made; forms that share keys go by the first */
+/**
+ * What one protocol is made with.
+ * @param protocol known once the protocol is made; forms that share keys go by the first
+ */
 export function meteredServices (meter: Meter, services: RegistryServices, protocol: () => string): RegistryServices {
   return {
     ...services,
@@ -122,7 +125,9 @@ function checks (meter: Meter, store: Remembered): (ask: () => Verdict) => Verdi
     const since = performance.now()
     try {
       const verdict = ask()
-      return typeof verdict === 'boolean' ? answered(verdict, since) : verdict.then(isNew => answered(isNew, since), failure)
+      return typeof verdict === 'boolean'
+        ? answered(verdict, since)
+        : verdict.then(isNew => answered(isNew, since), failure)
     } catch (error) {
       return failure(error)
     }

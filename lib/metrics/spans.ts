@@ -1,7 +1,7 @@
 /**
  * Exchanges as spans, for a collector that speaks OTLP: an observer of passages. A span has the labels of metrics and
- * nothing else, and is the root of a trace: which trace a client speaks of inside its request is not for the collector. The
- * libraries are loaded only if there is a collector.
+ * nothing else, and is the root of a trace: which trace a client speaks of inside its request is not for the collector.
+ * The libraries are loaded only if there is a collector.
  */
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import type { Context, Tracer } from '@opentelemetry/api'
@@ -28,10 +28,14 @@ const EXPORT_TIMEOUT_MS = 10_000
 const INTERVAL_MS = 5000
 
 export function createSpanExport ({ endpoint, version }: SpanOptions): SpanExport {
-  const exporter = new OTLPTraceExporter({ url: `${withoutTrailingSlashes(endpoint)}/v1/traces`, timeoutMillis: EXPORT_TIMEOUT_MS })
+  const exporter = new OTLPTraceExporter(
+    { url: `${withoutTrailingSlashes(endpoint)}/v1/traces`, timeoutMillis: EXPORT_TIMEOUT_MS }
+  )
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'polaris-secure-proxy', 'service.version': version }),
-    spanProcessors: [new BatchSpanProcessor({ exporter, maxQueueSize: MAX_WAITING, scheduledDelayMillis: INTERVAL_MS, exportTimeoutMillis: EXPORT_TIMEOUT_MS })]
+    spanProcessors: [new BatchSpanProcessor(
+      { exporter, maxQueueSize: MAX_WAITING, scheduledDelayMillis: INTERVAL_MS, exportTimeoutMillis: EXPORT_TIMEOUT_MS }
+    )]
   })
   const tracer = provider.getTracer('polaris-secure-proxy', version)
   return {
@@ -55,7 +59,10 @@ export function createSpanExport ({ endpoint, version }: SpanOptions): SpanExpor
   }
 }
 
-function tellStages (tracer: Tracer, { protocol, begun, opened, forwarded, answered, sealing, responded }: Passage, parent: Context, ended: number): void {
+function tellStages (
+  tracer: Tracer, { protocol, begun, opened, forwarded, answered, sealing, responded }: Passage, parent: Context,
+  ended: number
+): void {
   const tell = (name: string, from: number, to: number, kind = SpanKind.INTERNAL) => {
     if (from === 0) return
     const attributes = { 'polaris.protocol': protocol }

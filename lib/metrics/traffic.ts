@@ -15,7 +15,9 @@ export interface Definition {
 export const REQUEST = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 /** Of work that the proxy does itself. In seconds. */
 export const WORK = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
-/** Of pieces of a stream: none below 10 ms, since how fast a piece follows another can tell what is in it. In seconds. */
+/**
+ * Of pieces of a stream: none below 10 ms, since how fast a piece follows another can tell what is in it. In seconds.
+ */
 const PIECES = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export const traffic = {
@@ -68,7 +70,8 @@ export const traffic = {
   workloadShare: {
     name: 'polaris_workload_duration_seconds',
     type: 'histogram',
-    help: 'The share of the workload in the time to first byte: from the whole request to what the response began with.',
+    help: 'The share of the workload in the time to first byte: from the whole request to what the response began ' +
+      'with.',
     labels: ['protocol'],
     buckets: REQUEST
   },

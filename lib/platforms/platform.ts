@@ -1,6 +1,7 @@
 /**
- * What a platform is: the settings that are its own, the kinds of keys that it has, and the kinds of evidence. Settings,
- * their rules, the choice of keys and evidence, and docs/configuration.md are made from what platforms say here.
+ * What a platform is: the settings that are its own, the kinds of keys that it has, and the kinds of evidence.
+ * Settings, their rules, the choice of keys and evidence, and docs/configuration.md are made from what platforms say
+ * here.
  */
 import { stat } from 'node:fs/promises'
 import type { SettingsTable, Values } from '../config/settings/setting.ts'

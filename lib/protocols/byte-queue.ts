@@ -32,14 +32,19 @@ export class ByteQueue {
     this.#offset = 0
   }
 
-  /** Copies what is left of the newest piece: called when parsing has to wait, so that the caller may reuse its buffer. */
+  /**
+   * Copies what is left of the newest piece: called when parsing has to wait, so that the caller may reuse its buffer.
+   */
   settle (): void {
     this.#keep(this.#piece.length - this.#offset)
     this.#piece = EMPTY
     this.#offset = 0
   }
 
-  /** The next n octets in one array, or undefined while fewer are waiting. The array is a view: read it or copy it at once. */
+  /**
+   * The next n octets in one array, or undefined while fewer are waiting. The array is a view: read it or copy it at
+   * once.
+   */
   take (n: number): Uint8Array | undefined {
     if (this.length < n) return undefined
     if (this.#start === this.#end) {

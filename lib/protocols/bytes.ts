@@ -46,5 +46,5 @@ export function readUint16 (bytes: Uint8Array, offset: number): number {
 }
 
 export function uint16 (...values: readonly number[]): Bytes {
-  return Uint8Array.from(values.flatMap((value) => [value >>> 8, value & 0xff]))
+  return Uint8Array.from(values.flatMap(value => [value >>> 8, value & 0xff]))
 }

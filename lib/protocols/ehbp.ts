@@ -1,6 +1,6 @@
 /**
- * EHBP, the Encrypted HTTP Body Protocol: names and numbers of the wire format, which is not ours (docs/protocol-ehbp.md).
- * One suite, X25519 with HKDF-SHA256 and AES-256-GCM, and nothing to negotiate.
+ * EHBP, the Encrypted HTTP Body Protocol: names and numbers of the wire format, which is not ours
+ * (docs/protocol-ehbp.md). One suite, X25519 with HKDF-SHA256 and AES-256-GCM, and nothing to negotiate.
  */
 import { ascii } from './bytes.ts'
 import type { Bytes } from './bytes.ts'
@@ -26,13 +26,18 @@ export const RESPONSE_LABEL = ascii('ehbp response')
 /** In front of every frame, in either direction: the length of its ciphertext, tag included. */
 export const LENGTH_BYTES = 4
 
-/** One configuration, without the length that RFC 9458 puts in front of each. Requests name no key: the id is always 0. */
+/**
+ * One configuration, without the length that RFC 9458 puts in front of each. Requests name no key: the id is always 0.
+ */
 export function encodeEhbpKey (publicKey: Uint8Array): Bytes {
   const { kemId, kdfId, aeadId } = EHBP_SUITE
   return encodeKeyConfig({ keyId: 0, kemId, publicKey, suites: [{ kdfId, aeadId }] })
 }
 
-/** The public key for EHBP among those of `application/ohttp-keys`; undefined if there is none. @throws {KeyConfigError} */
+/**
+ * The public key for EHBP among those of `application/ohttp-keys`; undefined if there is none.
+ * @throws {KeyConfigError}
+ */
 export function ehbpKeyOf (list: Uint8Array): Uint8Array | undefined {
   return decodeKeyConfigs(list).find(({ kemId }) => kemId === EHBP_SUITE.kemId)?.publicKey
 }

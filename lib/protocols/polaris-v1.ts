@@ -69,7 +69,9 @@ export function parseHeaderLength (prefix: Uint8Array): number {
  *
  * @throws {MessageError}
  */
-export function splitMessage<B extends ArrayBufferLike> (message: Uint8Array<B>): { header: Uint8Array<B>, ciphertext: Uint8Array<B> } {
+export function splitMessage<B extends ArrayBufferLike> (message: Uint8Array<B>): {
+  header: Uint8Array<B>, ciphertext: Uint8Array<B>
+} {
   const end = LENGTH_BYTES + parseHeaderLength(message)
   if (message.length < end) throw new MessageError()
   return { header: message.subarray(LENGTH_BYTES, end), ciphertext: message.subarray(end) }
@@ -93,7 +95,9 @@ export function parseMessageHeader (header: Uint8Array): MessageHeader {
 }
 
 /** All of a message that precedes its ciphertext: the length and the header. */
-export function encodeMessageHead ({ wrappedKey, wrappedIV, authTag }: { [name in keyof MessageHeader]: Uint8Array }): Bytes {
+export function encodeMessageHead (
+  { wrappedKey, wrappedIV, authTag }: { [name in keyof MessageHeader]: Uint8Array }
+): Bytes {
   const header = new TextEncoder().encode(JSON.stringify({
     wrappedKey: encodeBase64(wrappedKey),
     wrappedIV: encodeBase64(wrappedIV),
@@ -148,7 +152,9 @@ export async function sealMessage (plaintext: Bytes, publicKey: Key): Promise<By
  * @param unwrap RSA-OAEP decryption of the wrapped key and of the wrapped IV, wherever the private key is
  * @throws {MessageError} with whatever `unwrap` rejected with as its cause
  */
-export async function openMessage (message: Uint8Array, unwrap: (wrapped: Bytes) => Promise<Uint8Array>): Promise<Bytes> {
+export async function openMessage (
+  message: Uint8Array, unwrap: (wrapped: Bytes) => Promise<Uint8Array>
+): Promise<Bytes> {
   const { header, ciphertext } = splitMessage(message)
   const { wrappedKey, wrappedIV, authTag } = parseMessageHeader(header)
   try {

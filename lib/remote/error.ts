@@ -58,7 +58,10 @@ export function connectionCode (error: unknown): string | undefined {
   let found: string | undefined
   for (let e = error, depth = 0; e instanceof Error && depth < 6; e = e.cause, depth++) {
     const { code } = e as NodeJS.ErrnoException
-    if (typeof code === 'string' && /^(E[A-Z]+|ERR_(TLS|SSL)_\w+|UND_ERR_\w+|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_\w+)$/.test(code)) found = code
+    if (typeof code === 'string' &&
+      /^(E[A-Z]+|ERR_(TLS|SSL)_\w+|UND_ERR_\w+|[A-Z_]*CERT[A-Z_]*|UNABLE_TO_\w+)$/.test(code)) {
+      found = code
+    }
   }
   return found
 }

@@ -30,7 +30,9 @@ export type OnFailure = (error: RemoteError, attempt: number, retryIn: number | 
 export async function retry<T> (
   attempt: (signal: AbortSignal) => Promise<T>, policy: RetryPolicy, signal: AbortSignal, onFailure: OnFailure
 ): Promise<T> {
-  const { firstDelay = 1000, maxDelay = 30_000, deadline = 300_000, attemptTimeout = 30_000, retryRefused = true, fixed } = policy
+  const {
+    firstDelay = 1000, maxDelay = 30_000, deadline = 300_000, attemptTimeout = 30_000, retryRefused = true, fixed
+  } = policy
   const start = performance.now()
   for (let count = 1; ; count++) {
     try {
@@ -39,7 +41,9 @@ export async function retry<T> (
       signal.throwIfAborted()
       const error = asRemoteError(cause)
       const backoff = Math.min(maxDelay, firstDelay * 2 ** (count - 1))
-      const wait = Math.max(fixed?.interval ?? backoff / 2 + Math.random() * backoff / 2, (error.retryAfter ?? 0) * 1000)
+      const wait = Math.max(
+        fixed?.interval ?? backoff / 2 + Math.random() * backoff / 2, (error.retryAfter ?? 0) * 1000
+      )
       const over = fixed === undefined ? performance.now() - start + wait > deadline : count > fixed.retries
       if (error.kind === 'configuration' || (error.kind === 'refused' && !retryRefused) || over) {
         onFailure(error, count, undefined)
@@ -61,7 +65,9 @@ export class TimeoutError extends Error {
  * The outcome of `operation`, if it comes within `ms` milliseconds and before `outer` is aborted. Its signal is aborted
  * otherwise; whether it listens or not, no caller waits for it any longer.
  */
-export async function withTimeout<T> (operation: (signal: AbortSignal) => Promise<T>, ms: number, outer?: AbortSignal): Promise<T> {
+export async function withTimeout<T> (
+  operation: (signal: AbortSignal) => Promise<T>, ms: number, outer?: AbortSignal
+): Promise<T> {
   outer?.throwIfAborted()
   const controller = new AbortController()
   const late = Promise.withResolvers<never>()

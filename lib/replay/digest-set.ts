@@ -24,7 +24,9 @@ interface Table {
 }
 
 // Where a digest stands depends on secret factors, so that a client cannot choose digests that crowd one place.
-const [factorA = 1, factorB = 1, factorC = 1, factorD = 1] = crypto.getRandomValues(new Uint32Array(WORDS)).map(word => word | 1)
+const [
+  factorA = 1, factorB = 1, factorC = 1, factorD = 1
+] = crypto.getRandomValues(new Uint32Array(WORDS)).map(word => word | 1)
 const digestWords = new Uint32Array(WORDS)
 
 function createTable (entries: number): Table {

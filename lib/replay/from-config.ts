@@ -17,16 +17,23 @@ interface Log {
  *
  * @param sharedStore for keys that others have too, if there is such a store
  */
-export function messageMemoryFrom (config: Config, keys: KeyProvider, sharedStore: ReplayStore | undefined, log: Log): MessageMemory | undefined {
+export function messageMemoryFrom (
+  config: Config, keys: KeyProvider, sharedStore: ReplayStore | undefined, log: Log
+): MessageMemory | undefined {
   if (!remembersMessages(config)) return undefined
   const { v1ReplayWindow: remember, v1ReplayCapacity: capacity } = config
-  if (keys.renew === undefined) return createWindowMemory(sharedStore ?? createMemoryReplayStore({ remember, capacity }))
+  if (keys.renew === undefined) {
+    return createWindowMemory(sharedStore ?? createMemoryReplayStore({ remember, capacity }))
+  }
   return createKeyMemory({
     keyIds: () => [...keys.publicKeys().map(({ keyId }) => keyId), ...keys.retiring?.() ?? []],
     capacity,
     onFilling () {
       keys.renew?.().then(
-        () => log.info({ keyId: keys.publicKeys()[0]?.keyId }, 'many v1 messages were remembered for the RSA key; continuing with a new one'),
+        () => log.info(
+          { keyId: keys.publicKeys()[0]?.keyId },
+          'many v1 messages were remembered for the RSA key; continuing with a new one'
+        ),
         error => log.error({ err: describeError(error) }, 'could not make a new RSA key'))
     }
   })

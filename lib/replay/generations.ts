@@ -16,7 +16,9 @@ export const monotonic = (): number => performance.now()
  * @param begin makes an empty generation
  * @param drop called with each generation that is forgotten
  */
-export function createGenerations<T> (span: number, clock: () => number, begin: () => T, drop: (generation: T) => void): Generations<T> {
+export function createGenerations<T> (
+  span: number, clock: () => number, begin: () => T, drop: (generation: T) => void
+): Generations<T> {
   let generations = { current: begin(), previous: begin() }
   let turnAt = clock() + span
   return {

@@ -1,6 +1,7 @@
 /**
- * Remembers the messages of Polaris v1 that were opened. They carry no date and do not say what they are for: a recorded
- * one could be sent again in any place, with the sender's own response key, and would be decrypted for the sender.
+ * Remembers the messages of Polaris v1 that were opened. They carry no date and do not say what they are for: a
+ * recorded one could be sent again in any place, with the sender's own response key, and would be decrypted for the
+ * sender.
  */
 import { createHash } from 'node:crypto'
 import { createDigestSet } from './digest-set.ts'
@@ -10,8 +11,8 @@ import type { ReplayStore, StoreUsage } from './store.ts'
 
 export interface MessageMemory {
   /**
-   * Takes the digests of a request's messages, once all of them were authenticated. True if none came before, and no two
-   * are the same; from then on each of them is false.
+   * Takes the digests of a request's messages, once all of them were authenticated. True if none came before, and no
+   * two are the same; from then on each of them is false.
    *
    * @param keyId of the RSA key that opened them
    * @throws {ReplayStoreError} it cannot tell: the request must not be forwarded
@@ -25,12 +26,13 @@ export interface MessageMemory {
 }
 
 /**
- * What a message is remembered by: the first 16 bytes of SHA-256 over the key's id, the wrapped key and the tag. These are
- * the decoded bytes: one message can be written in several ways, and only its author can change its bytes and have
+ * What a message is remembered by: the first 16 bytes of SHA-256 over the key's id, the wrapped key and the tag. These
+ * are the decoded bytes: one message can be written in several ways, and only its author can change its bytes and have
  * them authenticated.
  */
 export function messageDigest (keyId: string, wrappedKey: Uint8Array, authTag: Uint8Array): Buffer {
-  return createHash('sha256').update(`polaris-v1 message\n${keyId}\n`).update(wrappedKey).update(authTag).digest().subarray(0, DIGEST_BYTES)
+  return createHash('sha256').update(`polaris-v1 message\n${keyId}\n`).update(wrappedKey).update(authTag).digest()
+    .subarray(0, DIGEST_BYTES)
 }
 
 export interface KeyMemoryOptions {
@@ -38,7 +40,9 @@ export interface KeyMemoryOptions {
   readonly keyIds: () => readonly string[]
   /** Most messages of one key. */
   readonly capacity: number
-  /** Called once for the key that clients encrypt to, when three quarters of its room are taken: time for another key. */
+  /**
+   * Called once for the key that clients encrypt to, when three quarters of its room are taken: time for another key.
+   */
   readonly onFilling: () => void
 }
 

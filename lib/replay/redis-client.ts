@@ -20,7 +20,9 @@ export interface RedisTarget {
 const REDIS_PORT = 6379
 const SENTINEL_PORT = 26379
 const COMMAND_TIMEOUT_MS = 2_000
-/** A connection that owes an answer for this long is given up: its peer may be gone without a word, and another there. */
+/**
+ * A connection that owes an answer for this long is given up: its peer may be gone without a word, and another there.
+ */
 const SILENCE_TIMEOUT_MS = 3_000
 const CONNECT_TIMEOUT_MS = 5_000
 const MAX_RECONNECT_DELAY_MS = 2_000
@@ -37,11 +39,13 @@ const CONNECTION = {
   connectTimeout: CONNECT_TIMEOUT_MS
 } as const
 
-const pause = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2)
+const pause = (attempt: number): number => Math.min(
+  50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS
+) * (0.5 + Math.random() / 2)
 
 /**
- * Reads one URL, or several separated by commas: nodes of a cluster, or Sentinels. What they have in common counts as the
- * first one says it.
+ * Reads one URL, or several separated by commas: nodes of a cluster, or Sentinels. What they have in common counts as
+ * the first one says it.
  *
  * @throws {TypeError} not such a URL
  */
@@ -49,7 +53,9 @@ export function parseTarget (text: string): RedisTarget {
   const urls = text.split(',').map(part => new URL(part.trim()))
   const [{ protocol, username, password, pathname }] = urls as [URL]
   const [, tls, sentinel] = /^redis(s?)(-sentinel)?:$/.exec(protocol) ?? []
-  if (tls === undefined || urls.some(url => url.protocol !== protocol || url.hostname === '')) throw new TypeError('Not a Redis URL')
+  if (tls === undefined || urls.some(url => url.protocol !== protocol || url.hostname === '')) {
+    throw new TypeError('Not a Redis URL')
+  }
   const name = decode(pathname.slice(1))
   if (sentinel !== undefined && name === '') throw new TypeError('The name of the primary is missing')
   if (sentinel === undefined && !/^\d*$/.test(name)) throw new TypeError('A database is named by a number')

@@ -1,6 +1,9 @@
 /** What a Redis server that answers may still do wrong: refuse commands, or forget keys to make room for others. */
 
-/** The code in front of an error that the server sent (`NOPERM`, `READONLY`, `OOM`, `MOVED`, …); undefined for any other error. */
+/**
+ * The code in front of an error that the server sent (`NOPERM`, `READONLY`, `OOM`, `MOVED`, …); undefined for any other
+ * error.
+ */
 export function refusalCode (error: unknown): string | undefined {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined
   // The rest may hold names of keys and users.

@@ -12,7 +12,8 @@ import { ReplayStoreError } from './store.ts'
 import type { ReplayStore } from './store.ts'
 
 /** What becomes of a server: for the log, each change once. */
-export type RedisState = 'connected' | 'disconnected' | 'refuses commands' | 'accepts commands' | 'may forget' | 'forgets' | 'cannot be checked'
+export type RedisState = 'connected' | 'disconnected' | 'refuses commands' | 'accepts commands' | 'may forget'
+  | 'forgets' | 'cannot be checked'
 
 export interface RedisOptions {
   /** What `parseTarget` reads, with credentials and database number if need be. Never logged. */
@@ -43,7 +44,10 @@ const CLUSTER_PROBES = 32
 const CHECK_INTERVAL_MS = 5_000
 /** While the server refuses commands. */
 const RECHECK_INTERVAL_MS = 1_000
-/** A connection that broke, or a server that another one follows, is waited for so long; then requests are refused at once. */
+/**
+ * A connection that broke, or a server that another one follows, is waited for so long; then requests are refused at
+ * once.
+ */
 const RETRY_MS = 2_000
 const RETRY_PAUSE_MS = 50
 
@@ -63,7 +67,9 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
   let closed = false
   /** By run of a server. */
   let evicted = new Map<string, number>()
-  let client: Redis | Cluster = target.sentinelName === undefined && target.nodes.length > 1 ? connectCluster(target) : connectServer(target)
+  let client: Redis | Cluster = target.sentinelName === undefined && target.nodes.length > 1
+    ? connectCluster(target)
+    : connectServer(target)
   attach(client)
 
   function attach (fresh: Redis | Cluster): void {
@@ -118,7 +124,10 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
   async function check (): Promise<void> {
     const checked = client
     try {
-      const probes = Array.from({ length: checked instanceof Cluster ? CLUSTER_PROBES : 1 }, () => claim(PROBE_PREFIX + randomBytes(6).toString('base64url'), 1))
+      const probes = Array.from(
+        { length: checked instanceof Cluster ? CLUSTER_PROBES : 1 },
+        () => claim(PROBE_PREFIX + randomBytes(6).toString('base64url'), 1)
+      )
       await Promise.all(probes)
       await look()
       problem = undefined
@@ -126,7 +135,9 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
       if (client !== checked || checked.status !== 'ready') return
       problem = refusalCode(error) === undefined ? 'a node does not answer' : undefined
     }
-    if (client === checked && checked.status === 'ready') checkIn(problem === undefined && refusal === undefined ? CHECK_INTERVAL_MS : RECHECK_INTERVAL_MS)
+    if (client === checked && checked.status === 'ready') {
+      checkIn(problem === undefined && refusal === undefined ? CHECK_INTERVAL_MS : RECHECK_INTERVAL_MS)
+    }
   }
 
   function checkIn (time: number): void {
@@ -156,8 +167,8 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
   }
 
   /**
-   * Sets a key unless it is there: true if it was not. Tries again while a server is changing. The value tells an attempt
-   * of this call, whose answer was lost, from anybody else's.
+   * Sets a key unless it is there: true if it was not. Tries again while a server is changing. The value tells an
+   * attempt of this call, whose answer was lost, from anybody else's.
    */
   async function claim (key: string, ttl: number): Promise<boolean> {
     const value = randomBytes(9).toString('base64url')
@@ -187,7 +198,8 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
     if (closed) return false
     if (code !== undefined) return isPassing(code) && refusal !== code
     // A cluster whose client is ready lacks a node. Without a connection, the time since it was lost counts.
-    return (client instanceof Cluster && client.status === 'ready') || connected === true || monotonic() < lostAt + RETRY_MS
+    return (client instanceof Cluster && client.status === 'ready') || connected === true ||
+      monotonic() < lostAt + RETRY_MS
   }
 
   function refuse (code: string): void {
@@ -202,7 +214,9 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
     store ({ prefix, remember, strict }) {
       let horizon = -Infinity
       // What this process admitted stays refused by its date when the server has forgotten it: that takes two spans.
-      const generations = createGenerations(remember, monotonic, () => ({ latest: -Infinity }), ({ latest }) => { horizon = Math.max(horizon, latest) })
+      const generations = createGenerations(
+        remember, monotonic, () => ({ latest: -Infinity }), ({ latest }) => { horizon = Math.max(horizon, latest) }
+      )
       const forgets = () => strict && monotonic() < forgotAt + remember
       return {
         async admit (digest, date) {
@@ -210,7 +224,9 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
           if (date !== undefined && date <= horizon) return false
           if (forgets()) throw new ReplayStoreError('The replay store forgets')
           try {
-            if (!await claim(prefix + digest.toString('base64url'), date === undefined ? remember : 2 * remember)) return false
+            if (!await claim(prefix + digest.toString('base64url'), date === undefined ? remember : 2 * remember)) {
+              return false
+            }
           } catch (cause) {
             throw new ReplayStoreError('The replay store does not answer', { cause })
           }

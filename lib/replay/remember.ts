@@ -14,14 +14,19 @@ export interface RememberOptions {
 
 /** A Date has whole seconds: half of one either way is rounding. In milliseconds. */
 export const DATE_ROUNDING = 500
-/** A store may answer late, after the date was checked, and clocks of replicas that share it may differ. In milliseconds. */
+/**
+ * A store may answer late, after the date was checked, and clocks of replicas that share it may differ. In
+ * milliseconds.
+ */
 const MARGIN = 30_000
 
 /**
- * In milliseconds. The Date of a request is acceptable from one window before it to one window after. One without a Date is
- * acceptable for as long as its key opens requests: from the epoch before the key's own.
+ * In milliseconds. The Date of a request is acceptable from one window before it to one window after. One without a
+ * Date is acceptable for as long as its key opens requests: from the epoch before the key's own.
  */
-export function rememberFor ({ replayWindow, ohttpDate, enableEhbp, hpkeRotation, hpkeRetirement }: RememberOptions): number {
+export function rememberFor (
+  { replayWindow, ohttpDate, enableEhbp, hpkeRotation, hpkeRetirement }: RememberOptions
+): number {
   const dated = 2 * (replayWindow + DATE_ROUNDING)
   return MARGIN + (ohttpDate === 'required' && !enableEhbp ? dated : Math.max(dated, 2 * hpkeRotation + hpkeRetirement))
 }

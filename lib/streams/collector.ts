@@ -1,6 +1,6 @@
 /**
- * Holds a message that arrives in pieces of any size. Small pieces are joined into blocks: each byte kept in an array of
- * its own would take more than a hundred bytes of memory.
+ * Holds a message that arrives in pieces of any size. Small pieces are joined into blocks: each byte kept in an array
+ * of its own would take more than a hundred bytes of memory.
  */
 
 /** Pieces of this size and above are kept as they are. */
@@ -10,8 +10,8 @@ const MAX_BLOCK_BYTES = 64 * 1024
 
 export interface Collector {
   /**
-   * Adds a piece, with which the message must not be longer than it may be. The piece must be all of its memory: a part of
-   * something larger would keep that alive, uncounted.
+   * Adds a piece, with which the message must not be longer than it may be. The piece must be all of its memory: a part
+   * of something larger would keep that alive, uncounted.
    */
   push (piece: Buffer): void
   /** Bytes of the message so far. */

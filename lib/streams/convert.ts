@@ -1,6 +1,6 @@
 /**
- * A stream that is made of another, piece by piece: what Node's Transform does, with half of its machinery, which costs as
- * much as opening or sealing what passes through (docs/performance.md).
+ * A stream that is made of another, piece by piece: what Node's Transform does, with half of its machinery, which costs
+ * as much as opening or sealing what passes through (docs/performance.md).
  */
 import { finished } from 'node:stream'
 import type { Readable } from 'node:stream'
@@ -23,9 +23,9 @@ export interface Conversion {
 }
 
 /**
- * Ends where the source does. Errors where it does, where it is closed before its end, and with what the conversion throws.
- * Its pieces belong to its reader; those of the source are left alone. Reads no further ahead than its high-water mark.
- * The source is never closed by this: that is for `close` to do.
+ * Ends where the source does. Errors where it does, where it is closed before its end, and with what the conversion
+ * throws. Its pieces belong to its reader; those of the source are left alone. Reads no further ahead than its
+ * high-water mark. The source is never closed by this: that is for `close` to do.
  */
 export function convertStream (source: Readable, { convert, end, close }: Conversion): OwnedStream {
   let converting: Promise<void> | undefined
@@ -77,8 +77,8 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
     result.destroy(error as Error)
   }
 
-  // It may fail before anyone reads from it, such as while a replay store is asked: a reader that comes later finds that in
-  // the stream, and an event without a listener would end the process.
+  // It may fail before anyone reads from it, such as while a replay store is asked: a reader that comes later finds
+  // that in the stream, and an event without a listener would end the process.
   result.on('error', () => undefined)
   // Stays until the source is closed: what comes after `result` was destroyed is no longer an error.
   finished(source, { writable: false }, error => { if (error) fail(error) })

@@ -1,9 +1,10 @@
 /**
- * Memory that is given back at once. Large bodies pass through the proxy in buffers that V8 would find dead only when it
- * has marked all of its heap, which costs more than opening and sealing them (docs/decisions/0017-buffers-freed-by-hand.md).
+ * Memory that is given back at once. Large bodies pass through the proxy in buffers that V8 would find dead only when
+ * it has marked all of its heap, which costs more than opening and sealing them
+ * (docs/decisions/0017-buffers-freed-by-hand.md).
  *
- * Freed are only bytes that have exactly one owner, which the type says: `Owned` comes from `allocate` and `own` alone, and
- * goes to `free` in the end, by way of a stream whose reader takes the ownership over.
+ * Freed are only bytes that have exactly one owner, which the type says: `Owned` comes from `allocate` and `own` alone,
+ * and goes to `free` in the end, by way of a stream whose reader takes the ownership over.
  */
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -22,15 +23,18 @@ export function allocate (length: number): Owned {
   return (length < FREED_FROM ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)) as Owned
 }
 
-/** Takes over what a function has just made for its caller, such as a cipher's output. The caller forgets its own reference. */
+/**
+ * Takes over what a function has just made for its caller, such as a cipher's output. The caller forgets its own
+ * reference.
+ */
 export function own (bytes: Uint8Array): Owned {
   const { buffer, byteOffset, byteLength } = bytes
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength) as Owned
 }
 
 /**
- * Gives the memory back, if it is large and the bytes are all of it. Every view of it is empty afterwards; no operation may
- * be under way.
+ * Gives the memory back, if it is large and the bytes are all of it. Every view of it is empty afterwards; no operation
+ * may be under way.
  */
 export function free (bytes: Owned): void {
   release(bytes)
@@ -51,8 +55,8 @@ const GIVEN_AWAY = Symbol('polaris.owned')
 type Markable = ArrayBufferLike & { [GIVEN_AWAY]?: true }
 
 /**
- * A stream of owned pieces. They belong to its reader. `pipe` frees each once the destination has written it; a reader of
- * another kind may leave them to V8.
+ * A stream of owned pieces. They belong to its reader. `pipe` frees each once the destination has written it; a reader
+ * of another kind may leave them to V8.
  */
 export class OwnedStream extends Readable {
   constructor (options: ReadableOptions = {}) {
@@ -96,8 +100,8 @@ export class OwnedStream extends Readable {
 }
 
 /**
- * undici's connector, of sockets that free what they have sent of an `OwnedStream`, and nothing else. They belong to one
- * pool, which says nothing of when a piece was written; and no other code sees them.
+ * undici's connector, of sockets that free what they have sent of an `OwnedStream`, and nothing else. They belong to
+ * one pool, which says nothing of when a piece was written; and no other code sees them.
  */
 export function createFreeingConnector (options: buildConnector.BuildOptions): buildConnector.connector {
   const connect = buildConnector(options)

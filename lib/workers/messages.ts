@@ -8,7 +8,9 @@ import type { Verdict } from '../limits/limiter.ts'
 import type { Report } from '../metrics/report.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */
-export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | { readonly error: 'busy', readonly retryAfter: number }
+export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | {
+  readonly error: 'busy', readonly retryAfter: number
+}
 
 /** How asking the replay store ended, one byte for each digest. */
 export const ADMITTED = 1
@@ -26,7 +28,14 @@ export type ToWorker =
     /** By what the names of clients are made that limits count. */
     readonly limitKey: Uint8Array
   }
-  | { readonly type: 'state', readonly keys: readonly PublishedKey[], readonly retiring: readonly string[], readonly status: KeyStatus, readonly replayProblem: string | undefined, readonly messagesProblem: string | undefined }
+  | {
+    readonly type: 'state',
+    readonly keys: readonly PublishedKey[],
+    readonly retiring: readonly string[],
+    readonly status: KeyStatus,
+    readonly replayProblem: string | undefined,
+    readonly messagesProblem: string | undefined
+  }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
@@ -42,8 +51,15 @@ export type ToPrimary =
   /** The worker ends: it cannot serve as things are configured. */
   | { readonly type: 'refused', readonly problems: readonly string[] }
   | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }
-  | { readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number }
-  | { readonly type: 'admit', readonly id: number, readonly digests: Uint8Array, readonly dates: readonly (number | undefined)[] }
+  | {
+    readonly type: 'derive', readonly id: number, readonly keyId: string, readonly info: string, readonly length: number
+  }
+  | {
+    readonly type: 'admit',
+    readonly id: number,
+    readonly digests: Uint8Array,
+    readonly dates: readonly (number | undefined)[]
+  }
   | { readonly type: 'reported', readonly id: number, readonly report: Report }
   /** A request of a client that is limited, and its end. */
   | { readonly type: 'take', readonly id: number, readonly client: string }

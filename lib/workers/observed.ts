@@ -1,4 +1,7 @@
-/** The primary's part in telling operators how the workers are: it asks them, and has the listener that they do not have. */
+/**
+ * The primary's part in telling operators how the workers are: it asks them, and has the listener that they do not
+ * have.
+ */
 import type { Config } from '../config/config.ts'
 import { versions } from '../config/version.ts'
 import { watchStore } from '../metrics/gauges.ts'

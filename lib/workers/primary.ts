@@ -59,9 +59,15 @@ export async function startPrimary (
   let refused: readonly string[] | undefined
 
   cluster.setupPrimary({ serialization: 'advanced' })
-  // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback, the
-  // error would be an event without a listener, and end this process.
-  const tell = (worker: Worker, message: ToWorker) => { if (worker.isConnected()) worker.send(message, () => undefined) }
+  // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback,
+  // the error would be an event without a listener, and end this process.
+  const tell = (worker: Worker, message: ToWorker) => {
+    if (worker.isConnected()) {
+      worker.send(
+        message, () => undefined
+      )
+    }
+  }
   const workers = () => Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
 
   function start (): void {
@@ -114,13 +120,23 @@ export async function startPrimary (
         refused = message.problems
         return
       case 'unwrap':
-        return tell(worker, { type: 'unwrapped', id: message.id, result: await unwrap(keys, message.keyId, message.wrapped) })
+        return tell(
+          worker, { type: 'unwrapped', id: message.id, result: await unwrap(keys, message.keyId, message.wrapped) }
+        )
       case 'derive':
-        return tell(worker, { type: 'derived', id: message.id, secret: await derive(keys, message.keyId, message.info, message.length) })
+        return tell(
+          worker,
+          { type: 'derived', id: message.id, secret: await derive(keys, message.keyId, message.info, message.length) }
+        )
       case 'admit':
-        return tell(worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests, message.dates) })
+        return tell(
+          worker, { type: 'admitted', id: message.id, results: await admitAll(replays, message.digests, message.dates) }
+        )
       case 'remember':
-        return tell(worker, { type: 'remembered', id: message.id, result: await remember(messages, message.keyId, message.digests) })
+        return tell(
+          worker,
+          { type: 'remembered', id: message.id, result: await remember(messages, message.keyId, message.digests) }
+        )
     }
   }
 
@@ -129,7 +145,14 @@ export async function startPrimary (
   }
 
   function state (): ToWorker {
-    return { type: 'state', keys: keys.publicKeys(), retiring: keys.retiring?.() ?? [], status: keys.status(), replayProblem: replays.problem(), messagesProblem: messages?.problem() }
+    return {
+      type: 'state',
+      keys: keys.publicKeys(),
+      retiring: keys.retiring?.() ?? [],
+      status: keys.status(),
+      replayProblem: replays.problem(),
+      messagesProblem: messages?.problem()
+    }
   }
 
   keys.ready.catch(error => log.error({ err: describeError(error) }, 'keys failed'))
@@ -146,7 +169,11 @@ export async function startPrimary (
     for (const worker of workers()) tell(worker, message)
   }, STATUS_MS)
 
-  const refresh = () => { keys.refresh().catch(error => log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones')) }
+  const refresh = () => {
+    keys.refresh().catch(
+      error => log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones')
+    )
+  }
   const refresher = config.keyRefreshInterval > 0 ? setInterval(refresh, config.keyRefreshInterval) : undefined
   process.on('SIGHUP', refresh)
 
@@ -183,7 +210,9 @@ async function unwrap (keys: KeyProvider, keyId: string, wrapped: Uint8Array): P
   }
 }
 
-async function derive (keys: KeyProvider, keyId: string, info: string, length: number): Promise<Uint8Array | undefined> {
+async function derive (
+  keys: KeyProvider, keyId: string, info: string, length: number
+): Promise<Uint8Array | undefined> {
   try {
     return await keys.deriveSecret?.(keyId, info, length)
   } catch {
@@ -192,9 +221,13 @@ async function derive (keys: KeyProvider, keyId: string, info: string, length: n
   }
 }
 
-async function admitAll (replays: ReplayStore, digests: Uint8Array, dates: readonly (number | undefined)[]): Promise<Uint8Array> {
+async function admitAll (
+  replays: ReplayStore, digests: Uint8Array, dates: readonly (number | undefined)[]
+): Promise<Uint8Array> {
   const results: number[] = []
-  for (const [i, digest] of digestsOf(digests).entries()) results.push(await answered(() => replays.admit(digest, dates[i])))
+  for (const [i, digest] of digestsOf(digests).entries()) {
+    results.push(await answered(() => replays.admit(digest, dates[i])))
+  }
   return Uint8Array.from(results)
 }
 
@@ -213,5 +246,7 @@ async function answered (ask: () => boolean | Promise<boolean>): Promise<number>
 
 function digestsOf ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer[] {
   const all = Buffer.from(buffer, byteOffset, byteLength)
-  return Array.from({ length: byteLength / DIGEST_BYTES }, (_, i) => all.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES))
+  return Array.from(
+    { length: byteLength / DIGEST_BYTES }, (_, i) => all.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)
+  )
 }

@@ -1,6 +1,6 @@
 /**
- * Who may use the connections to the workload. There are only so many, and a client that sends its body slowly keeps one
- * for as long: no client holds more than its share, and no request waits for ever.
+ * Who may use the connections to the workload. There are only so many, and a client that sends its body slowly keeps
+ * one for as long: no client holds more than its share, and no request waits for ever.
  */
 import { Problem } from '../http/problems.ts'
 

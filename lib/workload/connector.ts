@@ -1,6 +1,7 @@
 /**
  * Connections to the workload, with two things put right that undici's client does on purpose, and a proxy must not do:
- * it gives up when a workload says 100 Continue unasked, and it takes a reset for the end of a response without a length.
+ * it gives up when a workload says 100 Continue unasked, and it takes a reset for the end of a response without a
+ * length.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
@@ -22,7 +23,9 @@ export function createWorkloadConnector (options: buildConnector.BuildOptions): 
 
 /** A response without a length ends with its connection, but not with a broken one. undici goes by the code. */
 function reportResets (socket: Socket): void {
-  socket.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET' })
+  socket.on(
+    'error', (error: NodeJS.ErrnoException) => { if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET' }
+  )
 }
 
 /** What to do when a request is written to a connection: from then on, a response may come. */
@@ -63,7 +66,9 @@ function skipContinues (socket: Socket): void {
     }
     let bytes = held === undefined ? piece : Buffer.concat([held, piece])
     held = undefined
-    while (CONTINUE.test(bytes.toString('latin1', 0, CONTINUE_START.length)) && skipped + bytes.length <= MAX_SKIPPED_BYTES) {
+    while (CONTINUE.test(
+      bytes.toString('latin1', 0, CONTINUE_START.length)
+    ) && skipped + bytes.length <= MAX_SKIPPED_BYTES) {
       const end = bytes.indexOf(HEAD_END)
       if (end === -1) {
         held = bytes

@@ -35,8 +35,12 @@ export function recognise (name: string, bytes: Uint8Array): GivenFile {
   if (value === undefined) return { kind: 'bundles', name, bundles: bundlesOf(name, text) }
   const mediaType = String(value['mediaType'])
   if (mediaType.startsWith(TRUSTED_ROOT)) return { kind: 'trusted-root', name, trustedRoot: value }
-  if (mediaType.startsWith(BUNDLE) || 'attestations' in value) return { kind: 'bundles', name, bundles: bundlesOf(name, text) }
-  if ('keys' in value && Array.isArray(value['keys']) && !('evidence' in value)) return { kind: 'key-set', name, keySet: value }
+  if (mediaType.startsWith(BUNDLE) || 'attestations' in value) {
+    return { kind: 'bundles', name, bundles: bundlesOf(name, text) }
+  }
+  if ('keys' in value && Array.isArray(value['keys']) && !('evidence' in value)) {
+    return { kind: 'key-set', name, keySet: value }
+  }
   if ('evidence' in value) return { kind: 'document', name, document: bytes }
   // Its form is for the verifier to judge.
   if ('tcb_info' in value) return { kind: 'collateral', name, collateral: value as unknown as TdxCollateral }
@@ -54,7 +58,9 @@ export function describe (file: GivenFile): string {
     case 'key-set': return 'the key set of an issuer'
     case 'key-sets': return `the key sets of ${Object.keys(file.keySets).join(', ')}`
     case 'collateral': return "Intel's collateral"
-    case 'bundles': return `${file.bundles.length === 1 ? 'a proof' : `${file.bundles.length} proofs`} of where software was built`
+    case 'bundles': return `${file.bundles.length === 1
+      ? 'a proof'
+      : `${file.bundles.length} proofs`} of where software was built`
     case 'trusted-root': return "Sigstore's trusted root"
     case 'revocation-list': return 'a revocation list'
   }
@@ -72,7 +78,9 @@ function decode (name: string, bytes: Uint8Array): string {
 function parse (text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? value as Record<string, unknown>
+      : undefined
   } catch {
     // Bundles have one on each line.
     return undefined

@@ -1,4 +1,6 @@
-/** The page's script: form in, outcome out. Nothing is asked before the button is pressed, whatever the link brought. */
+/**
+ * The page's script: form in, outcome out. Nothing is asked before the button is pressed, whatever the link brought.
+ */
 import { byId, element } from './dom.ts'
 import { describe, FileError, recognise } from './files.ts'
 import type { GivenFile } from './files.ts'
@@ -34,7 +36,10 @@ addEventListener('hashchange', prefill)
 prefill()
 tellWhereFrom()
 if (!isSecureContext) {
-  complain('proxy', 'This page was opened over http://, where browsers do without cryptography. Open it over https://, or from a file.')
+  complain(
+    'proxy',
+    'This page was opened over http://, where browsers do without cryptography. Open it over https://, or from a file.'
+  )
 }
 
 async function submit (): Promise<void> {
@@ -51,7 +56,9 @@ async function submit (): Promise<void> {
     if (error instanceof InputError) refuse(error.field, error.message)
     else if (error instanceof FileError) refuse('files', `${error.message}.`)
     else {
-      status.textContent = `This page has a fault, please report it: ${error instanceof Error ? error.message : String(error)}`
+      status.textContent = `This page has a fault, please report it: ${error instanceof Error
+        ? error.message
+        : String(error)}`
       throw error
     }
   } finally {
@@ -104,7 +111,9 @@ async function readPolicyFile (): Promise<void> {
 async function readFiles (): Promise<void> {
   complain('files', '')
   try {
-    given = await Promise.all([...files.files ?? []].map(async file => recognise(file.name, new Uint8Array(await file.arrayBuffer()))))
+    given = await Promise.all(
+      [...files.files ?? []].map(async file => recognise(file.name, new Uint8Array(await file.arrayBuffer())))
+    )
   } catch (error) {
     if (!(error instanceof FileError)) throw error
     given = []

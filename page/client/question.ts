@@ -24,7 +24,9 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
  */
 export function parseProxy (text: string): URL {
   const trimmed = text.trim()
-  if (trimmed === '') throw new InputError('proxy', 'Enter the address of the proxy, such as https://proxy.example.com.')
+  if (trimmed === '') {
+    throw new InputError('proxy', 'Enter the address of the proxy, such as https://proxy.example.com.')
+  }
   const url = URL.parse(/^[a-z][a-z\d+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`)
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InputError('proxy', 'This is not an address. Enter one such as https://proxy.example.com.')
@@ -43,7 +45,9 @@ export function parseProxy (text: string): URL {
 /** @throws {InputError} */
 export function parsePolicy (text: string): AttestationPolicy {
   if (text.trim() === '') {
-    throw new InputError('policy', 'Paste a policy or choose a file: it says what you accept, so without it nothing can be judged.')
+    throw new InputError(
+      'policy', 'Paste a policy or choose a file: it says what you accept, so without it nothing can be judged.'
+    )
   }
   if (text.length > MAX_POLICY_CHARACTERS) throw new InputError('policy', 'The policy is too long.')
   try {
@@ -79,8 +83,8 @@ export interface Prefilled {
 }
 
 /**
- * What a link brings: `#proxy=https://proxy.example.com&policy={…}`, each value percent-encoded. It is behind the `#`, so that
- * no server sees it.
+ * What a link brings: `#proxy=https://proxy.example.com&policy={…}`, each value percent-encoded. It is behind the `#`,
+ * so that no server sees it.
  */
 export function readFragment (fragment: string): Prefilled {
   const values = new URLSearchParams(fragment.replace(/^#/, ''))

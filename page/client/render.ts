@@ -28,7 +28,8 @@ async function renderVerdict ({ verdict, at, question }: Extract<Outcome, { kind
     ...list('What was not checked', of('skipped')),
     element('h3', {}, 'Keys'),
     element('p', {}, verified
-      ? 'The evidence vouches for these keys. A client that encrypts to one of them reaches this software and nobody else.'
+      ? 'The evidence vouches for these keys. A client that encrypts to one of them reaches this software and nobody ' +
+        'else.'
       : 'Nothing vouches for these keys: do not encrypt to them.'),
     element('ul', { class: 'keys' }, ...(await describeKeys(keys)).map(({ kind, sha256 }) =>
       element('li', {}, element('code', {}, kind), ' SHA-256 ', element('code', {}, sha256)))),
@@ -73,10 +74,14 @@ function subjectOf ({ proxy, files }: Question): string {
 
 function cautions ({ tee, verified }: Verdict, { policy }: Question, saved: boolean): HTMLElement[] {
   const found = [
-    tee === 'simulated' && 'This proxy presents simulated evidence, which anybody can make. It is for development: do not send anything that matters.',
-    policy.insecure === true && 'Your policy accepts any software ("insecure": true). A verdict by it says where something runs, not what.',
-    policy.allowCached === true && 'Your policy accepts evidence that does not answer this question ("allowCached": true), so it may be old.',
-    saved && verified && 'A saved document says what was running when it was saved. It is no proof about what is running now.'
+    tee === 'simulated' && 'This proxy presents simulated evidence, which anybody can make. It is for development: ' +
+      'do not send anything that matters.',
+    policy.insecure === true &&
+      'Your policy accepts any software ("insecure": true). A verdict by it says where something runs, not what.',
+    policy.allowCached === true &&
+      'Your policy accepts evidence that does not answer this question ("allowCached": true), so it may be old.',
+    saved && verified &&
+      'A saved document says what was running when it was saved. It is no proof about what is running now.'
   ].filter(text => text !== false)
   return found.map(text => element('p', { class: 'caution' }, text))
 }
@@ -124,7 +129,10 @@ async function download (verdict: Verdict, question: Question, at: Date): Promis
   link.href = URL.createObjectURL(new Blob([json], { type: 'application/json' }))
   return [
     element('h3', {}, 'The same for machines'),
-    element('details', {}, element('summary', {}, 'Verdict as JSON'), element('pre', { tabindex: '0', 'aria-label': 'Verdict as JSON' }, json)),
+    element(
+      'details', {}, element('summary', {}, 'Verdict as JSON'),
+      element('pre', { tabindex: '0', 'aria-label': 'Verdict as JSON' }, json)
+    ),
     element('p', {}, link)
   ]
 }

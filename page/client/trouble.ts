@@ -30,7 +30,8 @@ function proxyTrouble (status: number | undefined): Advice {
       steps: [
         'Is the address right, and is the proxy running?',
         'Does this browser accept its certificate? Open the address in another tab.',
-        'Does the proxy let pages of other origins ask it? Its operator decides that (POLARIS_CONTAINER_ENABLE_CORS, POLARIS_CONTAINER_CORS_ORIGIN). If it does not, use "polaris verify" on the command line.'
+        'Does the proxy let pages of other origins ask it? Its operator decides that (POLARIS_CONTAINER_ENABLE_CORS, ' +
+          'POLARIS_CONTAINER_CORS_ORIGIN). If it does not, use "polaris verify" on the command line.'
       ]
     }
   }
@@ -42,7 +43,9 @@ function proxyTrouble (status: number | undefined): Advice {
     }
   }
   if (status === 429) {
-    return { title, sentence: 'The proxy was asked too often, so it gave no answer.', steps: ['Wait a minute, then try again.'] }
+    return {
+      title, sentence: 'The proxy was asked too often, so it gave no answer.', steps: ['Wait a minute, then try again.']
+    }
   }
   return {
     title,
@@ -59,7 +62,8 @@ function issuerTrouble (): Advice {
     title: 'No verdict',
     sentence: 'The evidence could not be checked, because whoever vouches for it could not be asked.',
     steps: [
-      'Not every issuer lets pages ask. Open the address above in another tab, save what it shows, and give the file under "Files in place of the network".',
+      'Not every issuer lets pages ask. Open the address above in another tab, save what it shows, and give the file ' +
+        'under "Files in place of the network".',
       'Or use "polaris verify" on the command line, which can ask all of them.'
     ]
   }

@@ -25,7 +25,12 @@ export interface Question {
 
 export type Outcome =
   | { readonly kind: 'verdict', readonly verdict: Verdict, readonly at: Date, readonly question: Question }
-  | { readonly kind: 'unreachable', readonly who: 'proxy' | 'issuer', readonly message: string, readonly status: number | undefined }
+  | {
+    readonly kind: 'unreachable',
+    readonly who: 'proxy' | 'issuer',
+    readonly message: string,
+    readonly status: number | undefined
+  }
   | { readonly kind: 'document', readonly message: string }
 
 /** @throws {FileError} files that do not go together, or that the policy has no use for */
@@ -58,7 +63,9 @@ export async function verify (question: Question): Promise<Outcome> {
 /** @throws {FileError} */
 export function savedDocument (files: readonly GivenFile[]): Uint8Array | undefined {
   const documents = files.flatMap(file => file.kind === 'document' ? [file] : [])
-  if (documents.length > 1) throw new FileError(`${documents.map(({ name }) => name).join(' and ')} are both attestation documents: give one`)
+  if (documents.length > 1) {
+    throw new FileError(`${documents.map(({ name }) => name).join(' and ')} are both attestation documents: give one`)
+  }
   return documents[0]?.document
 }
 
@@ -84,15 +91,21 @@ const noNetwork: typeof fetch = async () => {
 
 /** A key set that does not say whose it is belongs to the one issuer that the policy trusts. */
 function keySetsOf (policy: AttestationPolicy, files: readonly GivenFile[]): Record<string, unknown> {
-  const named = Object.assign({}, ...files.map(file => file.kind === 'key-sets' ? file.keySets : {})) as Record<string, unknown>
+  const named = Object.assign(
+    {}, ...files.map(file => file.kind === 'key-sets' ? file.keySets : {})
+  ) as Record<string, unknown>
   const unnamed = files.filter(file => file.kind === 'key-set')
   if (unnamed.length === 0) return named
   const issuers = issuersOf(policy).filter(issuer => !Object.hasOwn(named, issuer))
   const [issuer, ...others] = issuers
   const [keySet, ...more] = unnamed
-  if (issuer === undefined) throw new FileError(`${keySet?.name} is of no use: the policy trusts no issuer whose keys are missing`)
+  if (issuer === undefined) {
+    throw new FileError(`${keySet?.name} is of no use: the policy trusts no issuer whose keys are missing`)
+  }
   if (others.length > 0 || more.length > 0) {
-    throw new FileError(`${unnamed.map(({ name }) => name).join(', ')}: whose keys are these? Write { "${issuer}": { "keys": [...] } } into one file, with each issuer`)
+    throw new FileError(`${unnamed.map(({ name }) => name).join(
+      ', '
+    )}: whose keys are these? Write { "${issuer}": { "keys": [...] } } into one file, with each issuer`)
   }
   return { ...named, [issuer]: keySet?.keySet }
 }

@@ -1,6 +1,6 @@
 /**
- * Lets go of clients that fall silent within their request, send it at a trickle, or take nothing of their response: each
- * of them holds memory and a connection to the workload, and nothing else ends that.
+ * Lets go of clients that fall silent within their request, send it at a trickle, or take nothing of their response:
+ * each of them holds memory and a connection to the workload, and nothing else ends that.
  */
 import type { FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
@@ -50,7 +50,11 @@ export default fp(async function clientTimeouts (app) {
       const arrived = socket.bytesRead - before
       before = socket.bytesRead
       if (raw.complete) clearInterval(timer)
-      else if (arrived < leastBytes && mayBeSilent(reply)) ifStillSilent(reply, clientMinRate * MOMENT / 1000, () => end(reply), () => undefined)
+      else if (arrived < leastBytes && mayBeSilent(reply)) {
+        ifStillSilent(
+          reply, clientMinRate * MOMENT / 1000, () => end(reply), () => undefined
+        )
+      }
     }, clientIdleTimeout)
     timer.unref()
     raw.once('end', () => clearInterval(timer))
@@ -63,7 +67,9 @@ function mayBeSilent ({ request: { raw } }: FastifyReply): boolean {
   return !raw.complete && raw.readableLength === 0
 }
 
-/** If the workload has only now made room, what the client was waiting to send is on its way: more than so many bytes. */
+/**
+ * If the workload has only now made room, what the client was waiting to send is on its way: more than so many bytes.
+ */
 function ifStillSilent (reply: FastifyReply, trickle: number, then: () => void, otherwise: () => void): void {
   const { socket } = reply.request.raw
   const { bytesRead } = socket

@@ -1,6 +1,6 @@
 /**
- * polaris.cors: CORS for browsers on other origins. Its own few lines, because @fastify/cors claims every OPTIONS request
- * with a route of its own, and here those that are no preflight belong to the workload.
+ * polaris.cors: CORS for browsers on other origins. Its own few lines, because @fastify/cors claims every OPTIONS
+ * request with a route of its own, and here those that are no preflight belong to the workload.
  */
 import fp from 'fastify-plugin'
 import { provide } from '../../lib/polaris.ts'
@@ -28,13 +28,18 @@ export default fp(async function cors (app) {
   const { enableCors, corsOrigin } = app.polaris.config
   const allowed = new Set(corsOrigin.split(',').map(origin => origin.trim()))
   const anyone = allowed.has('*')
-  const isAllowed = (origin: string | undefined): origin is string => enableCors && origin !== undefined && (anyone || allowed.has(origin))
+  const isAllowed = (origin: string | undefined): origin is string => enableCors && origin !== undefined &&
+    (anyone || allowed.has(origin))
 
   provide(app.polaris, 'cors', {
     headers: origin => ({
       ...enableCors && !anyone && { vary: 'Origin' },
       // By the second, a page on another origin learns that it speaks HTTP/2 here, over which it can stream uploads.
-      ...isAllowed(origin) && { 'access-control-allow-origin': anyone ? '*' : origin, 'timing-allow-origin': anyone ? '*' : origin, 'access-control-expose-headers': '*' }
+      ...isAllowed(origin) && {
+        'access-control-allow-origin': anyone ? '*' : origin,
+        'timing-allow-origin': anyone ? '*' : origin,
+        'access-control-expose-headers': '*'
+      }
     }),
     allows (name, origin) {
       if (!enableCors || anyone) return true
@@ -55,7 +60,9 @@ export default fp(async function cors (app) {
     reply.header('access-control-allow-methods', METHODS).header('access-control-max-age', MAX_AGE_SECONDS)
     if (headers !== undefined) reply.header('access-control-allow-headers', headers)
     // Private Network Access: a page on a public origin that calls a proxy on a private address asks first.
-    if (request.headers['access-control-request-private-network'] === 'true') reply.header('access-control-allow-private-network', 'true')
+    if (request.headers['access-control-request-private-network'] === 'true') {
+      reply.header('access-control-allow-private-network', 'true')
+    }
     reply.code(204).send()
   })
 }, { name: 'polaris-cors', dependencies: ['polaris-config'] })

@@ -33,7 +33,9 @@ export default fp(async function errors (app) {
   })
 }, { name: 'polaris-errors', dependencies: ['polaris-lingering-close'] })
 
-/** Whether a connection error can only be the workload's: nothing else is connected to for a request that was opened. */
+/**
+ * Whether a connection error can only be the workload's: nothing else is connected to for a request that was opened.
+ */
 function isForwarded ({ exchange }: { exchange?: unknown }): boolean {
   return exchange !== undefined && exchange !== null
 }
@@ -48,6 +50,8 @@ function asProblem (error: Error, isForwarded: boolean): Problem {
   if (statusCode === 413) return new Problem('body-too-large', { cause: error })
   if (statusCode === 415) return new Problem('unsupported-media-type', { cause: error })
   if (statusCode === 429) return new Problem('too-many-requests', { cause: error })
-  if (validation !== undefined || (statusCode >= 400 && statusCode < 500)) return new Problem('bad-request', { cause: error })
+  if (validation !== undefined || (statusCode >= 400 && statusCode < 500)) {
+    return new Problem('bad-request', { cause: error })
+  }
   return new Problem('internal', { cause: error })
 }

@@ -17,7 +17,9 @@ export default fp(async function httpSemantics (app) {
   addToParserErrors(server, origin => app.polaris.cors.headers(origin))
   // Node would just close the connection.
   if (server.listenerCount('connect') === 0) {
-    server.on('connect', ({ headers: { origin } }, socket) => answerWithout(socket, new Problem('no-tunnels'), app.polaris.cors.headers(origin)))
+    server.on('connect', ({ headers: { origin } }, socket) => answerWithout(
+      socket, new Problem('no-tunnels'), app.polaris.cors.headers(origin)
+    ))
   }
   // Node would say 417. What we do not know how to expect we may leave out of account (RFC 9110, section 10.1.1).
   if (server.listenerCount('checkExpectation') === 0) {
@@ -43,7 +45,9 @@ export default fp(async function httpSemantics (app) {
 /** RFC 9112, section 3.2: exactly one, but for HTTP/1.0, which does not know it. */
 function hasOneHost ({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.length === 4 && rawHeaders[i]?.toLowerCase() === 'host') hosts++
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length === 4 && rawHeaders[i]?.toLowerCase() === 'host') hosts++
+  }
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0')
 }
 
@@ -53,7 +57,9 @@ function isCoded ({ headers }: IncomingMessage): boolean {
   return codings !== undefined && codings.trim().toLowerCase() !== 'chunked'
 }
 
-/** Says 100 Continue when the body is first asked for: a request that is refused by its head is not asked to send it. */
+/**
+ * Says 100 Continue when the body is first asked for: a request that is refused by its head is not asked to send it.
+ */
 function continueOnRead (request: IncomingMessage, response: ServerResponse): void {
   const read = request._read
   request._read = function (size) {
@@ -88,6 +94,8 @@ function serveUpgrades (server: Server): void {
 
 function withoutUpgrade ({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  }
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }

@@ -1,7 +1,7 @@
 /**
- * polaris.linger: after an answer that did not wait for the whole body, ends only our side of the connection, and reads on
- * for a while (RFC 9112, section 9.6). Closed over unread bytes, it would be reset, and with that a client
- * that still sends would lose the answer.
+ * polaris.linger: after an answer that did not wait for the whole body, ends only our side of the connection, and reads
+ * on for a while (RFC 9112, section 9.6). Closed over unread bytes, it would be reset, and with that a client that
+ * still sends would lose the answer.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -11,8 +11,8 @@ import { provide } from '../../lib/polaris.ts'
 declare module '../../lib/polaris.ts' {
   interface Polaris {
     /**
-     * To be called before a request is answered with `connection: close`: nothing behind it on its connection is a request.
-     * `forwarded`: its body is still being read.
+     * To be called before a request is answered with `connection: close`: nothing behind it on its connection is a
+     * request. `forwarded`: its body is still being read.
      */
     readonly linger: (request: IncomingMessage, forwarded?: boolean) => void
   }

@@ -1,4 +1,6 @@
-/** What the Fastify server needs to be told before any plugin runs. `fastify start --options` takes them from app.ts. */
+/**
+ * What the Fastify server needs to be told before any plugin runs. `fastify start --options` takes them from app.ts.
+ */
 import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import { LogController } from 'fastify'
@@ -13,7 +15,8 @@ export const serverOptions = {
   genReqId: () => randomUUID(),
   // Request lines hold targets, which in unencrypted modes are the client's own affair: they are not logged.
   logController: new LogController({ disableRequestLogging: true }),
-  // The schemas of our endpoints are constants: checking them against the meta-schema at every start takes longer than they do.
+  // The schemas of our endpoints are constants: checking them against the meta-schema at every start takes longer than
+  // they do.
   ajv: { customOptions: { validateSchema: false } },
   // What still arrives while stopping is served; /readyz says no.
   return503OnClosing: false,

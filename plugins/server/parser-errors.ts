@@ -1,4 +1,7 @@
-/** Answers to what Node's parser refuses, which never becomes a request: the same problems, readable for pages as others are. */
+/**
+ * Answers to what Node's parser refuses, which never becomes a request: the same problems, readable for pages as others
+ * are.
+ */
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -19,7 +22,9 @@ const UNKNOWN = 'null'
 type HeadersFor = (origin: string) => Record<string, string>
 const headersOf = new WeakMap<object, HeadersFor>()
 
-/** Has a server answer with these headers, too. Its plugins know them; what is asked by the server itself is no plugin. */
+/**
+ * Has a server answer with these headers, too. Its plugins know them; what is asked by the server itself is no plugin.
+ */
 export function addToParserErrors (server: object, headers: HeadersFor): void {
   headersOf.set(server, headers)
 }
@@ -34,12 +39,17 @@ export function answerParserError (this: FastifyInstance, { code, rawPacket }: C
     socket.destroy()
     return
   }
-  answerWithout(socket, new Problem(codes.get(code ?? '') ?? 'bad-request'), headersOf.get(this.server)?.(originIn(rawPacket) ?? UNKNOWN))
+  answerWithout(
+    socket, new Problem(codes.get(code ?? '') ?? 'bad-request'),
+    headersOf.get(this.server)?.(originIn(rawPacket) ?? UNKNOWN)
+  )
 }
 
 /** The Origin, if what was refused is far enough along to have one. */
 function originIn (packet: unknown): string | undefined {
-  const text = packet instanceof Uint8Array ? Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength).toString('latin1') : ''
+  const text = packet instanceof Uint8Array
+    ? Buffer.from(packet.buffer, packet.byteOffset, packet.byteLength).toString('latin1')
+    : ''
   return /\r\norigin:[\t ]*([\x21-\x7e]+)[\t ]*\r\n/i.exec(text)?.[1]
 }
 
@@ -47,7 +57,9 @@ function originIn (packet: unknown): string | undefined {
  * Ends a connection with a problem, when there is no response object to send it with. If something was sent already it
  * just ends: a client must not take this for the rest of another answer.
  */
-export function answerWithout (socket: Duplex & { readonly bytesWritten?: number }, problem: Problem, headers: Readonly<Record<string, string>> = {}): void {
+export function answerWithout (
+  socket: Duplex & { readonly bytesWritten?: number }, problem: Problem, headers: Readonly<Record<string, string>> = {}
+): void {
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy()
     return

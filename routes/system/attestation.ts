@@ -1,6 +1,6 @@
 /**
- * Evidence about the keys and the platform (docs/attestation-document.md): for a client's nonce, or from the cache without one.
- * Each answer to a nonce costs the platform a report, so that both are limited.
+ * Evidence about the keys and the platform (docs/attestation-document.md): for a client's nonce, or from the cache
+ * without one. Each answer to a nonce costs the platform a report, so that both are limited.
  */
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
@@ -15,7 +15,9 @@ const text = { type: 'string' }
 const pairs = { type: 'array', items: { type: 'array', items: text, minItems: 2, maxItems: 2 } }
 const answer = {
   type: 'object',
-  required: ['profile', 'tee', 'nonce', 'cached', 'keys', 'claims', 'binding', 'evidence', 'devices', 'endorsements', 'issuedAt'],
+  required: [
+    'profile', 'tee', 'nonce', 'cached', 'keys', 'claims', 'binding', 'evidence', 'devices', 'endorsements', 'issuedAt'
+  ],
   properties: {
     profile: text,
     tee: { type: 'string', enum: TEE_KINDS },
@@ -23,7 +25,9 @@ const answer = {
     cached: { type: 'boolean' },
     keys: {
       type: 'array',
-      items: { type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: text, value: text, sha256: text } }
+      items: {
+        type: 'object', required: ['kind', 'value', 'sha256'], properties: { kind: text, value: text, sha256: text }
+      }
     },
     claims: pairs,
     binding: { type: 'object', required: ['preimage', 'sha256'], properties: { preimage: text, sha256: text } },
@@ -54,8 +58,10 @@ export default async function attestation (app: FastifyInstance) {
 
   app.get<{ Querystring: Asked }>('/attestation', { schema: { querystring: request, response: { 200: answer } } },
     ({ query }) => answerTo(query.nonce))
-  app.post<{ Body: Asked }>('/attestation', { bodyLimit: BODY_LIMIT, schema: { body: request, response: { 200: answer } } },
-    ({ body }) => answerTo(body.nonce))
+  app.post<{ Body: Asked }>('/attestation', {
+    bodyLimit: BODY_LIMIT, schema: { body: request, response: { 200: answer } }
+  },
+  ({ body }) => answerTo(body.nonce))
 
   async function answerTo (nonce: string | undefined) {
     try {

@@ -18,7 +18,9 @@ const answer = {
           state: { type: 'string', enum: ['pending', 'active', 'retiring'] },
           notBefore: { type: 'string', format: 'date-time' },
           notAfter: { type: 'string', format: 'date-time' },
-          publicKey: { ...text, description: 'SubjectPublicKeyInfo as PEM (polaris-v1), or the raw key as base64url (ohttp)' }
+          publicKey: {
+            ...text, description: 'SubjectPublicKeyInfo as PEM (polaris-v1), or the raw key as base64url (ohttp)'
+          }
         }
       }
     }

@@ -5,5 +5,7 @@ const answer = { type: 'object', required: ['level'], properties: { level: { typ
 
 export default async function logLevel (app: FastifyInstance) {
   const { enableLogging, logLevel: level } = app.polaris.config
-  app.get('/logLevel', { schema: { response: { 200: answer } } }, async () => ({ level: enableLogging ? level : 'silent' }))
+  app.get(
+    '/logLevel', { schema: { response: { 200: answer } } }, async () => ({ level: enableLogging ? level : 'silent' })
+  )
 }

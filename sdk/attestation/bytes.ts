@@ -7,12 +7,12 @@ export function sameBytes (one: Uint8Array, other: Uint8Array): boolean {
 }
 
 export function isZero (bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0)
+  return bytes.every(byte => byte === 0)
 }
 
 /** Lower-case hexadecimal. */
 export function toHex (bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** @returns undefined unless the text is lower-case hexadecimal, of that many bytes if a length is given */

@@ -31,9 +31,15 @@ export interface Verdict {
   readonly keys: readonly AttestedKey[]
   /** The policy section that pins exactly what was presented; what `polaris policy init` writes, for review. */
   readonly presented: PlatformPolicies
-  /** The protections that the proxy says its settings take back; undefined if it does not say. `polaris policy init` pins them. */
+  /**
+   * The protections that the proxy says its settings take back; undefined if it does not say. `polaris policy init`
+   * pins them.
+   */
   readonly weakenings?: readonly string[]
-  /** When the issuer made the evidence, by its own signed word. Undefined for hardware reports, which carry no time, and unless verified. */
+  /**
+   * When the issuer made the evidence, by its own signed word. Undefined for hardware reports, which carry no time, and
+   * unless verified.
+   */
   readonly issuedAt?: Date | undefined
   /** When it was appraised. */
   readonly at?: Date
@@ -106,7 +112,7 @@ export function oneOfCheck (
   presented: unknown
 ): Check {
   if (!accepted) return skipped(name, `${subject} is ${show(presented)}; the policy accepts any`)
-  const found = accepted.some((value) => value === presented)
+  const found = accepted.some(value => value === presented)
   return check(name, found, `${subject} is ${show(presented)}${found ? '' : ', which the policy does not accept'}`)
 }
 

@@ -17,13 +17,23 @@ export interface DeviceFindings {
 }
 
 /** @throws {AttestationFetchError} the policy demands NVIDIA's verdict, and its keys cannot be fetched */
-export async function deviceFindings (document: ParsedAttestation, policy: AttestationPolicy, context: VerifierContext): Promise<DeviceFindings> {
+export async function deviceFindings (
+  document: ParsedAttestation, policy: AttestationPolicy, context: VerifierContext
+): Promise<DeviceFindings> {
   const wanted = policy.devices?.nvidia
   const { devices, nonce, keys, claims } = document
-  if (!wanted) return { checks: devices.length === 0 ? [] : [skipped('devices', 'The document has evidence of devices, which the policy does not ask for')] }
+  if (!wanted) {
+    return {
+      checks: devices.length === 0
+        ? []
+        : [skipped('devices', 'The document has evidence of devices, which the policy does not ask for')]
+    }
+  }
   const [request, ...more] = devices.filter(([type]) => type === MEDIA_TYPES.nvidiaEvidence)
   const [answer] = devices.filter(([type]) => type === MEDIA_TYPES.nvidiaAnswer)
-  if (!request || more.length > 0) return { checks: [check('gpu-evidence', false, 'The document does not have one piece of evidence of NVIDIA GPUs')] }
+  if (!request || more.length > 0) {
+    return { checks: [check('gpu-evidence', false, 'The document does not have one piece of evidence of NVIDIA GPUs')] }
+  }
   return appraiseNvidia(request[1], {
     nonce: toHex(await deviceNonce(nonce, keys, claims)),
     policy: wanted,

@@ -47,7 +47,7 @@ export function someOf (rules: Readonly<Record<string, Rule>>): Rule {
   const rule = object(rules)
   return (value, member) => {
     rule(value, member)
-    const given = Object.values(plainObject(value, member)).filter((item) => item !== undefined)
+    const given = Object.values(plainObject(value, member)).filter(item => item !== undefined)
     if (given.length === 0) {
       throw new AttestationPolicyError(`${member} must have at least one of ${Object.keys(rules).join(', ')}`)
     }
@@ -80,15 +80,15 @@ export function list (rule: Rule): Rule {
 }
 
 export function exactly (expected: number): Rule {
-  return must((value) => value === expected, `must be ${expected}`)
+  return must(value => value === expected, `must be ${expected}`)
 }
 
 export function oneOf (...values: ReadonlyArray<string | number>): Rule {
-  return must((value) => values.some((item) => item === value), `must be one of ${values.join(', ')}`)
+  return must(value => values.some(item => item === value), `must be one of ${values.join(', ')}`)
 }
 
 export function matching (pattern: RegExp): Rule {
-  return must((value) => typeof value === 'string' && pattern.test(value), `must match ${pattern.source}`)
+  return must(value => typeof value === 'string' && pattern.test(value), `must match ${pattern.source}`)
 }
 
 /** Lower-case hexadecimal of that many bytes. */
@@ -102,9 +102,9 @@ export function must (holds: (value: unknown) => boolean, rule: string): Rule {
   }
 }
 
-export const text = must((value) => typeof value === 'string' && value !== '', 'must be text')
-export const anyText = must((value) => typeof value === 'string', 'must be text')
-export const flag = must((value) => typeof value === 'boolean', 'must be true or false')
+export const text = must(value => typeof value === 'string' && value !== '', 'must be text')
+export const anyText = must(value => typeof value === 'string', 'must be text')
+export const flag = must(value => typeof value === 'boolean', 'must be true or false')
 
 export function count (most = Number.MAX_SAFE_INTEGER): Rule {
   const holds = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= most

@@ -1,7 +1,7 @@
 /**
- * Appraisal policies (RFC 9334, section 8.5): what a client accepts. Plain JSON, documented in docs/attestation-policy.md.
- * Hashes are lower-case hexadecimal. A list holds alternatives, so that an upgrade can roll; a list that is left out
- * accepts anything, and then the verdict says so.
+ * Appraisal policies (RFC 9334, section 8.5): what a client accepts. Plain JSON, documented in
+ * docs/attestation-policy.md. Hashes are lower-case hexadecimal. A list holds alternatives, so that an upgrade can
+ * roll; a list that is left out accepts anything, and then the verdict says so.
  */
 import { NAME } from '../../lib/protocols/attestation.ts'
 import { azureCvmSection } from './azure/cvm-policy.ts'
@@ -45,8 +45,8 @@ export interface AttestationPolicy {
   /** Devices beside the CPU that have to prove themselves, too. */
   readonly devices?: { readonly nvidia?: NvidiaPolicy }
   /**
-   * Codes of the weakened protections that are accepted; docs/attestation-policy.md lists them. An empty list demands the
-   * strict mode. Left out, any are accepted, and the verdict names them.
+   * Codes of the weakened protections that are accepted; docs/attestation-policy.md lists them. An empty list demands
+   * the strict mode. Left out, any are accepted, and the verdict names them.
    */
   readonly acceptedWeakenings?: readonly string[]
   /** Of tokens, from `iat` on. 300 where left out, at most a day. */
@@ -61,7 +61,9 @@ export interface AttestationPolicy {
   readonly insecure?: boolean
 }
 
-const SECTIONS: readonly PolicySection[] = [googleSection, azureMaaSection, azureCvmSection, snpSection, tdxSection, simulatedSection]
+const SECTIONS: readonly PolicySection[] = [
+  googleSection, azureMaaSection, azureCvmSection, snpSection, tdxSection, simulatedSection
+]
 const DAY_SECONDS = 86_400
 const HOUR_SECONDS = 3600
 

@@ -132,7 +132,7 @@ export async function platformFindings (
   policy: AttestationPolicy
 ): Promise<PlatformFindings> {
   if (tee === 'none') return refused('The proxy reports that it runs in no trusted execution environment')
-  const verifier = (context.options.verifiers ?? VERIFIERS).find((candidate) => candidate.tee === tee)
+  const verifier = (context.options.verifiers ?? VERIFIERS).find(candidate => candidate.tee === tee)
   const section = verifier && sectionFor(verifier, policy)
   if (!verifier || section === undefined) return refused(`The policy does not accept evidence of the kind ${tee}`)
   const findings = await verifier.verify(context, section)

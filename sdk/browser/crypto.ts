@@ -1,6 +1,6 @@
 /**
- * What the `@sigstore` packages use of Node's `crypto`, for browsers: they verify at once, where Web Crypto makes them wait.
- * Public data only: nothing here takes the same time for all values.
+ * What the `@sigstore` packages use of Node's `crypto`, for browsers: they verify at once, where Web Crypto makes them
+ * wait. Public data only: nothing here takes the same time for all values.
  */
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { p256, p384, p521 } from '@noble/curves/nist.js'
@@ -34,7 +34,9 @@ interface DerKey {
 export function createPublicKey (input: string | DerKey): PublicKey {
   if (typeof input !== 'string' && input.type !== 'spki') return unusable
   const der = typeof input === 'string' ? Buffer.from(input.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64') : input.key
-  const { algorithm: { algorithm, parameters }, subjectPublicKey } = AsnConvert.parse(Uint8Array.from(der), SubjectPublicKeyInfo)
+  const {
+    algorithm: { algorithm, parameters }, subjectPublicKey
+  } = AsnConvert.parse(Uint8Array.from(der), SubjectPublicKeyInfo)
   const raw = new Uint8Array(subjectPublicKey)
   if (algorithm === ED25519) {
     return { verify: (_, data, signature) => ed25519.verify(plain(signature), plain(data), raw, { zip215: false }) }
@@ -44,7 +46,9 @@ export function createPublicKey (input: string | DerKey): PublicKey {
   return {
     // Without an algorithm, OpenSSL takes SHA-256 on every curve.
     verify: (algorithm = 'sha256', data, signature) =>
-      curve.verify(plain(signature), hashOf(algorithm)(plain(data)), raw, { prehash: false, lowS: false, format: 'der' })
+      curve.verify(
+        plain(signature), hashOf(algorithm)(plain(data)), raw, { prehash: false, lowS: false, format: 'der' }
+      )
   }
 }
 
@@ -58,7 +62,9 @@ export function createHash (algorithm: string): { update (data: string | Uint8Ar
   }
 }
 
-export function verify (algorithm: string | undefined, data: Uint8Array, key: PublicKey, signature: Uint8Array): boolean {
+export function verify (
+  algorithm: string | undefined, data: Uint8Array, key: PublicKey, signature: Uint8Array
+): boolean {
   return key.verify(algorithm, data, signature)
 }
 

@@ -1,6 +1,6 @@
 /**
- * For esbuild: bundles the optional `@sigstore` packages, which are hidden from bundlers elsewhere. For browsers, Node's
- * `crypto` and `Buffer`, as far as they use them, come along.
+ * For esbuild: bundles the optional `@sigstore` packages, which are hidden from bundlers elsewhere. For browsers,
+ * Node's `crypto` and `Buffer`, as far as they use them, come along.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,7 +18,9 @@ export const withSigstore: Plugin = {
   }
 }
 
-/** The packages are in a file of their own beside it, `browser-sigstore.js`, which pages load when they verify a bundle. */
+/**
+ * The packages are in a file of their own beside it, `browser-sigstore.js`, which pages load when they verify a bundle.
+ */
 export const sigstoreApart: Plugin = {
   name: 'sigstore-apart',
   setup (build) {

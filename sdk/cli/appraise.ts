@@ -1,4 +1,6 @@
-/** What all commands begin with: ask a proxy, and appraise its answer by a policy or, without one, by what it presents. */
+/**
+ * What all commands begin with: ask a proxy, and appraise its answer by a policy or, without one, by what it presents.
+ */
 import { readFile } from 'node:fs/promises'
 import { decodeJwt } from 'jose'
 import { parseAttestationDocument } from '../../lib/protocols/attestation.ts'
@@ -28,7 +30,9 @@ export interface AppraiseOptions extends ProvenanceOptions {
  * @throws {UsageError} URL or policy file
  * @throws {AttestationFetchError | AttestationDocumentError | AttestationPolicyError}
  */
-export async function appraise (url: string, options: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>): Promise<Verdict> {
+export async function appraise (
+  url: string, options: AppraiseOptions, { fetch }: Pick<Network, 'fetch'>
+): Promise<Verdict> {
   return (await appraiseAnswer(url, options, { fetch })).verdict
 }
 
@@ -64,8 +68,14 @@ export async function appraiseAnswer (
 /** What a user does about simulated evidence that was refused; empty for other verdicts. Ends with a newline. */
 export function adviseOnSimulated ({ verified, tee }: Verdict, { policy, development }: AppraiseOptions): string {
   if (verified || tee !== 'simulated') return ''
-  if (policy === undefined) return development ? '' : 'polaris: this deployment presents simulated evidence, which proves nothing: for development, say --development\n'
-  return 'polaris: this deployment presents simulated evidence, and the policy does not accept it: for development, make one with polaris policy init --development\n'
+  if (policy === undefined) {
+    return development
+      ? ''
+      : 'polaris: this deployment presents simulated evidence, which proves nothing: for ' +
+      'development, say --development\n'
+  }
+  return 'polaris: this deployment presents simulated evidence, and the policy does not accept it: for development, ' +
+    'make one with polaris policy init --development\n'
 }
 
 /** @throws {UsageError} */
@@ -85,19 +95,25 @@ export async function readPolicy (file: string): Promise<string> {
     return decodeText(await readFile(file))
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(`the policy ${file} is not text: save it as UTF-8`)
-    throw new UsageError(`cannot read the policy ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read the policy ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }
 
 /** @throws {TypeError} */
 function decodeText (bytes: Uint8Array): string {
   const [first = 0, second = 0] = bytes
-  const encoding = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8'
+  const encoding = first === 0xff && second === 0xfe
+    ? 'utf-16le'
+    : first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8'
   // A decoder drops the byte order mark.
   return new TextDecoder(encoding, { fatal: true }).decode(bytes)
 }
 
-/** Genuine hardware, whatever runs on it. Audience and issuer are taken from the evidence, so that they prove nothing. */
+/**
+ * Genuine hardware, whatever runs on it. Audience and issuer are taken from the evidence, so that they prove nothing.
+ */
 export function openPolicy (document: Uint8Array, development: boolean): AttestationPolicy {
   const { evidence } = parseAttestationDocument(document)
   const { aud, iss } = claimsOf(evidence[0]?.[1] ?? '')

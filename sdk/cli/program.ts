@@ -52,7 +52,9 @@ export async function run (): Promise<void> {
   } catch (error) {
     const { status, text, code, message } = report(error)
     process.stderr.write(text + explainFrom(error, process.env))
-    if (process.argv.includes('--json') && !(error instanceof CommanderError)) process.stdout.write(json({ error: { code, message } }))
+    if (process.argv.includes('--json') && !(error instanceof CommanderError)) {
+      process.stdout.write(json({ error: { code, message } }))
+    }
     process.exitCode = status
   }
 }

@@ -16,11 +16,15 @@ export interface ProvenanceOptions {
   readonly trustedRoot?: string
 }
 
-const NO_SECTION = 'needs a policy that says which repository: "provenance": { "repository": "owner/name" }; polaris policy init --repository owner/name writes one'
+const NO_SECTION = 'needs a policy that says which repository: "provenance": { "repository": "owner/name" }; polaris ' +
+  'policy init --repository owner/name writes one'
 
 export function withProvenanceOptions (command: Command): Command {
   return command
-    .option('--provenance <file|url>', 'Sigstore bundles about what runs, for a policy with provenance; one bundle, one a line, or GitHub\'s answer')
+    .option(
+      '--provenance <file|url>',
+      'Sigstore bundles about what runs, for a policy with provenance; one bundle, one a line, or GitHub\'s answer'
+    )
     .option('--trusted-root <file>', 'Sigstore\'s trusted root, JSON, in place of the one that is shipped')
 }
 
@@ -33,7 +37,9 @@ export async function readProvenance (
   policy: AttestationPolicy | undefined,
   fetch: typeof globalThis.fetch
 ): Promise<{ provenance?: ProvenanceSources }> {
-  const [option] = [provenance !== undefined && '--provenance', trustedRoot !== undefined && '--trusted-root'].filter(name => name !== false)
+  const [option] = [
+    provenance !== undefined && '--provenance', trustedRoot !== undefined && '--trusted-root'
+  ].filter(name => name !== false)
   if (option === undefined) return {}
   if (policy?.provenance === undefined) throw new UsageError(`${option} ${NO_SECTION}`)
   return {
@@ -52,7 +58,9 @@ export async function bundlesAt (place: string, fetch: typeof globalThis.fetch):
   try {
     return readBundles(content)
   } catch (error) {
-    throw new UsageError(`${basename(place)} holds no Sigstore bundles: ${error instanceof Error ? error.message : 'unknown error'}`)
+    throw new UsageError(
+      `${basename(place)} holds no Sigstore bundles: ${error instanceof Error ? error.message : 'unknown error'}`
+    )
   }
 }
 
@@ -71,6 +79,8 @@ async function text (file: string): Promise<string> {
     return bytes.toString('utf8')
   } catch (error) {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }

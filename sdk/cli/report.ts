@@ -23,16 +23,41 @@ const NOT_AUTHENTIC = new Set(['ERR_POLARIS_RESPONSE', 'ERR_POLARIS_INCOMPLETE',
 
 export function report (error: unknown): Report {
   // Commander has said what there is to say; help is no mistake.
-  if (error instanceof CommanderError) return { status: error.exitCode === 0 ? VERIFIED : COULD_NOT_ASK, text: '', code: error.code, message: error.message }
-  if (error instanceof AttestationError) return { status: REFUSED, text: renderVerdict(error.verdict, process.stderr), code: error.code, message: error.message }
-  if (error instanceof PolarisFetchError) return line(NOT_AUTHENTIC.has(error.code) ? REFUSED : COULD_NOT_ASK, error.code, inWordsOfTheCommand(error))
-  if (error instanceof UnsupportedRequestError) return line(COULD_NOT_ASK, error.code, error.message.replace('put them into the Authorization header', 'use --user name:password'))
-  if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError || error instanceof AttestationPolicyError) return line(COULD_NOT_ASK, error.code, error.message)
+  if (error instanceof CommanderError) {
+    return {
+      status: error.exitCode === 0 ? VERIFIED : COULD_NOT_ASK, text: '', code: error.code, message: error.message
+    }
+  }
+  if (error instanceof AttestationError) {
+    return {
+      status: REFUSED, text: renderVerdict(error.verdict, process.stderr), code: error.code, message: error.message
+    }
+  }
+  if (error instanceof PolarisFetchError) {
+    return line(NOT_AUTHENTIC.has(error.code) ? REFUSED : COULD_NOT_ASK, error.code, inWordsOfTheCommand(error))
+  }
+  if (error instanceof UnsupportedRequestError) {
+    return line(
+      COULD_NOT_ASK, error.code,
+      error.message.replace('put them into the Authorization header', 'use --user name:password')
+    )
+  }
+  if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError ||
+    error instanceof AttestationPolicyError) {
+    return line(COULD_NOT_ASK, error.code, error.message)
+  }
   if (error instanceof ChangedFileError) return line(error.status, error.code, error.message)
   if (error instanceof UsageError) return line(COULD_NOT_ASK, 'ERR_USAGE', error.message)
-  if (isSystemError(error)) return line(COULD_NOT_ASK, error.code, `${error.syscall ?? 'the system'} failed: ${error.message}`)
+  if (isSystemError(error)) {
+    return line(COULD_NOT_ASK, error.code, `${error.syscall ?? 'the system'} failed: ${error.message}`)
+  }
   const text = error instanceof Error ? error.stack ?? error.message : String(error)
-  return { status: COULD_NOT_ASK, text: `polaris: this is a fault of the command itself, please report it:\n${text}\n`, code: 'ERR_INTERNAL', message: text }
+  return {
+    status: COULD_NOT_ASK,
+    text: `polaris: this is a fault of the command itself, please report it:\n${text}\n`,
+    code: 'ERR_INTERNAL',
+    message: text
+  }
 }
 
 function line (status: number, code: string, message: string): Report {
@@ -47,18 +72,30 @@ function isSystemError (error: unknown): error is NodeJS.ErrnoException & { code
 function inWordsOfTheCommand (error: PolarisFetchError): string {
   if (error instanceof RedirectError) return redirect(error)
   if (error instanceof ClockError) return clock(error)
-  if (error.code === 'ERR_POLARIS_OTHER_ORIGIN') return error.message.replace(/Use the platform's fetch.*/, 'Use curl for other servers, or say with --base where the proxy is mounted')
+  if (error.code === 'ERR_POLARIS_OTHER_ORIGIN') {
+    return error.message.replace(
+      /Use the platform's fetch.*/, 'Use curl for other servers, or say with --base where the proxy is mounted'
+    )
+  }
   return error.message
-    .replace('check that baseURL is where Polaris Secure Proxy is mounted', 'check that the URL, or --base, is where Polaris Secure Proxy is mounted')
+    .replace(
+      'check that baseURL is where Polaris Secure Proxy is mounted',
+      'check that the URL, or --base, is where Polaris Secure Proxy is mounted'
+    )
     .replace(/\bbaseURL\b/g, '--base')
     .replace(/, or do without postQuantum: 'require'/, '')
 }
 
 /** On the user's own terminal, the place may be named in full. */
 function redirect ({ message, location }: RedirectError): string {
-  if (location === undefined || !message.startsWith('The workload redirects to')) return message.replace(/, which is the location of this error/, location === undefined ? '' : `: ${location}`)
+  if (location === undefined || !message.startsWith('The workload redirects to')) {
+    return message.replace(/, which is the location of this error/, location === undefined ? '' : `: ${location}`)
+  }
   const [what = ''] = message.split(', which is not below')
-  return `${what} (${location}), which is not below the URL of the proxy, and following would leave the encryption. Leave out --location to see the redirect itself; if it is the workload's own inner address, have it redirect to paths`
+  return `${what} (${location}), which is not below the URL of the proxy, and following would leave the encryption. ` +
+    'Leave out --location to see the redirect itself; if it is the workload\'s own inner address, have it redirect ' +
+      'to ' +
+      'paths'
 }
 
 function clock ({ clientTime, gatewayTime, message }: ClockError): string {
@@ -68,7 +105,9 @@ function clock ({ clientTime, gatewayTime, message }: ClockError): string {
 
 /** @param ahead of this machine's clock, in milliseconds */
 export function clockAdvice (ahead: number): string {
-  return `this machine's clock is ${duration(Math.abs(ahead))} ${ahead > 0 ? 'ahead of' : 'behind'} the proxy's, and requests are refused for their date. Set it (timedatectl set-ntp true), or use --policy with --clock gateway, which goes by the proxy's clock if the attestation evidence proves its time`
+  return `this machine's clock is ${duration(Math.abs(ahead))} ${ahead > 0
+    ? 'ahead of'
+    : 'behind'} the proxy's, and requests are refused for their date. Set it (timedatectl set-ntp true), or use --policy with --clock gateway, which goes by the proxy's clock if the attestation evidence proves its time`
 }
 
 function duration (ms: number): string {

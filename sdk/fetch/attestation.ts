@@ -7,8 +7,8 @@ export interface FetchAttestation {
   /** When it was made. */
   readonly at: Date | undefined
   /**
-   * Until when requests are encrypted to the keys that were proven; later ones have them proven again first. Undefined if
-   * nothing is proven, also after a renewal that failed: then nothing is sent.
+   * Until when requests are encrypted to the keys that were proven; later ones have them proven again first. Undefined
+   * if nothing is proven, also after a renewal that failed: then nothing is sent.
    */
   readonly until: Date | undefined
   /** Why the last attempt failed; undefined if it did not. */

@@ -24,13 +24,16 @@ export type PolarisFetchErrorCode =
   | 'ERR_POLARIS_TIMEOUT'
 
 const NOTHING_SENT = new Set<PolarisFetchErrorCode>([
-  'ERR_POLARIS_OTHER_ORIGIN', 'ERR_POLARIS_UNSUPPORTED_REQUEST', 'ERR_POLARIS_KEYS_UNAVAILABLE', 'ERR_POLARIS_NO_USABLE_KEY'
+  'ERR_POLARIS_OTHER_ORIGIN', 'ERR_POLARIS_UNSUPPORTED_REQUEST', 'ERR_POLARIS_KEYS_UNAVAILABLE',
+  'ERR_POLARIS_NO_USABLE_KEY'
 ])
 
 export class PolarisFetchError extends TypeError {
   override readonly name: string = 'PolarisFetchError'
   readonly code: PolarisFetchErrorCode
-  /** Whether it is certain that nothing of the request left this machine, so that sending it again cannot do it twice. */
+  /**
+   * Whether it is certain that nothing of the request left this machine, so that sending it again cannot do it twice.
+   */
   readonly nothingSent: boolean
 
   constructor (code: PolarisFetchErrorCode, message: string, options?: ErrorOptions & { nothingSent?: boolean }) {
@@ -57,7 +60,10 @@ export class GatewayRefusalError extends PolarisFetchError {
   /** What the gateway says, where it is the gateway that speaks. */
   readonly problem: ProblemDetails | undefined
 
-  constructor (code: PolarisFetchErrorCode, message: string, { status, problem }: { status: number, problem?: ProblemDetails | undefined }) {
+  constructor (
+    code: PolarisFetchErrorCode, message: string,
+    { status, problem }: { status: number, problem?: ProblemDetails | undefined }
+  ) {
     super(code, message)
     this.status = status
     this.problem = problem
@@ -74,7 +80,8 @@ export class ClockError extends GatewayRefusalError {
 
   constructor (status: number, problem: ProblemDetails, clientTime: Date, gatewayTime: Date | undefined) {
     const says = gatewayTime === undefined ? 'does not accept that' : `says ${gatewayTime.toISOString()}`
-    super('ERR_POLARIS_CLOCK', `The clocks differ too much: here it is ${clientTime.toISOString()}, the gateway ${says}. Set the clock, then send again`, { status, problem })
+    super('ERR_POLARIS_CLOCK', `The clocks differ too much: here it is ${clientTime
+      .toISOString()}, the gateway ${says}. Set the clock, then send again`, { status, problem })
     this.clientTime = clientTime
     this.gatewayTime = gatewayTime
   }
@@ -102,11 +109,19 @@ export function connectionError (url: string, cause: unknown): PolarisFetchError
   const after = nothingSent ? 'Nothing was sent' : 'The request may have been processed'
   const why = reason === undefined ? '' : `: ${reason}`
   return isTimeout(cause)
-    ? new PolarisFetchError('ERR_POLARIS_TIMEOUT', `No response from ${url} in the time that the connection allows${why}. ${after}`, { cause, nothingSent })
-    : new PolarisFetchError('ERR_POLARIS_CONNECTION', `The connection to ${url} failed before there was a response${why}. ${after}`, { cause, nothingSent })
+    ? new PolarisFetchError(
+      'ERR_POLARIS_TIMEOUT', `No response from ${url} in the time that the connection allows${why}. ${after}`,
+      { cause, nothingSent }
+    )
+    : new PolarisFetchError(
+      'ERR_POLARIS_CONNECTION', `The connection to ${url} failed before there was a response${why}. ${after}`,
+      { cause, nothingSent }
+    )
 }
 
 /** A request body that could not be read as it was announced. */
 export function requestBodyError (what: string, cause?: unknown): PolarisFetchError {
-  return new PolarisFetchError('ERR_POLARIS_REQUEST_BODY', `The request's own body is at fault: ${what}. The request was not completed`, { cause })
+  return new PolarisFetchError(
+    'ERR_POLARIS_REQUEST_BODY', `The request's own body is at fault: ${what}. The request was not completed`, { cause }
+  )
 }

@@ -23,11 +23,12 @@ import type { Transport } from './transport/transport.ts'
 /**
  * Makes a fetch for one proxy.
  *
- * It takes what fetch takes, and gives what fetch gives. Its member `attestation` tells what was proven about its keys. URLs have to be below baseURL; relative ones are relative to
- * it. Of a request's options, those that concern a browser's own cache, cookies, referrer and CORS have no effect.
+ * It takes what fetch takes, and gives what fetch gives. Its member `attestation` tells what was proven about its keys.
+ * URLs have to be below baseURL; relative ones are relative to it. Of a request's options, those that concern a
+ * browser's own cache, cookies, referrer and CORS have no effect.
  *
- * The fetch throws PolarisFetchError, UnsupportedRequestError, what `attestation` or `keys` throws, or the reason of the
- * signal.
+ * The fetch throws PolarisFetchError, UnsupportedRequestError, what `attestation` or `keys` throws, or the reason of
+ * the signal.
  *
  * @example
  * ```ts
@@ -53,7 +54,9 @@ export function createPolarisFetch (options: PolarisFetchOptions): PolarisFetch 
     const target = locate(base, isRequest(input) ? input.url : String(input))
     const { request, method, body } = readRequest(isRequest(input) ? input : target.url, init)
     const { headers, signal, redirect, integrity } = request
-    if (integrity !== '') throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
+    if (integrity !== '') {
+      throw new UnsupportedRequestError('integrity is not checked by this fetch: check the digest of the body yourself')
+    }
     let content: RequestBody | undefined
     try {
       const stream = request.body !== null && await abortable(canStream, signal)
@@ -67,7 +70,9 @@ export function createPolarisFetch (options: PolarisFetchOptions): PolarisFetch 
   return Object.defineProperty(polarisFetch, 'attestation', { value: attestation, enumerable: true }) as PolarisFetch
 }
 
-/** Another frame's Request is one, too. So is another library's, which the platform then refuses as its own fetch does. */
+/**
+ * Another frame's Request is one, too. So is another library's, which the platform then refuses as its own fetch does.
+ */
 function isRequest (input: unknown): input is Request {
   return Object.prototype.toString.call(input) === '[object Request]'
 }
@@ -92,7 +97,9 @@ function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress): Pro
   })
   if (protocol === 'polaris-v1') {
     const keys = v1Keys(proxy, source)
-    return { transport: createV1Transport({ proxy, keys, keyHandler }), canStream: async () => false, attestation: view(keys) }
+    return {
+      transport: createV1Transport({ proxy, keys, keyHandler }), canStream: async () => false, attestation: view(keys)
+    }
   }
   const keys = ohttpKeys(proxy, source ?? fetchKeys, postQuantum)
   return {

@@ -13,11 +13,17 @@ export interface PolarisFetchOptions {
   readonly baseURL: string | URL
   /** What carries the encrypted messages. Default: the platform's. */
   readonly fetch?: typeof globalThis.fetch
-  /** Node: a dispatcher of undici for the platform's fetch, such as an Agent with timeouts. Default: the global one, without any. */
+  /**
+   * Node: a dispatcher of undici for the platform's fetch, such as an Agent with timeouts. Default: the global one,
+   * without any.
+   */
   readonly dispatcher?: Dispatcher
   /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
   readonly protocol?: 'ohttp' | 'polaris-v1'
-  /** What the proxy has to prove about the keys before anything is encrypted to them. Default: nothing but what TLS does. */
+  /**
+   * What the proxy has to prove about the keys before anything is encrypted to them. Default: nothing but what TLS
+   * does.
+   */
   readonly attestation?: AttestationPolicy | AttestationOptions
   /** Where the proxy's keys come from, if neither from itself nor from its attestation. */
   readonly keys?: KeySource
@@ -38,20 +44,27 @@ export interface PolarisFetchOptions {
 
 type Rule = (value: unknown) => string | undefined
 
-const oneOf = (...accepted: string[]): Rule => value => accepted.includes(value as string) ? undefined : `one of ${accepted.map(name => `'${name}'`).join(', ')}`
+const oneOf = (...accepted: string[]): Rule => value => accepted.includes(value as string)
+  ? undefined
+  : `one of ${accepted.map(name => `'${name}'`).join(', ')}`
 const aFunction = (expected: string): Rule => value => typeof value === 'function' ? undefined : expected
 const object = (expected: string, ...members: string[]): Rule => value =>
   isObject(value) && members.every(name => typeof value[name] === 'function') ? undefined : expected
 
 const RULES: Record<keyof PolarisFetchOptions, Rule> = {
-  baseURL: value => typeof value === 'string' || value instanceof URL || Object.prototype.toString.call(value) === '[object URL]' ? undefined : 'the URL at which the proxy is mounted',
+  baseURL: value => typeof value === 'string' || value instanceof URL ||
+    Object.prototype.toString.call(value) === '[object URL]'
+    ? undefined
+    : 'the URL at which the proxy is mounted',
   fetch: aFunction('a function like fetch'),
   dispatcher: object('a dispatcher of undici', 'dispatch'),
   protocol: oneOf('ohttp', 'polaris-v1'),
   attestation: object('a policy, or an object with a policy; leave it out to accept keys that nothing proves'),
   keys: aFunction('a function that returns the keys'),
   postQuantum: oneOf('prefer', 'require', 'never'),
-  gatewayPath: value => typeof value === 'string' && value.startsWith('/') ? undefined : 'a path that starts with a slash',
+  gatewayPath: value => typeof value === 'string' && value.startsWith('/')
+    ? undefined
+    : 'a path that starts with a slash',
   streamRequests: value => typeof value === 'boolean' ? undefined : 'true or false',
   clock: oneOf('local', 'gateway'),
   keyHandler: object('an object with getPublicKey and the other functions of a KeyHandler', 'getPublicKey')
@@ -77,7 +90,10 @@ const POLICY_MEMBERS = ['version', 'platforms']
 
 /** @throws {TypeError} names the option, and what it has to be */
 export function checkOptions (options: unknown): asserts options is PolarisFetchOptions {
-  if (!isObject(options)) throw new TypeError(`createPolarisFetch takes an object with at least baseURL, the URL at which the proxy is mounted; it was given ${describe(options)}`)
+  if (!isObject(options)) {
+    throw new TypeError('createPolarisFetch takes an object with at least baseURL, the URL at which the proxy is ' +
+      `mounted; it was given ${describe(options)}`)
+  }
   checkNames(options, Object.keys(RULES), 'createPolarisFetch has no option')
   for (const [name, rule] of Object.entries(RULES)) {
     const value = options[name]
@@ -85,12 +101,22 @@ export function checkOptions (options: unknown): asserts options is PolarisFetch
     const expected = rule(value)
     if (expected !== undefined) throw new TypeError(`${name} must be ${expected}; it is ${describe(value)}`)
   }
-  const { attestation, keys, fetch, dispatcher, protocol, postQuantum, clock } = options as unknown as PolarisFetchOptions
+  const {
+    attestation, keys, fetch, dispatcher, protocol, postQuantum, clock
+  } = options as unknown as PolarisFetchOptions
   if (attestation !== undefined) checkAttestation(attestation as unknown as Record<string, unknown>)
-  if (attestation !== undefined && keys !== undefined) throw new TypeError('attestation and keys exclude each other: keys come from one place')
-  if (fetch !== undefined && dispatcher !== undefined) throw new TypeError('fetch and dispatcher exclude each other: a dispatcher is for the platform\'s fetch')
-  if (protocol === 'polaris-v1' && postQuantum === 'require') throw new TypeError('polaris-v1 is not post-quantum: leave out postQuantum, or use protocol: \'ohttp\'')
-  if (clock === 'gateway' && attestation === undefined) throw new TypeError('clock: \'gateway\' needs attestation: without it, nothing vouches for the gateway\'s time')
+  if (attestation !== undefined && keys !== undefined) {
+    throw new TypeError('attestation and keys exclude each other: keys come from one place')
+  }
+  if (fetch !== undefined && dispatcher !== undefined) {
+    throw new TypeError('fetch and dispatcher exclude each other: a dispatcher is for the platform\'s fetch')
+  }
+  if (protocol === 'polaris-v1' && postQuantum === 'require') {
+    throw new TypeError('polaris-v1 is not post-quantum: leave out postQuantum, or use protocol: \'ohttp\'')
+  }
+  if (clock === 'gateway' && attestation === undefined) {
+    throw new TypeError('clock: \'gateway\' needs attestation: without it, nothing vouches for the gateway\'s time')
+  }
 }
 
 function checkAttestation (given: Record<string, unknown>): void {
@@ -99,9 +125,13 @@ function checkAttestation (given: Record<string, unknown>): void {
   const { maxAge } = given
   for (const name of ['onVerdict', 'onRenewalFailure']) {
     const hook = given[name]
-    if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`attestation.${name} must be a function; it is ${describe(hook)}`)
+    if (hook !== undefined && typeof hook !== 'function') {
+      throw new TypeError(`attestation.${name} must be a function; it is ${describe(hook)}`)
+    }
   }
-  if (maxAge !== undefined && !(typeof maxAge === 'number' && maxAge >= 0)) throw new TypeError(`attestation.maxAge must be a number of seconds; it is ${describe(maxAge)}`)
+  if (maxAge !== undefined && !(typeof maxAge === 'number' && maxAge >= 0)) {
+    throw new TypeError(`attestation.maxAge must be a number of seconds; it is ${describe(maxAge)}`)
+  }
 }
 
 function isObject (value: unknown): value is Record<string, unknown> {
@@ -110,7 +140,9 @@ function isObject (value: unknown): value is Record<string, unknown> {
 
 /** Values of options can be secrets: only what is obviously none is quoted. */
 function describe (value: unknown): string {
-  if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') return String(value)
+  if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') {
+    return String(value)
+  }
   if (typeof value === 'string') return value === '' ? 'empty' : `the string ${JSON.stringify(value.slice(0, 100))}`
   if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' ? 'another object' : `a ${typeof value}`

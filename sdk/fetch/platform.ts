@@ -31,9 +31,13 @@ function withoutTimeouts (): Dispatcher | undefined {
   if ((globalThis as Host).process === undefined) return undefined
   const major = Number.parseInt((globalThis as Host).process?.versions?.undici ?? '')
   if (Number.isNaN(major)) return undefined
-  const global = (globalThis as Record<symbol, unknown>)[Symbol.for(`undici.globalDispatcher.${major < 8 ? 1 : 2}`)] as Dispatcher | undefined
+  const global = (globalThis as Record<symbol, unknown>)[Symbol.for(
+    `undici.globalDispatcher.${major < 8 ? 1 : 2}`
+  )] as Dispatcher | undefined
   if (global === undefined) return undefined
-  const dispatch: Dispatcher['dispatch'] = (options, handler) => global.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler)
+  const dispatch: Dispatcher['dispatch'] = (options, handler) => global.dispatch(
+    { ...options, headersTimeout: 0, bodyTimeout: 0 }, handler
+  )
   // Everything else is the global one's, such as whether it is a mock.
   return Object.create(global, { dispatch: { value: dispatch } }) as Dispatcher
 }

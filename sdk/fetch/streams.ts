@@ -6,7 +6,9 @@ import type { Bytes } from '../../lib/protocols/bytes.ts'
  * Reads what a stream gives without waiting for anything: all of it, or, where it goes on or is larger than maxBytes, a
  * stream that begins with what was read.
  */
-export async function gather (stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Bytes | ReadableStream<Uint8Array>> {
+export async function gather (
+  stream: ReadableStream<Uint8Array>, maxBytes: number
+): Promise<Bytes | ReadableStream<Uint8Array>> {
   const reader = stream.getReader()
   // A task of its own comes after everything that is under way without waiting.
   const later = new Promise<undefined>(resolve => { setTimeout(resolve, 0, undefined) })
@@ -67,7 +69,9 @@ export function byteStream ({ pull, cancel }: Source): ReadableStream<Bytes> {
     : new ReadableStream<Bytes>(source, { highWaterMark: 0 })
 }
 
-/** A byte stream takes away the whole buffer of a piece, which others may have views of. Node's Buffers share theirs. */
+/**
+ * A byte stream takes away the whole buffer of a piece, which others may have views of. Node's Buffers share theirs.
+ */
 function owned (piece: Uint8Array): Bytes {
   const alone = piece.byteLength === piece.buffer.byteLength && Object.getPrototypeOf(piece) === Uint8Array.prototype
   return alone ? piece as Bytes : Uint8Array.from(piece)
@@ -83,7 +87,9 @@ function supportsByteStreams (): boolean {
 }
 
 /** The same bytes; `explain` returns what to throw in place of what the stream errors with. */
-export function withErrors (stream: ReadableStream<Uint8Array>, explain: (error: unknown) => unknown): ReadableStream<Bytes> {
+export function withErrors (
+  stream: ReadableStream<Uint8Array>, explain: (error: unknown) => unknown
+): ReadableStream<Bytes> {
   const reader = stream.getReader()
   return byteStream({
     async pull () {
@@ -97,7 +103,10 @@ export function withErrors (stream: ReadableStream<Uint8Array>, explain: (error:
   })
 }
 
-/** Waits no longer than the signal allows, and begins nothing after; the work itself goes on, since others may wait for it too. */
+/**
+ * Waits no longer than the signal allows, and begins nothing after; the work itself goes on, since others may wait for
+ * it too.
+ */
 export async function abortable<T> (work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   let stop: (() => void) | undefined

@@ -69,7 +69,9 @@ export interface ResponseMessage {
  *
  * @throws {BhttpError} or what the stream errors with
  */
-export async function readResponse (stream: ReadableStream<Uint8Array>, limits?: BhttpLimits): Promise<ResponseMessage> {
+export async function readResponse (
+  stream: ReadableStream<Uint8Array>, limits?: BhttpLimits
+): Promise<ResponseMessage> {
   const source = stream.getReader()
   const reader = createResponseReader(limits)
   const informational: ResponseHead[] = []

@@ -42,7 +42,9 @@ export interface ChunkedExchange {
    * A whole Binary HTTP request as a message/ohttp-chunked-req. Use this or `sealStream`, once.
    */
   seal (request: Uint8Array): Promise<Bytes>
-  /** Binary HTTP in, message/ohttp-chunked-req out, each piece written as soon as it comes. Use this or `seal`, once. */
+  /**
+   * Binary HTTP in, message/ohttp-chunked-req out, each piece written as soon as it comes. Use this or `seal`, once.
+   */
   sealStream (): Transform
   /**
    * message/ohttp-chunked-res in, Binary HTTP out. Errors with an OhttpError: ERR_OHTTP_OPEN, or, where the body ends

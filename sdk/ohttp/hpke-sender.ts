@@ -5,7 +5,8 @@
 import * as hpke from 'hpke'
 import type { Bytes } from '../../lib/protocols/bytes.ts'
 import {
-  AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SHA256, KEM_MLKEM768_X25519, KEM_X25519, isSupported
+  AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SHA256, KEM_MLKEM768_X25519, KEM_X25519,
+  isSupported
 } from '../../lib/protocols/ohttp/suites.ts'
 import type { SymmetricSuite } from '../../lib/protocols/ohttp/suites.ts'
 import type { KeyConfig } from '../../lib/protocols/ohttp/key-config.ts'
@@ -50,7 +51,9 @@ export type KemFactory = hpke.KEMFactory
  *
  * @throws {OhttpError} ERR_OHTTP_KEY: the algorithms are not ones that we, or this platform, speak, or the key is bad
  */
-export async function setupSender ({ config, suite }: EncryptionKey, labels: Labels, kem = KEMS.get(config.kemId)): Promise<Sender> {
+export async function setupSender (
+  { config, suite }: EncryptionKey, labels: Labels, kem = KEMS.get(config.kemId)
+): Promise<Sender> {
   const { keyId, kemId } = config
   const { kdfId, aeadId } = suite
   const header = { keyId, kemId, kdfId, aeadId }

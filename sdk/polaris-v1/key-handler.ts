@@ -38,5 +38,7 @@ export class EphemeralKeyHandler implements KeyHandler {
 }
 
 function generate () {
-  return crypto.subtle.generateKey({ ...RSA_OAEP, modulusLength: 4096, publicExponent: new Uint8Array([1, 0, 1]) }, false, ['encrypt', 'decrypt'])
+  return crypto.subtle.generateKey(
+    { ...RSA_OAEP, modulusLength: 4096, publicExponent: new Uint8Array([1, 0, 1]) }, false, ['encrypt', 'decrypt']
+  )
 }

@@ -29,7 +29,9 @@ export class PolarisSDK {
    * @throws {PublicKeyError}
    */
   async wrapKey (key: Uint8Array | ArrayBuffer, publicKey: string): Promise<Bytes> {
-    return toBuffer(new Uint8Array(await crypto.subtle.encrypt('RSA-OAEP', await importPublicKey(publicKey), toOctets(key))))
+    return toBuffer(
+      new Uint8Array(await crypto.subtle.encrypt('RSA-OAEP', await importPublicKey(publicKey), toOctets(key)))
+    )
   }
 
   /** RSA-OAEP decryption with the client's own private key. */

@@ -71,5 +71,6 @@ function keyURL (base: string, fresh: boolean): string {
 }
 
 function unavailable (base: string): string {
-  return `No public key from ${base}polaris-container/publicKey: check that a Polaris proxy listens there, or pass its key as publicKey`
+  return `No public key from ${base}polaris-container/publicKey: check that a Polaris proxy listens there, or pass ` +
+    'its key as publicKey'
 }

@@ -6,7 +6,8 @@ import { LocalProblem } from './exchange/problems.ts'
 import { watchFile } from './watched-file.ts'
 
 /** Set by the exchange itself. */
-const RESERVED = /^(?:connection|content-length|date|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade|polaris-.*|proxy-.*)$/
+const RESERVED =
+  /^(?:connection|content-length|date|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade|polaris-.*|proxy-.*)$/
 
 /**
  * @param lines `name: value`, or `name: @file` for what a file holds, without white space at its ends
@@ -33,14 +34,18 @@ function parse (line: string): () => Field {
   const colon = line.indexOf(':')
   const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase()
   const value = line.slice(colon + 1).trim()
-  if (colon < 1 || !isValid(name, value)) throw new UsageError('a header must be written as \'name: value\' or \'name: @file\'')
+  if (colon < 1 || !isValid(name, value)) {
+    throw new UsageError('a header must be written as \'name: value\' or \'name: @file\'')
+  }
   if (RESERVED.test(name)) throw new UsageError(`the header ${name} cannot be set`)
   if (!value.startsWith('@')) return () => [name, value]
   const path = value.slice(1)
   const file = watchFile(path)
   return () => {
     const content = file.read().trim()
-    if (content === '' || !isValid(name, content)) throw new UsageError(`${path} does not hold one line that can be the value of a header`)
+    if (content === '' || !isValid(name, content)) {
+      throw new UsageError(`${path} does not hold one line that can be the value of a header`)
+    }
     return [name, content]
   }
 }

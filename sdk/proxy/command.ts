@@ -23,27 +23,28 @@ import { startLocalProxy } from './proxy.ts'
 import type { LocalProxyOptions } from './proxy.ts'
 
 interface ProxyOptions extends NetworkOptions, ProvenanceOptions {
-  policy?: string
-  development?: true
-  insecure?: true
-  listen?: string
-  allowRemote?: true
-  unix?: string
-  allowHost: string[]
-  allowOrigin: string[]
-  header: string[]
-  tlsCert?: string
-  tlsKey?: string
-  postQuantum: PostQuantum
-  maxAge: number
-  log: typeof LOG_FORMATS[number]
+  readonly policy?: string
+  readonly development?: true
+  readonly insecure?: true
+  readonly listen?: string
+  readonly allowRemote?: true
+  readonly unix?: string
+  readonly allowHost: string[]
+  readonly allowOrigin: string[]
+  readonly header: string[]
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  readonly postQuantum: PostQuantum
+  readonly maxAge: number
+  readonly log: typeof LOG_FORMATS[number]
 }
 
 const DEFAULT_MAX_AGE = 600
 
 export function proxyCommand (): Command {
   return withNetworkOptions(withProvenanceOptions(new Command('proxy')
-    .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that has proven its keys. For any program whose base URL can be set.')
+    .description('Listens on this machine and makes everything sent to it an encrypted exchange with a proxy that ' +
+      'has proven its keys. For any program whose base URL can be set.')
     .argument('<url>', 'base URL of the proxy')
     .option('-p, --policy <file>', 'what to accept as proof')
     .option('--development', 'instead of a policy: accept any software, and simulated evidence')
@@ -53,12 +54,21 @@ export function proxyCommand (): Command {
     .option('--unix <path>', 'listen on a Unix domain socket instead, for this user alone')
     .addOption(list('--allow-host <name>', 'accept requests for this host too, as name or name:port'))
     .addOption(list('--allow-origin <origin>', 'let pages of this origin use it'))
-    .addOption(list('-H, --header <name: value>', 'set this header on each request; \'name: @file\' takes the value from a file, and again when it changes'))
+    .addOption(list(
+      '-H, --header <name: value>',
+      'set this header on each request; \'name: @file\' takes the value from a file, and again when it changes'
+    ))
     .option('--tls-cert <file>', 'listen with TLS: certificate chain, PEM; read again when it changes')
     .option('--tls-key <file>', 'private key of --tls-cert, PEM')
-    .addOption(new Option('--post-quantum <when>', 'use X25519 with ML-KEM-768').choices(['prefer', 'require', 'never']).default('prefer'))
-    .addOption(new Option('--max-age <seconds>', 'prove the keys again after this time').argParser(parseMaxAge).default(DEFAULT_MAX_AGE))
-    .addOption(new Option('--log <format>', 'on standard error; never a path, a header or a body').choices(LOG_FORMATS).default('text'))))
+    .addOption(new Option('--post-quantum <when>', 'use X25519 with ML-KEM-768').choices([
+      'prefer', 'require', 'never'
+    ]).default('prefer'))
+    .addOption(new Option(
+      '--max-age <seconds>', 'prove the keys again after this time'
+    ).argParser(parseMaxAge).default(DEFAULT_MAX_AGE))
+    .addOption(new Option(
+      '--log <format>', 'on standard error; never a path, a header or a body'
+    ).choices(LOG_FORMATS).default('text'))))
     .addHelpText('after', `
 Exit status:
   ${VERIFIED}  stopped by SIGTERM or SIGINT, after what was in flight
@@ -82,7 +92,9 @@ function list (flags: string, description: string): Option {
 
 function parseMaxAge (text: string): number {
   const seconds = /^\d{1,4}$/.test(text) ? Number(text) : 0
-  if (seconds < 1 || seconds > DEFAULT_MAX_AGE) throw new UsageError(`--max-age must be from 1 to ${DEFAULT_MAX_AGE} seconds`)
+  if (seconds < 1 || seconds > DEFAULT_MAX_AGE) {
+    throw new UsageError(`--max-age must be from 1 to ${DEFAULT_MAX_AGE} seconds`)
+  }
   return seconds
 }
 
@@ -112,14 +124,24 @@ async function interrupted (): Promise<void> {
 /** Everything that can be wrong with how the command was called, before anything is asked. */
 async function prepare (url: string, options: ProxyOptions, say: (text: string) => void): Promise<LocalProxyOptions> {
   const { username, password, search, hash } = parseUrl(url)
-  if (username + password + search + hash !== '') throw new UsageError('the base URL of a proxy has neither credentials nor a query')
-  if (options.unix !== undefined && options.listen !== undefined) throw new UsageError('--unix and --listen exclude each other')
-  if (options.unix !== undefined && options.tlsCert !== undefined) throw new UsageError('--unix and --tls-cert exclude each other')
-  if ((options.tlsCert === undefined) !== (options.tlsKey === undefined)) throw new UsageError('--tls-cert and --tls-key need each other')
+  if (username + password + search + hash !== '') {
+    throw new UsageError('the base URL of a proxy has neither credentials nor a query')
+  }
+  if (options.unix !== undefined && options.listen !== undefined) {
+    throw new UsageError('--unix and --listen exclude each other')
+  }
+  if (options.unix !== undefined && options.tlsCert !== undefined) {
+    throw new UsageError('--unix and --tls-cert exclude each other')
+  }
+  if ((options.tlsCert === undefined) !== (options.tlsKey === undefined)) {
+    throw new UsageError('--tls-cert and --tls-key need each other')
+  }
   const log = createLog(options.log, say)
   const { fetch } = await openNetwork(options)
   const trust = await trustFor(options, fetch)
-  const listen = options.unix === undefined ? parseListen(options.listen ?? DEFAULT_LISTEN, options.allowRemote === true) : { path: options.unix }
+  const listen = options.unix === undefined
+    ? parseListen(options.listen ?? DEFAULT_LISTEN, options.allowRemote === true)
+    : { path: options.unix }
   const settings = {
     baseURL: url,
     trust,
@@ -127,7 +149,9 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
     fetch,
     explain: (error: unknown) => forwardProxyInForce(error, process.env, new URL(url)),
     listen,
-    certificate: options.tlsCert === undefined || options.tlsKey === undefined ? undefined : watchCertificate(options.tlsCert, options.tlsKey, log),
+    certificate: options.tlsCert === undefined || options.tlsKey === undefined
+      ? undefined
+      : watchCertificate(options.tlsCert, options.tlsKey, log),
     hosts: options.allowHost.map(parseHost),
     origins: options.allowOrigin.map(parseOrigin),
     added: addedHeaders(options.header),
@@ -148,22 +172,30 @@ async function trustFor (options: ProxyOptions, fetch: typeof globalThis.fetch):
   }
   if (development) return trustDevelopment(maxAge)
   if (insecure) return trustAnything()
-  throw new UsageError('give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything')
+  throw new UsageError(
+    'give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything'
+  )
 }
 
 function parseHost (text: string): string {
-  if (!/^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.test(text)) throw new UsageError(`not a host, as name or name:port: ${text}`)
+  if (!/^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.test(text)) {
+    throw new UsageError(`not a host, as name or name:port: ${text}`)
+  }
   return text.toLowerCase()
 }
 
 function parseOrigin (text: string): string {
-  if (URL.parse(text)?.origin !== text || text === 'null') throw new UsageError(`not an origin, such as https://app.example.com: ${text}`)
+  if (URL.parse(text)?.origin !== text || text === 'null') {
+    throw new UsageError(`not an origin, such as https://app.example.com: ${text}`)
+  }
   return text
 }
 
 function describe ({ verdict, keysHash, postQuantum }: Proven): string {
   const checks = verdict === undefined ? '' : renderVerdict(verdict, process.stderr)
-  return `${checks}polaris: keys sha256:${keysHash}, ${postQuantum ? 'X25519 with ML-KEM-768 (post-quantum)' : 'X25519 (not post-quantum)'}\n`
+  return `${checks}polaris: keys sha256:${keysHash}, ${postQuantum
+    ? 'X25519 with ML-KEM-768 (post-quantum)'
+    : 'X25519 (not post-quantum)'}\n`
 }
 
 function examples (address: string): string {

@@ -66,8 +66,12 @@ export async function startLocalProxy (options: LocalProxyOptions): Promise<Loca
   const problemOf = createProblems(explain)
   const handler = createHandler({
     guard: createGuard({ hosts, origins }),
-    endpoints: createEndpoints({ proxy: baseURL, verified: trust.verified, policyHash: trust.policyHash, status: () => proof.status(), problemOf }),
-    forward: createForwarder({ base, transport: createOhttpTransport({ ...address, keys: proof }), added, own, problemOf }),
+    endpoints: createEndpoints({
+      proxy: baseURL, verified: trust.verified, policyHash: trust.policyHash, status: () => proof.status(), problemOf
+    }),
+    forward: createForwarder(
+      { base, transport: createOhttpTransport({ ...address, keys: proof }), added, own, problemOf }
+    ),
     own,
     log
   })

@@ -43,6 +43,8 @@ function explain<T> (path: string, work: () => T): T {
     return work()
   } catch (error) {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }

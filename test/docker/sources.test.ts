@@ -7,7 +7,9 @@ import { START } from '../fixtures/process.ts'
 import { root } from '../fixtures/script.ts'
 
 /** What the Dockerfile copies to where it was, in the stage that the image is made of. */
-const [, stage = ''] = /^FROM .* AS build$([^]*?)^FROM /m.exec(readFileSync(join(root, 'docker/Dockerfile'), 'utf8')) ?? []
+const [, stage = ''] = /^FROM .* AS build$([^]*?)^FROM /m.exec(
+  readFileSync(join(root, 'docker/Dockerfile'), 'utf8')
+) ?? []
 const copied = [...stage.matchAll(/^COPY (?!--)(.+) \S+$/gm)]
   .flatMap(([, paths = '']) => paths.split(' '))
 const files = copied.filter(path => existsSync(join(root, path)))
@@ -19,7 +21,9 @@ const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'ut
 
 /** Statically, or when it is needed; not for types alone, and not in the examples of comments. */
 function importsOf (path: string): string[] {
-  const code = readFileSync(join(root, path), 'utf8').replace(/\/\*\*[^]*?\*\//g, '').replace(/^(?:import|export) type [^]*?from '[^']*'$/gm, '')
+  const code = readFileSync(join(root, path), 'utf8').replace(/\/\*\*[^]*?\*\//g, '').replace(
+    /^(?:import|export) type [^]*?from '[^']*'$/gm, ''
+  )
   return [...code.matchAll(/(?:\bfrom |^import |\bimport\()'([^']+)'/gm)].map(([, specifier = '']) => specifier)
 }
 
@@ -27,8 +31,15 @@ t.test('whatever the image\'s sources import is in the image', async t => {
   t.ok(sources.includes('server.ts') && sources.includes('sdk/attestation/index.ts'))
   for (const path of sources) {
     for (const specifier of importsOf(path).filter(specifier => !specifier.startsWith('node:'))) {
-      if (specifier.startsWith('.')) t.ok(files.includes(relative(root, join(root, dirname(path), specifier))), `${path} imports ${specifier}`)
-      else t.ok(Object.hasOwn(dependencies, /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''), `${path} imports ${specifier}`)
+      if (specifier.startsWith('.')) {
+        t.ok(
+          files.includes(relative(root, join(root, dirname(path), specifier))), `${path} imports ${specifier}`
+        )
+      } else {
+        t.ok(
+          Object.hasOwn(dependencies, /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''), `${path} imports ${specifier}`
+        )
+      }
     }
   }
 })
@@ -36,7 +47,9 @@ t.test('whatever the image\'s sources import is in the image', async t => {
 t.test('the image, and the example that is made from it, run what npm start does', async t => {
   const [, command = ''] = /^CMD (\[.*\])$/m.exec(readFileSync(join(root, 'docker/Dockerfile'), 'utf8')) ?? []
   t.strictSame(JSON.parse(command), START)
-  const [, combined = ''] = /proxy = start\((\[.*?\])/.exec(readFileSync(join(root, 'examples/confidential-space/start.mjs'), 'utf8')) ?? []
+  const [, combined = ''] = /proxy = start\((\[.*?\])/.exec(
+    readFileSync(join(root, 'examples/confidential-space/start.mjs'), 'utf8')
+  ) ?? []
   t.strictSame(JSON.parse(combined.replaceAll("'", '"')), START)
 })
 

@@ -10,7 +10,9 @@ const LINK = /\[[^\]]*\]\(([^)\s]+)\)/g
 /** The anchors that GitHub makes of headings. */
 function anchors (markdown: string): Set<string> {
   const headings = [...prose(markdown).matchAll(/^#{1,6} +(.+)$/gm)].map(([, heading = '']) => heading)
-  return new Set(headings.map(heading => heading.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-')))
+  return new Set(
+    headings.map(heading => heading.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replace(/\s/g, '-'))
+  )
 }
 
 for (const document of documents()) {

@@ -45,19 +45,30 @@ t.test('every line that the code logs is in the table, with its level and fields
   for (const call of calls) {
     const candidates = rows.filter(({ message }) => start(call.message) === ''
       ? message.startsWith('…') || call.fields.length === 0
-      : start(message) === start(call.message) || (call.message.endsWith('…') && message.startsWith(start(call.message))))
-    t.ok(candidates.some(row => describes(row, call)), `${call.file}: ${call.levels.join()} ${call.message} {${call.fields.join()}}`)
+      : start(message) === start(call.message) ||
+        (call.message.endsWith('…') && message.startsWith(start(call.message))))
+    t.ok(
+      candidates.some(row => describes(row, call)),
+      `${call.file}: ${call.levels.join()} ${call.message} {${call.fields.join()}}`
+    )
   }
 })
 
 t.test('every line of the table is logged by the code', async t => {
   t.ok(rows.length > 40)
-  const texts = ['lib/config/weaknesses.ts', 'lib/config/unknown.ts', 'lib/platforms/azure/keys.ts', 'lib/platforms/local/keys.ts'].map(read)
+  const texts = [
+    'lib/config/weaknesses.ts', 'lib/config/unknown.ts', 'lib/platforms/azure/keys.ts', 'lib/platforms/local/keys.ts'
+  ].map(read)
   for (const row of rows.filter(({ message }) => !OTHERS.has(message))) {
     const static_ = start(row.message)
     const logged = calls.some(call => describes(row, call) &&
-      (static_ === '' ? start(call.message) === '' : start(call.message) !== '' && row.message.startsWith(start(call.message))))
-    t.ok(logged || texts.some(text => static_ !== '' && text.includes(clause(static_))), `${row.message} {${row.fields.join()}}`)
+      (static_ === ''
+        ? start(call.message) === ''
+        : start(call.message) !== '' && row.message.startsWith(start(call.message))))
+    t.ok(
+      logged || texts.some(text => static_ !== '' && text.includes(clause(static_))),
+      `${row.message} {${row.fields.join()}}`
+    )
   }
 })
 
@@ -65,7 +76,10 @@ t.test('every state of the replay store', async t => {
   const [, states = ''] = /type RedisState =([^;]*?)\n\n/.exec(read('lib/replay/redis.ts')) ?? []
   const named = [...states.matchAll(/'([^']+)'/g)].map(([, state]) => `replay store ${state}`)
   t.ok(named.length > 5)
-  t.same(rows.map(({ message }) => message).filter(message => message.startsWith('replay store')).toSorted(), named.toSorted())
+  t.same(
+    rows.map(({ message }) => message).filter(message => message.startsWith('replay store')).toSorted(),
+    named.toSorted()
+  )
 })
 
 t.test('every weakness that is warned of', async t => {
@@ -74,7 +88,13 @@ t.test('every weakness that is warned of', async t => {
     { v1AllowUnboundResponseKey: true },
     { workloadTlsVerify: false },
     { enableInputEncryption: true, v1ReplayProtection: false },
-    { keyType: 'file', keyFile: '/key.pem', hpkeSeed: 'sealed', hpkeSeedFile: '/shared/seed', replayStore: 'redis://localhost' }
+    {
+      keyType: 'file',
+      keyFile: '/key.pem',
+      hpkeSeed: 'sealed',
+      hpkeSeedFile: '/shared/seed',
+      replayStore: 'redis://localhost'
+    }
   ].flatMap(settings => weaknesses(configFrom({ workloadBaseUrl: 'https://localhost', ...settings })))
   t.ok(weak.length >= 5)
   for (const { sentence } of weak) t.ok(page.includes(sentence.replace(/ \(.*/, '')), sentence)

@@ -27,5 +27,11 @@ const row = (at: number, length: number) =>
 t.ok(text.includes(row(0, 4)), 'the length of the header')
 t.ok(text.includes(row(4, 15)), 'how the header begins')
 t.ok(text.includes(row(head.length, ciphertext.length)), 'where the ciphertext is')
-t.match(text, new RegExp(`^${message.length.toString(16).padStart(4, '0')} +end: ${message.length} octets$`, 'm'), 'where it ends')
-t.ok(text.includes(`${message.toString('base64').length} characters, \`${message.toString('base64').slice(0, 24)}…\``), 'how it looks in a header')
+t.match(
+  text, new RegExp(`^${message.length.toString(16).padStart(4, '0')} +end: ${message.length} octets$`, 'm'),
+  'where it ends'
+)
+t.ok(
+  text.includes(`${message.toString('base64').length} characters, \`${message.toString('base64').slice(0, 24)}…\``),
+  'how it looks in a header'
+)

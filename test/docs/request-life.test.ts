@@ -8,7 +8,9 @@ import { root } from '../fixtures/script.ts'
 const page = read('docs/request-life.md')
 
 t.test('every plugin with a hook for requests has its place', async t => {
-  const plugins = readdirSync(`${root}/plugins`, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
+  const plugins = readdirSync(
+    `${root}/plugins`, { recursive: true, encoding: 'utf8' }
+  ).filter(name => name.endsWith('.ts'))
   const hooked = plugins.filter(name => /addHook\('on(?:Request|Send|Response|Error)'/.test(read(`plugins/${name}`)))
   t.ok(hooked.length > 4)
   for (const name of hooked) t.ok(page.includes(`](../plugins/${name})`), name)

@@ -22,7 +22,9 @@ t.test('every code of the SDK is in the table, and the table has no others', asy
     .filter(code => !INNER.test(code) && !PLATFORM.has(code)))
   const [, chapter = ''] = readFileSync(join(root, 'docs/sdk.md'), 'utf8').split('\n## Errors\n')
   const rows = chapter.split('\n## ')[0]!.split('\n').filter(line => line.startsWith('| `ERR_'))
-  const documented = rows.flatMap(row => [...row.split('|')[1]!.matchAll(/`(ERR_[A-Z\d_]+)`/g)].map(([, code]) => code!))
+  const documented = rows.flatMap(
+    row => [...row.split('|')[1]!.matchAll(/`(ERR_[A-Z\d_]+)`/g)].map(([, code]) => code!)
+  )
   t.strictSame(documented.toSorted(), [...new Set(documented)].toSorted(), 'each once')
   t.strictSame(documented.toSorted(), [...inCode].toSorted())
 })

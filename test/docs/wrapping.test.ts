@@ -9,7 +9,9 @@ t.test('no document has a line that `npm run docs` would break', async t => {
   for (const document of documents()) {
     const text = read(document)
     const kept = new Set(wrapped(text).split('\n'))
-    t.same(text.split('\n').filter(line => line.length > COLUMNS && !kept.has(line)), [], `${document}: run \`npm run docs\``)
+    t.same(
+      text.split('\n').filter(line => line.length > COLUMNS && !kept.has(line)), [], `${document}: run \`npm run docs\``
+    )
   }
 })
 

@@ -9,7 +9,9 @@ import { startProxy } from '../fixtures/proxy.ts'
 t.test('everything that the example does holds, and an observer finds none of it', async t => {
   const workload = await startWorkload()
   t.teardown(() => workload.close())
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
+  )
   const wire = await startWire(proxy.url)
   t.teardown(() => wire.close())
 

@@ -1,7 +1,7 @@
 /**
- * The seam between the proxy and its protocols: one that is defined here, outside of lib/, with base64 for encryption, does
- * what those that are built in do. It streams both ways, refuses, publishes a key that is attested and listed, and has its
- * name in the log, and no file of the proxy knows of it.
+ * The seam between the proxy and its protocols: one that is defined here, outside of lib/, with base64 for encryption,
+ * does what those that are built in do. It streams both ways, refuses, publishes a key that is attested and listed, and
+ * has its name in the log, and no file of the proxy knows of it.
  */
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
@@ -29,7 +29,9 @@ const MEDIA_TYPE = 'application/x-toy'
 const PATH = '/.well-known/toy'
 const KEY = Buffer.from('the key of a toy')
 
-/** `toy-target` has method and target in base64, the body is base64, and so is the response, with its status in front. */
+/**
+ * `toy-target` has method and target in base64, the body is base64, and so is the response, with its status in front.
+ */
 const toy = (enabled = true): ProtocolDefinition => ({
   headers: () => ['toy-target'],
   paths: [PATH],
@@ -45,7 +47,9 @@ const toy = (enabled = true): ProtocolDefinition => ({
           mediaType: 'application/x-toy-key',
           publication: () => ({ bytes: KEY, maxAge: 7 }),
           attested: () => [{ kind: 'toy-key', value: Uint8Array.from(KEY) }],
-          keys: () => [{ protocol: 'toy', keyId: '1', algorithm: 'base64', state: 'active', publicKey: KEY.toString() }],
+          keys: () => [
+            { protocol: 'toy', keyId: '1', algorithm: 'base64', state: 'active', publicKey: KEY.toString() }
+          ],
           onChange (listener) { listener() }
         }]
       }]
@@ -63,7 +67,9 @@ function openToy (request: IncomingRequest): Exchange {
 
 function sealToy ({ status, body }: PlainResponse): SealedResponse {
   const source = body instanceof Readable ? body : Readable.from([Buffer.from(body ?? '')])
-  return { status: 200, headers: { 'content-type': 'application/x-toy', 'toy-status': String(status) }, body: encoded(source) }
+  return {
+    status: 200, headers: { 'content-type': 'application/x-toy', 'toy-status': String(status) }, body: encoded(source)
+  }
 }
 
 function decode (text: string): Buffer | undefined {
@@ -101,10 +107,16 @@ function decoded (source: Readable): Readable {
 
 async function setUp (t: Test, listener?: RequestListener, enabled = true) {
   const workload = await startWorkload(t, listener)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, attestationType: 'simulated', contextRoot: '/root' }, { protocols: [toy(enabled)] })
+  const proxy = await startProxy(
+    t,
+    { workloadBaseUrl: workload.url, enableInputEncryption: true, attestationType: 'simulated', contextRoot: '/root' },
+    { protocols: [toy(enabled)] }
+  )
   const send = (toyTarget: string, body: string, path = '/any') => fetch(proxy.url + path, {
     method: 'POST',
-    headers: { 'content-type': MEDIA_TYPE, 'toy-target': Buffer.from(toyTarget).toString('base64'), 'polaris-url': 'x' },
+    headers: {
+      'content-type': MEDIA_TYPE, 'toy-target': Buffer.from(toyTarget).toString('base64'), 'polaris-url': 'x'
+    },
     body
   })
   const logged = () => proxy.log.map(line => JSON.parse(line) as Record<string, unknown>)
@@ -112,14 +124,18 @@ async function setUp (t: Test, listener?: RequestListener, enabled = true) {
 }
 
 const line = (text: string) => `${Buffer.from(text).toString('base64')}\n`
-const plaintext = async (response: Response) => (await response.text()).trim().split('\n').map(text => Buffer.from(text, 'base64').toString()).join('')
+const plaintext = async (response: Response) =>
+  (await response.text()).trim().split('\n').map(text => Buffer.from(text, 'base64').toString()).join('')
 
 t.test('a request is opened, forwarded and answered, at any path', async t => {
   const { workload, send } = await setUp(t)
   for (const path of ['/any', PATH, `/root${PATH}`]) {
     const response = await send('PUT /inside?x=1', line('up') + line('load'), path)
     t.equal(response.headers.get('toy-status'), '200')
-    t.match(JSON.parse(await plaintext(response)), { method: 'PUT', url: '/inside?x=1', body: Buffer.from('upload').toString('base64') })
+    t.match(
+      JSON.parse(await plaintext(response)),
+      { method: 'PUT', url: '/inside?x=1', body: Buffer.from('upload').toString('base64') }
+    )
   }
   t.notOk('toy-target' in (workload.received[0]?.headers ?? {}), 'its own header stays here')
 })
@@ -138,7 +154,8 @@ t.test('bodies stream both ways', async t => {
   t.equal((await pieces.next()).done, true)
 })
 
-t.test('what it refuses is answered unencrypted before it is opened, and sealed after, and the log names it', async t => {
+t.test('what it refuses is answered unencrypted before it is opened, and sealed after, and the log names ' +
+  'it', async t => {
   const { workload, send, logged } = await setUp(t)
   const unopened = await send('', line('x'))
   t.equal(unopened.status, 400)
@@ -149,8 +166,13 @@ t.test('what it refuses is answered unencrypted before it is opened, and sealed 
   const broken = await send('POST /', `${line('fine')}not base64\n`)
   t.equal(broken.headers.get('toy-status'), '400')
   t.match(JSON.parse(await plaintext(broken)), { type: 'urn:polaris-secure-proxy:problem:cannot-open' })
-  t.equal((await send('POST /polaris-container/health', '')).headers.get('toy-status'), '404', 'the proxy\'s own endpoints are not the workload\'s')
-  t.strictSame(logged().filter(({ msg }) => msg === 'request refused').map(({ protocol, problem }) => [protocol, problem]), [
+  t.equal(
+    (await send('POST /polaris-container/health', '')).headers.get('toy-status'), '404',
+    'the proxy\'s own endpoints are not the workload\'s'
+  )
+  t.strictSame(logged().filter(({ msg }) => msg === 'request refused').map(
+    ({ protocol, problem }) => [protocol, problem]
+  ), [
     ['toy', 'cannot-open'], ['toy', 'misdirected'], ['toy', 'cannot-open'], ['toy', 'not-found']
   ])
   t.equal(workload.received.length, 0)
@@ -159,7 +181,10 @@ t.test('what it refuses is answered unencrypted before it is opened, and sealed 
 t.test('a POST of another protocol to its endpoint is refused, and elsewhere is the other protocol\'s', async t => {
   const { proxy } = await setUp(t)
   for (const [path, status] of [[PATH, 415], [`/root${PATH}`, 415], ['/any', 400]] as const) {
-    t.equal((await fetch(proxy.url + path, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x' })).status, status, path)
+    t.equal(
+      (await fetch(proxy.url + path, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x' })).status,
+      status, path
+    )
   }
 })
 
@@ -189,5 +214,8 @@ t.test('while it is off its path is not forwarded', async t => {
 })
 
 t.test('two protocols of one name do not start', async t => {
-  await t.rejects(startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' }, { protocols: [toy(), toy()] }), /Two protocols have the name toy/)
+  await t.rejects(
+    startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' }, { protocols: [toy(), toy()] }),
+    /Two protocols have the name toy/
+  )
 })

@@ -1,4 +1,7 @@
-/** axios works through the drop-in fetch as it does through its own adapters, with an application that nobody here wrote. */
+/**
+ * axios works through the drop-in fetch as it does through its own adapters, with an application that nobody here
+ * wrote.
+ */
 import t from 'tap'
 import { createClient, stream } from '../../examples/axios/client.ts'
 import { occursIn, startWire } from '../../examples/demo/wire.ts'

@@ -7,7 +7,10 @@ const DEMO = 'examples/demo/demo.ts'
 t.test('the demo shows all sides of the exchange, verifies them, and ends with 0', async t => {
   const demo = runScript(t, [DEMO])
   t.equal(await demo.ended, 0, 'nothing is left that would keep it running')
-  for (const part of ['Oblivious HTTP', 'Polaris v1', 'What the client sent', 'What an observer on the wire sees', 'What the workload received', 'What the client got back']) {
+  for (const part of [
+    'Oblivious HTTP', 'Polaris v1', 'What the client sent', 'What an observer on the wire sees',
+    'What the workload received', 'What the client got back'
+  ]) {
     t.match(demo.output(), part)
   }
   t.match(demo.output(), /All \d+ checks passed/)

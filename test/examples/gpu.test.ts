@@ -1,5 +1,6 @@
-// The example's source of GPU evidence, run as it is: its HTTP surface, as a command, and with the proxy and a client. There is
-// no GPU here. A stand-in for NVML's bindings, and one for nvattest, hand out evidence signed by keys of this test.
+// The example's source of GPU evidence, run as it is: its HTTP surface, as a command, and with the proxy and a client.
+// There is no GPU here. A stand-in for NVML's bindings, and one for nvattest, hand out evidence signed by keys of this
+// test.
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -77,7 +78,10 @@ const environment = (gpus: string, tool = false) => ({
 
 /** The service, stopped with the test. */
 async function serve (t: Test, env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
-  const child = spawn('python3', [join(example, 'evidence.py'), '--listen', '127.0.0.1:0', ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(
+    'python3', [join(example, 'evidence.py'), '--listen', '127.0.0.1:0', ...args],
+    { env, stdio: ['ignore', 'ignore', 'pipe'] }
+  )
   t.teardown(async () => {
     child.kill('SIGKILL')
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
@@ -94,14 +98,20 @@ async function serve (t: Test, env: NodeJS.ProcessEnv, ...args: string[]): Promi
 
 const attester = await simulated()
 const policy: AttestationPolicy = {
-  version: 1, development: true, platforms: { simulated: { roots: [attester.root] } }, devices: { nvidia: { count: 2, models: ['GH100'] } }
+  version: 1,
+  development: true,
+  platforms: { simulated: { roots: [attester.root] } },
+  devices: { nvidia: { count: 2, models: ['GH100'] } }
 }
 
 t.test('a client verifies what the service hands the proxy, by NVML and by nvattest', { skip }, async t => {
   const gpus = await gpuSidecar(t)
   for (const source of ['nvml', 'nvattest']) {
     const url = await serve(t, environment(gpus.url, true), '--source', source)
-    const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationDevices: `${url}/evidence`, attestationDevicesCount: 2 }, { attester })
+    const proxy = await startProxy(
+      t, { workloadBaseUrl: 'http://127.0.0.1:9', attestationDevices: `${url}/evidence`, attestationDevicesCount: 2 },
+      { attester }
+    )
     const { verdict } = await attestKeys({ baseURL: proxy.url, policy, devices: { nvidia: { root: GPU_ROOT } } })
     t.same(verdict.checks.filter(({ outcome }) => outcome === 'failed'), [], source)
     await proxy.close()
@@ -113,7 +123,8 @@ t.test('the service answers one well-formed nonce, and says what is wrong otherw
   const url = await serve(t, environment(gpus.url))
   const cases: ReadonlyArray<readonly [path: string, status: number]> = [
     [`/evidence?nonce=${nonce}`, 200], ['/healthz', 200], ['/', 404], ['/evidence', 400], ['/evidence?nonce=ab', 400],
-    [`/evidence?nonce=${nonce.toUpperCase()}`, 400], [`/evidence?nonce=${nonce}&nonce=${nonce}`, 400], [`/evidence?nonce=${nonce}%0A`, 400]
+    [`/evidence?nonce=${nonce.toUpperCase()}`, 400], [`/evidence?nonce=${nonce}&nonce=${nonce}`, 400],
+    [`/evidence?nonce=${nonce}%0A`, 400]
   ]
   for (const [path, status] of cases) {
     const answer = await fetch(url + path)
@@ -129,12 +140,20 @@ t.test('the service answers one well-formed nonce, and says what is wrong otherw
 
 t.test('as a command it prints the same, takes nvattest where it is, and fails with a status', { skip }, async t => {
   const gpus = await gpuSidecar(t)
-  const run = (env: NodeJS.ProcessEnv, ...args: string[]) => new Promise<{ status: unknown, stdout: string, stderr: string }>(resolve => {
-    execFile('python3', [join(example, 'evidence.py'), ...args], { env }, (error, stdout, stderr) => resolve({ status: error ? error.code : 0, stdout, stderr }))
+  const run = (env: NodeJS.ProcessEnv, ...args: string[]) => new Promise<{
+    status: unknown, stdout: string, stderr: string
+  }>(resolve => {
+    execFile(
+      'python3', [join(example, 'evidence.py'), ...args], { env },
+      (error, stdout, stderr) => resolve({ status: error ? error.code : 0, stdout, stderr })
+    )
   })
   const nvml = await run(environment(gpus.url), '--nonce', nonce)
   t.match(JSON.parse(nvml.stdout), { arch: 'HOPPER', nonce, evidence_list: [{}, {}] })
-  t.match(JSON.parse((await run(environment(gpus.url, true), '--nonce', nonce)).stdout), { result_code: 0, evidences: [{ nonce }, { nonce }] })
+  t.match(
+    JSON.parse((await run(environment(gpus.url, true), '--nonce', nonce)).stdout),
+    { result_code: 0, evidences: [{ nonce }, { nonce }] }
+  )
   t.match(await run(environment('broken'), '--nonce', nonce), { status: 1, stdout: '', stderr: /Driver Not Loaded/ })
   t.match(await run(environment(gpus.url), '--nonce', 'x'), { status: 2, stdout: '' })
 })
@@ -151,16 +170,30 @@ t.test('with --nras the answer of NVIDIA\'s service is added', { skip }, async t
   const nras = `http://127.0.0.1:${(service.address() as AddressInfo).port}/v3/attest/gpu`
   for (const source of ['nvml', 'nvattest']) {
     const url = await serve(t, environment(gpus.url, true), '--nras', nras, '--source', source)
-    t.match(await (await fetch(`${url}/evidence?nonce=${nonce}`)).json(), { nonce, evidence_list: [{}, {}], nras_answer: [['JWT', 'a.b.c'], {}] })
+    t.match(
+      await (await fetch(`${url}/evidence?nonce=${nonce}`)).json(),
+      { nonce, evidence_list: [{}, {}], nras_answer: [['JWT', 'a.b.c'], {}] }
+    )
     t.match(asked.pop(), { arch: 'HOPPER', nonce, evidence_list: [{}, {}] })
   }
 })
 
-t.test('the manifest is one pod whose proxy has settings that it accepts, and whose containers are confined', async t => {
+t.test('the manifest is one pod whose proxy has settings that it accepts, and whose containers are ' +
+  'confined', async t => {
   const [document] = parseAllDocuments(readFileSync(join(example, 'pod.yaml'), 'utf8'))
-  const { spec } = document?.toJS() as { spec: { runtimeClassName: string, containers: Array<{ name: string, env?: Array<{ name: string, value: string }>, securityContext: object }> } }
+  const { spec } = document?.toJS() as {
+    spec: {
+      runtimeClassName: string,
+      containers: Array<{ name: string, env?: Array<{ name: string, value: string }>, securityContext: object }>
+    }
+  }
   t.same(spec.containers.map(({ name }) => name), ['proxy', 'gpu-evidence', 'workload'])
   const config = loadConfig(Object.fromEntries(spec.containers[0]?.env?.map(({ name, value }) => [name, value]) ?? []))
-  t.match(config, { attestationRequired: true, attestationDevices: 'http://127.0.0.1:8090/evidence', attestationDevicesCount: 8 })
-  for (const { securityContext } of spec.containers) t.match(securityContext, { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } })
+  t.match(
+    config,
+    { attestationRequired: true, attestationDevices: 'http://127.0.0.1:8090/evidence', attestationDevicesCount: 8 }
+  )
+  for (const { securityContext } of spec.containers) {
+    t.match(securityContext, { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } })
+  }
 })

@@ -1,5 +1,6 @@
 // The Helm chart: what it installs is what the kustomization of examples/kubernetes does, and it takes no image without
-// its digest, and nothing that protects less than it seems to. Its parts that need no Helm are checked everywhere, the others where Helm is installed.
+// its digest, and nothing that protects less than it seems to. Its parts that need no Helm are checked everywhere, the
+// others where Helm is installed.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,12 +16,15 @@ const skip = spawnSync(HELM, ['version']).status === 0 ? false : `${HELM} is not
 
 const digest = `sha256:${'0a'.repeat(32)}`
 const images = ['proxy', 'workload'].flatMap(name => [
-  '--set', `global.azure.images.${name}.registry=registry.example.com/polaris`, '--set', `global.azure.images.${name}.digest=${digest}`
+  '--set', `global.azure.images.${name}.registry=registry.example.com/polaris`, '--set',
+  `global.azure.images.${name}.digest=${digest}`
 ])
 /** What has to be given, at least. */
 const needed = [...images, '--set', 'runtimeClassName=kata-cc']
 const helm = (...words: string[]) => spawnSync(HELM, words, { encoding: 'utf8' })
-const template = (...words: string[]) => helm('template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...words)
+const template = (...words: string[]) => helm(
+  'template', 'polaris', chart, '--namespace', 'polaris', '--kube-version', '1.32.0', ...words
+)
 
 function render (...words: string[]): Manifest[] {
   const { status, stdout, stderr } = template(...needed, ...words)
@@ -31,7 +35,9 @@ function render (...words: string[]): Manifest[] {
 const podOf = (manifests: Manifest[] = []) => manifests.find(({ kind }) => kind === 'Deployment')?.spec?.template
 
 t.test('it has the version of the proxy', async t => {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  ) as { version: string }
   t.match(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8')), { version, appVersion: version })
 })
 
@@ -61,7 +67,10 @@ t.test('it installs what the kustomization does', { skip: skip || nothingBuilt }
       container.env?.sort((a, b) => a.name < b.name ? -1 : 1)
     }
     const { labels: _, namespace: __, ...metadata } = manifest.metadata
-    return JSON.parse(JSON.stringify({ ...manifest, metadata }), (key, value: unknown) => key === 'app.kubernetes.io/instance' ? undefined : value) as Manifest
+    return JSON.parse(
+      JSON.stringify({ ...manifest, metadata }),
+      (key, value: unknown) => key === 'app.kubernetes.io/instance' ? undefined : value
+    ) as Manifest
   }).sort((a, b) => a.kind < b.kind ? -1 : 1)
   t.same(plain(render()), plain(built ?? []))
 })
@@ -70,14 +79,21 @@ t.test('images go by digest, and nothing is installed without', { skip }, async 
   const { initContainers = [], containers = [] } = podOf(render())?.spec ?? {}
   t.same([...containers, ...initContainers].map(({ image }) => image),
     ['polaris-secure-proxy', 'polaris-example-workload'].map(name => `registry.example.com/polaris/${name}@${digest}`))
-  for (const wrong of [['--set', 'runtimeClassName=kata-cc'], [...needed, '--set', 'global.azure.images.proxy.digest=latest'], [...needed, '--set', 'global.azure.images.workload.registry=']]) {
+  for (const wrong of [
+    ['--set', 'runtimeClassName=kata-cc'], [...needed, '--set', 'global.azure.images.proxy.digest=latest'],
+    [...needed, '--set', 'global.azure.images.workload.registry=']
+  ]) {
     t.not(template(...wrong).status, 0, wrong.at(-1) ?? 'no images')
   }
 })
 
-t.test('what a cluster, a key type or a marketplace needs can be given, and what does not exist cannot', { skip }, async t => {
-  const manifests = render('--set', 'runtimeClassName=kata-qemu-snp', '--set', 'podLabels.metering=x', '--set', 'workload.port=8000',
-    '--set-string', 'settings.POLARIS_CONTAINER_WORKERS=2', '--set-json', 'egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]')
+t.test('what a cluster, a key type or a marketplace needs can be given, and what does not exist cannot', {
+  skip
+}, async t => {
+  const manifests =
+    render('--set', 'runtimeClassName=kata-qemu-snp', '--set', 'podLabels.metering=x', '--set', 'workload.port=8000',
+      '--set-string', 'settings.POLARIS_CONTAINER_WORKERS=2', '--set-json',
+      'egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]')
   for (const manifest of manifests) await t.resolves(validateManifest(manifest), manifest.kind)
   const pod = podOf(manifests)
   t.equal(pod?.spec.runtimeClassName, 'kata-qemu-snp')
@@ -87,20 +103,31 @@ t.test('what a cluster, a key type or a marketplace needs can be given, and what
   ])
   t.ok(pod?.spec.containers[0]?.env?.some(({ name, value }) => name === 'POLARIS_CONTAINER_WORKERS' && value === '2'))
   t.equal(manifests.find(({ kind }) => kind === 'NetworkPolicy')?.spec?.egress?.length, 2)
-  for (const wrong of ['replicas=1', 'settings.PATH=/x', 'workload.ports=1']) t.not(template(...needed, '--set', wrong).status, 0, wrong)
+  for (const wrong of ['replicas=1', 'settings.PATH=/x', 'workload.ports=1']) {
+    t.not(template(...needed, '--set', wrong).status, 0, wrong)
+  }
 })
 
 const derived = ['--set', 'settings.POLARIS_CONTAINER_KEY_TYPE=azure-skr,settings.POLARIS_CONTAINER_HPKE_SEED=derived']
 const REFUSED = [
   ['no TEE', [], /runtimeClassName is empty/, ['accept.noTee=true']],
-  ['requests that are not encrypted', ['--set', 'runtimeClassName=a', '--set-string', 'settings.POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION=false'],
-    /ENABLE_INPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
-  ['responses that are not encrypted', ['--set', 'runtimeClassName=a,settings.POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION=null'],
-    /ENABLE_OUTPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
+  ['requests that are not encrypted', [
+    '--set', 'runtimeClassName=a', '--set-string', 'settings.POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION=false'
+  ],
+  /ENABLE_INPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
+  ['responses that are not encrypted', [
+    '--set', 'runtimeClassName=a,settings.POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION=null'
+  ],
+  /ENABLE_OUTPUT_ENCRYPTION is not 'true'/, ['accept.unencrypted=true']],
   ['replicas that share their keys and no replay store', ['--set', 'runtimeClassName=a', ...derived], /REPLAY_STORE/,
-    ['accept.replays=true', 'settings.POLARIS_CONTAINER_REPLAY_STORE=rediss://store:6380', 'autoscaling.minReplicas=1,autoscaling.maxReplicas=1']],
-  ['fewer replicas at most than at least', ['--set', 'runtimeClassName=a,autoscaling.minReplicas=11'], /minReplicas is more/,
-    ['autoscaling.maxReplicas=12']]
+    [
+      'accept.replays=true', 'settings.POLARIS_CONTAINER_REPLAY_STORE=rediss://store:6380',
+      'autoscaling.minReplicas=1,autoscaling.maxReplicas=1'
+    ]],
+  ['fewer replicas at most than at least', [
+    '--set', 'runtimeClassName=a,autoscaling.minReplicas=11'
+  ], /minReplicas is more/,
+  ['autoscaling.maxReplicas=12']]
 ] as const
 
 for (const [what, words, message, remedies] of REFUSED) {
@@ -113,22 +140,31 @@ for (const [what, words, message, remedies] of REFUSED) {
 }
 
 t.test('a client stays with the replica whose keys it has, unless replicas share them', { skip }, async t => {
-  const affinity = (...words: string[]) => render(...words).find(({ kind }) => kind === 'Service')?.spec?.sessionAffinity
+  const affinity = (...words: string[]) =>
+    render(...words).find(({ kind }) => kind === 'Service')?.spec?.sessionAffinity
   t.equal(affinity(), 'ClientIP')
   t.equal(affinity(...derived, '--set', 'accept.replays=true'), undefined)
 })
 
 const policy = '{"version":1,"platforms":{"sev-snp":{}}}\n'
-const client = ['--set', `client.url=https://proxy.example.com/ai,client.image.registry=registry.example.com,client.image.digest=${digest}`]
+const client = [
+  '--set',
+  `client.url=https://proxy.example.com/ai,client.image.registry=registry.example.com,client.image.digest=${digest}`
+]
 
-t.test('a workload that calls another confidential service gets the local proxy of examples/local-proxy beside it', { skip }, async t => {
+t.test('a workload that calls another confidential service gets the local proxy of examples/local-proxy beside it', {
+  skip
+}, async t => {
   const file = join(t.testdir({ 'policy.json': policy }), 'policy.json')
   const manifests = render(...client, '--set-file', `client.policy=${file}`)
   for (const manifest of manifests) await t.resolves(validateManifest(manifest), manifest.kind)
   const pod = podOf(manifests)
   const [example] = readManifests(readFileSync(new URL('../../examples/local-proxy/pod.yaml', import.meta.url), 'utf8'))
   const [sidecar] = (example?.spec as PodSpec | undefined)?.initContainers ?? []
-  t.same(pod?.spec.initContainers?.map(({ name }) => name), ['polaris', 'workload'], 'it starts before the workload, and ends after it')
+  t.same(
+    pod?.spec.initContainers?.map(({ name }) => name), ['polaris', 'workload'],
+    'it starts before the workload, and ends after it'
+  )
   t.same(pod?.spec.initContainers?.[0], {
     ...sidecar,
     image: `registry.example.com/polaris-client@${digest}`,
@@ -145,7 +181,10 @@ t.test('a workload that calls another confidential service gets the local proxy 
 t.test('without a policy, a digest or sidecars there is none; and without a URL nothing of it', { skip }, async t => {
   const all = [...needed, ...client, '--set', 'client.policy=policy']
   t.equal(template(...all).status, 0)
-  for (const wrong of ['client.policy=', 'client.image.digest=latest', 'client.image.registry=', 'client.url=proxy.example.com', 'client.urls=x']) {
+  for (const wrong of [
+    'client.policy=', 'client.image.digest=latest', 'client.image.registry=', 'client.url=proxy.example.com',
+    'client.urls=x'
+  ]) {
     t.not(template(...all, '--set', wrong).status, 0, wrong)
   }
   t.match(template(...all, '--kube-version', '1.28.0').stderr, /requires kubeVersion: >=1\.29/)

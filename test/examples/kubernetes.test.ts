@@ -20,8 +20,10 @@ t.test('every manifest is valid against the schema of its kind', async t => {
       await t.resolves(validate(manifest), `${file}: ${manifest.kind}`)
     }
   }
-  await t.rejects(validate({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' }, spec: { ports: [{ port: '80' }] } } as unknown as Manifest),
-    'and the validator would have noticed')
+  await t.rejects(validate({
+    apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' }, spec: { ports: [{ port: '80' }] }
+  } as unknown as Manifest),
+  'and the validator would have noticed')
 })
 
 t.test('every file is a resource or a patch of exactly the kustomizations that should have it', async t => {
@@ -30,7 +32,9 @@ t.test('every file is a resource or a patch of exactly the kustomizations that s
       { resources?: string[], patches?: { path: string }[] }
     return [...resources, ...patches.map(({ path }) => path)].map(path => join(file, '..', path))
   })
-  t.same(listed.filter(path => path.endsWith('.yaml')).sort(), files.filter(file => !file.endsWith('kustomization.yaml')))
+  t.same(
+    listed.filter(path => path.endsWith('.yaml')).sort(), files.filter(file => !file.endsWith('kustomization.yaml'))
+  )
 })
 
 t.test('every container runs unprivileged, on a read-only root, within a memory limit', async t => {
@@ -41,7 +45,11 @@ t.test('every container runs unprivileged, on a read-only root, within a memory 
     t.match(securityContext, { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } })
     t.equal(automountServiceAccountToken, false)
     for (const container of [...initContainers, ...containers]) {
-      t.same(container.securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }, container.name)
+      t.same(
+        container.securityContext,
+        { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+        container.name
+      )
       t.type(container.resources?.limits?.['memory'], 'string', container.name)
     }
   }
@@ -55,22 +63,30 @@ t.test('the workload listens where only the proxy reaches it, and the policy let
   t.same(policy?.spec?.ingress, [{ ports: [{ protocol: 'TCP', port: 3000 }] }])
 })
 
-t.test('the workload is a sidecar, so that it is stopped only when the proxy has ended, within the time that the pod has for it', async t => {
+t.test('the workload is a sidecar, so that it is stopped only when the proxy has ended, within the time that the pod ' +
+  'has for it', async t => {
   const [deployment] = read(readFileSync(join(root, 'base/deployment.yaml'), 'utf8'))
   const { initContainers, containers, terminationGracePeriodSeconds = 0 } = deployment?.spec?.template?.spec ?? {}
   t.match(initContainers, [{ name: 'workload', restartPolicy: 'Always' }])
   t.same(containers?.map(({ name }) => name), ['proxy'])
-  const stopDelay = parseInt(containers?.[0]?.env?.find(({ name }) => name === 'POLARIS_CONTAINER_STOP_DELAY')?.value ?? '')
+  const stopDelay = parseInt(
+    containers?.[0]?.env?.find(({ name }) => name === 'POLARIS_CONTAINER_STOP_DELAY')?.value ?? ''
+  )
   t.ok(stopDelay > 0, 'endpoints learn later than the pod that it stops')
   const longest = stopDelay + parseInt(settings.stopTimeout.default)
   t.ok(longest < terminationGracePeriodSeconds)
 })
 
-t.test('for podman, which stops all containers at the same time, the workload goes on for as long as the proxy may', { skip: kustomize(root + 'base') === undefined && 'neither kubectl nor kustomize is installed' }, async t => {
+t.test('for podman, which stops all containers at the same time, the workload goes on for as long as the proxy may', {
+  skip: kustomize(root + 'base') === undefined && 'neither kubectl nor kustomize is installed'
+}, async t => {
   const pod = kustomize(join(root, 'overlays/podman'))?.find(({ kind }) => kind === 'Deployment')?.spec?.template?.spec
   t.same([pod?.initContainers, pod?.containers.map(({ name }) => name)], [undefined, ['proxy', 'workload']])
   const env = new Map(pod?.containers.flatMap(({ env = [] }) => env.map(({ name, value }) => [name, value])))
-  t.equal(Number(env.get('STOP_DELAY')), parseInt(env.get('POLARIS_CONTAINER_STOP_DELAY') ?? '') + parseInt(settings.stopTimeout.default))
+  t.equal(
+    Number(env.get('STOP_DELAY')),
+    parseInt(env.get('POLARIS_CONTAINER_STOP_DELAY') ?? '') + parseInt(settings.stopTimeout.default)
+  )
 })
 
 t.test('the proxy is given only settings that exist', async t => {
@@ -81,20 +97,35 @@ t.test('the proxy is given only settings that exist', async t => {
   }
 })
 
-for (const overlay of ['base', 'overlays/encrypted', 'overlays/no-tee', 'overlays/podman', 'overlays/replay-protection']) {
+for (const overlay of [
+  'base', 'overlays/encrypted', 'overlays/no-tee', 'overlays/podman', 'overlays/replay-protection'
+]) {
   const built = kustomize(join(root, overlay))
-  t.test(`kustomize builds ${overlay} into valid manifests`, { skip: built === undefined && 'neither kubectl nor kustomize is installed' }, async t => {
+  t.test(`kustomize builds ${overlay} into valid manifests`, {
+    skip: built === undefined && 'neither kubectl nor kustomize is installed'
+  }, async t => {
     for (const manifest of built ?? []) {
       await t.resolves(validate(manifest), `${manifest.kind} ${manifest.metadata.name}`)
       t.equal(manifest.metadata.namespace, manifest.kind === 'Namespace' ? undefined : 'polaris')
     }
-    const pod = built?.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'polaris')?.spec?.template?.spec
+    const pod = built?.find(
+      ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'polaris'
+    )?.spec?.template?.spec
     const proxy = pod?.containers.find(({ name }) => name === 'proxy')
     const env = new Map(proxy?.env?.map(({ name, value }) => [name, value]))
-    t.equal(env.get('POLARIS_CONTAINER_WORKLOAD_BASE_URL'), 'http://127.0.0.1:3001', 'patches leave the base\'s settings alone')
+    t.equal(
+      env.get('POLARIS_CONTAINER_WORKLOAD_BASE_URL'), 'http://127.0.0.1:3001',
+      'patches leave the base\'s settings alone'
+    )
     t.equal(env.get('POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION'), 'true')
     t.equal(env.get('POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION'), 'true')
-    t.equal(pod?.runtimeClassName, ['overlays/no-tee', 'overlays/podman'].includes(overlay) ? undefined : 'kata-cc', 'a TEE, unless the overlay is called otherwise')
-    t.equal(env.get('POLARIS_CONTAINER_REPLAY_STORE'), overlay === 'overlays/replay-protection' ? 'redis://replay-store:6379' : undefined)
+    t.equal(
+      pod?.runtimeClassName, ['overlays/no-tee', 'overlays/podman'].includes(overlay) ? undefined : 'kata-cc',
+      'a TEE, unless the overlay is called otherwise'
+    )
+    t.equal(
+      env.get('POLARIS_CONTAINER_REPLAY_STORE'),
+      overlay === 'overlays/replay-protection' ? 'redis://replay-store:6379' : undefined
+    )
   })
 }

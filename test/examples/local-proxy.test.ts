@@ -1,4 +1,5 @@
-// The local proxy beside a program, in a pod and in a compose file: both are valid, say what the other says, and protect as much.
+// The local proxy beside a program, in a pod and in a compose file: both are valid, say what the other says, and
+// protect as much.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -32,9 +33,15 @@ const policyFile = (args: readonly string[] = []) => args[args.indexOf('--policy
 
 t.test('the pod is valid against the schema of its kind', async t => {
   await t.resolves(validateManifest(pod))
-  t.match(spec, { automountServiceAccountToken: false, securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } } })
+  t.match(spec, {
+    automountServiceAccountToken: false,
+    securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } }
+  })
   for (const container of [sidecar, ...spec.containers]) {
-    t.same(container.securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }, container.name)
+    t.same(
+      container.securityContext,
+      { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }, container.name
+    )
     t.type(container.resources?.limits?.['memory'], 'string', container.name)
   }
 })
@@ -62,7 +69,9 @@ t.test('the program is told the address, and shares the network in which it is',
   const base = 'http://127.0.0.1:8787/v1'
   t.same(spec.containers[0]?.env, [{ name: 'OPENAI_BASE_URL', value: base }])
   t.match(program, { environment: { OPENAI_BASE_URL: base }, network_mode: 'service:polaris', ports: undefined })
-  t.match(polaris, { ports: undefined, user: '65532:65532', read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
+  t.match(polaris, {
+    ports: undefined, user: '65532:65532', read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true']
+  })
   const probe = (sidecar as unknown as { startupProbe: { exec: { command: string[] } } }).startupProbe.exec.command
   t.same(probe, polaris.healthcheck?.test.slice(1), 'and both ask for the same')
 })

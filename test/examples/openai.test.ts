@@ -14,7 +14,9 @@ t.test('everything that the example does holds, and nothing of it is on the wire
   await useEverything(wire.url, (claim, holds) => t.ok(holds, claim))
   const observed = wire.take()
   t.ok(observed.fromClient.length > 3_000_000)
-  for (const secret of [...PROMPT.split(' ').filter(word => word.length > 5), API_KEY, '/v1/chat', 'chat.completion', 'scan.png']) {
+  for (const secret of [
+    ...PROMPT.split(' ').filter(word => word.length > 5), API_KEY, '/v1/chat', 'chat.completion', 'scan.png'
+  ]) {
     t.notOk(occursIn(secret, observed), `no ${secret} on the wire`)
     t.notOk(proxy.log.some(line => line.includes(secret)), `no ${secret} in the log`)
   }

@@ -1,4 +1,7 @@
-/** The React chat in a real browser: locked before the first prompt, and open as soon as the proxy can prove itself no more. */
+/**
+ * The React chat in a real browser: locked before the first prompt, and open as soon as the proxy can prove itself no
+ * more.
+ */
 import t from 'tap'
 import { startSite } from '../../examples/react-chat/site.ts'
 import { startWorkload } from '../../examples/react-chat/workload.ts'
@@ -10,13 +13,17 @@ import { startProxy } from '../fixtures/proxy.ts'
 
 const [chromium] = browsersFor(t)
 
-t.test('the lock comes before the first prompt, and opens when a renewal fails', { skip: chromium?.absent ?? true, timeout: 120_000 }, async t => {
+t.test('the lock comes before the first prompt, and opens when a renewal fails', {
+  skip: chromium?.absent ?? true, timeout: 120_000
+}, async t => {
   const workload = await startWorkload(async () => undefined)
   t.teardown(() => workload.close())
   let root = await simulated()
   const genuine = root
   const attester: Attester = { type: 'simulated', evidence: request => root.evidence(request) }
-  const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 1000 }
+  const config = {
+    workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 1000
+  }
   const proxy = await startProxy(t, config, { attester })
   const meddler = await startMeddler(t, proxy.url)
   const policy = { version: 1, development: true, platforms: { simulated: { roots: [genuine.root] } } } as const

@@ -15,7 +15,8 @@ for (const script of scripts) {
   })
 }
 
-t.test('the example client reaches the example workload through the proxy, run as the compose files run it', async t => {
+t.test('the example client reaches the example workload through the proxy, run as the compose files run ' +
+  'it', async t => {
   const workload = runScript(t, ['examples/workload/server.mjs'], { PORT: '0' })
   const [, workloadUrl] = await workload.seen(/listening on (http:\S+)/)
   const proxy = runScript(t, ['server.ts'], {

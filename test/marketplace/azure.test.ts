@@ -28,7 +28,9 @@ for (const directory of [aks, aci]) {
   })
 
   t.test(`${offer}: nothing in it makes anything less than strict`, async t => {
-    t.notMatch(JSON.stringify([template, form]), /accept\.|noTee|ENCRYPTION[^}]*"false"|ALLOW_SIMULATED|debug-mode|allow_all/)
+    t.notMatch(
+      JSON.stringify([template, form]), /accept\.|noTee|ENCRYPTION[^}]*"false"|ALLOW_SIMULATED|debug-mode|allow_all/
+    )
   })
 }
 
@@ -37,7 +39,10 @@ const FAULTS = [
   ['"[resourceGroup().location]"', '"westeurope"', /location has another default/],
   ['"2025-09-01"', '"2019-12-01"', /version of the API is old/],
   ['"2025-09-01"', '"2025-09-01-preview"', /is a preview/],
-  ['"parameters": {', '"parameters": { "unused": { "type": "string", "metadata": { "description": "x" } },', /unused is not used/],
+  [
+    '"parameters": {', '"parameters": { "unused": { "type": "string", "metadata": { "description": "x" } },',
+    /unused is not used/
+  ],
   ["parameters('hostData')", "parameters('hostdata')", /hostdata is not declared/],
   ['"[parameters(\'ccePolicy\')]"', '""', /there is an empty value/],
   ['.ipAddress.ip]', '.ipAddress.ip', /unfinished/],
@@ -55,7 +60,10 @@ t.test('the rules would notice faults', async t => {
   const form = readFileSync(join(aci, 'createUiDefinition.json'), 'utf8')
   const template = JSON.parse(text) as Template
   for (const [from, to, expected] of [
-    ['"hostData": "[steps(\'policy\').hostData]"', '"hostdata": "[steps(\'policy\').hostData]"', /hostData has neither a default nor an output/],
+    [
+      '"hostData": "[steps(\'policy\').hostData]"', '"hostdata": "[steps(\'policy\').hostData]"',
+      /hostData has neither a default nor an output/
+    ],
     ['"^[0-9a-f]{64}$"', '"[0-9a-f]{64}"', /not anchored/],
     ['"defaultValue": "polaris-proxy"', '"defaultValue": "Polaris Proxy"', /does not match its pattern/],
     ['"location": "[location()]"', '"place": "[location()]"', /location is not an output/]
@@ -68,35 +76,57 @@ t.test('the rules would notice faults', async t => {
 
 t.test('the extension passes every answer to a value of the chart that exists', async t => {
   const template = json<Template>(join(aks, 'mainTemplate.json'))
-  const [extension] = template.resources as unknown as [{ name: string, scope: string, plan: object, properties: { configurationSettings: Record<string, string> } }]
+  const [extension] = template.resources as unknown as [
+    { name: string, scope: string, plan: object, properties: { configurationSettings: Record<string, string> } }
+  ]
   const values = parse(readFileSync(join(aks, 'chart/values.yaml'), 'utf8')) as Record<string, unknown>
   const known = new Set<string>(Object.values(settings).map(({ env }) => env))
   const passed = new Set<string>()
   for (const [name, expression] of Object.entries(extension.properties.configurationSettings)) {
     const [, setting] = /^settings\.(\w+)$/.exec(name) ?? []
     if (setting !== undefined) t.ok(known.has(setting), setting)
-    else t.not(name.split('.').reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], values), undefined, name)
+    else {
+      t.not(
+        name.split('.').reduce<unknown>((inner, key) => (inner as Record<string, unknown> | undefined)?.[key], values),
+        undefined, name
+      )
+    }
     const [, parameter = ''] = /^\[(?:string\()?parameters\('(\w+)'\)\)?\]$/.exec(expression) ?? []
     passed.add(parameter)
   }
-  for (const parameter of [extension.name, extension.scope].join().matchAll(/parameters\('(\w+)'\)/g)) passed.add(parameter[1] ?? '')
+  for (const parameter of [extension.name, extension.scope].join().matchAll(/parameters\('(\w+)'\)/g)) {
+    passed.add(parameter[1] ?? '')
+  }
   t.same([...passed].sort(), Object.keys(template.parameters).sort())
-  t.same(Object.entries(template.variables), ['plan-name', 'plan-publisher', 'plan-offerID', 'releaseTrain', 'clusterExtensionTypeName'].map(name => [name, 'DONOTMODIFY']),
-    'as Partner Center looks for them')
+  t.same(Object.entries(template.variables), [
+    'plan-name', 'plan-publisher', 'plan-offerID', 'releaseTrain', 'clusterExtensionTypeName'
+  ].map(name => [name, 'DONOTMODIFY']),
+  'as Partner Center looks for them')
 })
 
 t.test('the bundle has all that its manifest names, and every image by digest, from one registry', async t => {
   const manifest = parse(readFileSync(join(aks, 'manifest.yaml'), 'utf8')) as Record<string, string>
   const { version } = json<{ version: string }>(join(root, 'package.json'))
-  t.match(manifest, { applicationName: 'com.example.polaris', publisher: 'Example', version, registryServer: 'registry.example.com' })
-  for (const member of ['helmChart', 'clusterArmTemplate', 'uiDefinition']) t.ok(existsSync(join(aks, manifest[member] ?? '')), member)
+  t.match(
+    manifest,
+    { applicationName: 'com.example.polaris', publisher: 'Example', version, registryServer: 'registry.example.com' }
+  )
+  for (const member of ['helmChart', 'clusterArmTemplate', 'uiDefinition']) {
+    t.ok(existsSync(join(aks, manifest[member] ?? '')), member)
+  }
   const { global: { azure: { images } }, podLabels } = parse(readFileSync(join(aks, 'chart/values.yaml'), 'utf8')) as
     { global: { azure: { images: Record<string, Record<string, string>> } }, podLabels: object }
-  for (const [name, { registry, image, digest }] of Object.entries(images)) t.equal(`${registry}/${image}@${digest}`, IMAGES[name as keyof typeof IMAGES])
+  for (const [name, { registry, image, digest }] of Object.entries(images)) {
+    t.equal(`${registry}/${image}@${digest}`, IMAGES[name as keyof typeof IMAGES])
+  }
   t.same(podLabels, { 'azure-extensions-usage-release-identifier': '{{ .Release.Name }}' })
   // As it is in the repository, before anything is filled in.
-  const source = parse(readFileSync(join(root, 'marketplace/azure/aks/manifest.yaml'), 'utf8')) as Record<string, string>
-  for (const member of ['helmChart', 'clusterArmTemplate', 'uiDefinition']) t.ok(existsSync(join(root, 'marketplace/azure/aks', source[member] ?? '')), member)
+  const source = parse(
+    readFileSync(join(root, 'marketplace/azure/aks/manifest.yaml'), 'utf8')
+  ) as Record<string, string>
+  for (const member of ['helmChart', 'clusterArmTemplate', 'uiDefinition']) {
+    t.ok(existsSync(join(root, 'marketplace/azure/aks', source[member] ?? '')), member)
+  }
 })
 
 t.test('the offer for container groups is the template of docs/deploy-azure.md, with its images fixed', async t => {
@@ -105,7 +135,10 @@ t.test('the offer for container groups is the template of docs/deploy-azure.md, 
   const { parameters: original, ...others } = source
   t.same(rest, others)
   for (const name of ['proxy', 'workload', 'sidecar'] as const) {
-    t.match(parameters[`${name}Image`], { defaultValue: IMAGES[name], allowedValues: [IMAGES[name]] }, 'no other image, whatever is asked for')
+    t.match(
+      parameters[`${name}Image`], { defaultValue: IMAGES[name], allowedValues: [IMAGES[name]] },
+      'no other image, whatever is asked for'
+    )
     t.notMatch(original[`${name}Image`], { defaultValue: /./ })
   }
 })
@@ -121,12 +154,16 @@ jq --arg policy "$policy" '(.resources[] | select(.type == "Microsoft.ContainerI
 mv "$4.new" "$4"
 `
 
-t.test('policy.sh writes the policy of exactly these parameters, and its hash', { skip: spawnSync('jq', ['--version']).status !== 0 && 'jq is not installed' }, async t => {
+t.test('policy.sh writes the policy of exactly these parameters, and its hash', {
+  skip: spawnSync('jq', ['--version']).status !== 0 && 'jq is not installed'
+}, async t => {
   const directory = assemble(t, 'azure-aci')
   const bin = t.testdir({ az: AZ })
   chmodSync(join(bin, 'az'), 0o755)
   const file = join(directory, 'parameters.json')
-  const run = () => spawnSync(join(directory, 'policy.sh'), [file], { encoding: 'utf8', env: { PATH: `${bin}:${process.env['PATH']}` } })
+  const run = () => spawnSync(
+    join(directory, 'policy.sh'), [file], { encoding: 'utf8', env: { PATH: `${bin}:${process.env['PATH']}` } }
+  )
   const read = () => json<{ parameters: Record<string, { value: string }> }>(file).parameters
 
   const { status, stdout, stderr } = run()
@@ -139,7 +176,9 @@ t.test('policy.sh writes the policy of exactly these parameters, and its hash', 
   t.equal(akvEndpoint?.value, 'myvault.vault.azure.net', 'the others are left alone')
   t.equal(run().status, 0, 'and it can be run again')
   t.same(read().hostData, hostData)
-  t.same(Object.keys(read()).filter(name => json<Template>(join(directory, 'mainTemplate.json')).parameters[name] === undefined), [])
+  t.same(Object.keys(read()).filter(
+    name => json<Template>(join(directory, 'mainTemplate.json')).parameters[name] === undefined
+  ), [])
 
   writeFileSync(file, readFileSync(file, 'utf8').replace(/@sha256:\w+/, ':latest'))
   const refused = run()
@@ -151,7 +190,10 @@ t.test('an image without digest, a missing argument and a directory that is not 
   for (const [words, message] of [
     [['azure-aks'], /needs --output/],
     [['nowhere', '--output', 'x'], /usage/],
-    [['azure-aks', '--output', join(t.testdir(), 'a'), '--proxy', 'registry.example.com/polaris:1.0.0'], /not an image by digest/],
+    [
+      ['azure-aks', '--output', join(t.testdir(), 'a'), '--proxy', 'registry.example.com/polaris:1.0.0'],
+      /not an image by digest/
+    ],
     [['azure-aks', '--output', root], /is not empty/]
   ] as const) {
     const script = runScript(t, ['marketplace/assemble.ts', ...words])

@@ -1,4 +1,6 @@
-/** For everybody: by keyboard alone, by screen readers as far as axe-core can tell, on small screens, in light and dark. */
+/**
+ * For everybody: by keyboard alone, by screen readers as far as axe-core can tell, on small screens, in light and dark.
+ */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import t from 'tap'
@@ -11,20 +13,31 @@ import { enter, shown, startPageSite, verify } from '../fixtures/verify-page.ts'
 t.setTimeout(300_000)
 const site = await startPageSite(t)
 const google = await googleDeployment()
-const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 10_000 }, { attester: google.attester })
+const proxy = await startProxy(t, {
+  workloadBaseUrl: 'http://127.0.0.1:9',
+  enableInputEncryption: true,
+  enableOutputEncryption: true,
+  attestationRateLimit: 10_000
+}, { attester: google.attester })
 const files = { 'keys.json': JSON.stringify(google.keySets) }
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What axe-core finds wrong, by all of its rules, the best practices included. */
 async function findings (page: Page): Promise<string[]> {
   await page.evaluate(axe)
-  const { violations } = await page.evaluate('axe.run()') as { violations: Array<{ id: string, nodes: Array<{ html: string, failureSummary: string }> }> }
-  return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`))
+  const { violations } = await page.evaluate('axe.run()') as {
+    violations: Array<{ id: string, nodes: Array<{ html: string, failureSummary: string }> }>
+  }
+  return violations.flatMap(
+    ({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`)
+  )
 }
 
 for (const { name, absent, open } of browsersFor(t)) {
   for (const colorScheme of ['light', 'dark'] as const) {
-    t.test(`${name}: axe-core finds nothing in ${colorScheme}, whatever the page shows`, { skip: absent, timeout: 180_000 }, async t => {
+    t.test(`${name}: axe-core finds nothing in ${colorScheme}, whatever the page shows`, {
+      skip: absent, timeout: 180_000
+    }, async t => {
       const { page } = await open(t, site.url, { colorScheme })
       t.same(await findings(page), [], 'empty')
       await enter(page, { proxy: proxy.url, policy: '{', files })
@@ -46,7 +59,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     })
   }
 
-  t.test(`${name}: the keyboard is enough, and the focus is always seen`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: the keyboard is enough, and the focus is always seen`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const { page } = await open(t, site.url)
     const focused = () => page.evaluate(`(() => {
@@ -73,7 +88,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.equal((await focused()).name, 'summary')
     await page.keyboard.press('Enter')
     await tabTo('files')
-    await page.setInputFiles('#files', { name: 'keys.json', mimeType: 'application/json', buffer: Buffer.from(files['keys.json']) })
+    await page.setInputFiles(
+      '#files', { name: 'keys.json', mimeType: 'application/json', buffer: Buffer.from(files['keys.json']) }
+    )
     await page.locator('#recognised li').waitFor()
     await tabTo('verify')
     await page.keyboard.press('Space')
@@ -92,7 +109,8 @@ for (const { name, absent, open } of browsersFor(t)) {
     await verify(page, { proxy: proxy.url, policy: google.policy, files })
     const widths = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]') as [number, number]
     t.ok(widths[0] <= 320, `the page is ${widths[0]} pixels wide`)
-    const cut = await page.evaluate(`[...document.querySelectorAll('body *')].filter(element => element.getClientRects().length > 0 &&
+    const cut =
+      await page.evaluate(`[...document.querySelectorAll('body *')].filter(element => element.getClientRects().length > 0 &&
       !element.closest('pre') && element.getBoundingClientRect().right > 320.5).map(({ localName, id }) => localName + '#' + id)`)
     t.same(cut, [])
   })

@@ -1,4 +1,7 @@
-/** The page as a file: the same bytes each time, nothing beside it, and an explanation for each check that verifiers make. */
+/**
+ * The page as a file: the same bytes each time, nothing beside it, and an explanation for each check that verifiers
+ * make.
+ */
 import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,15 +19,20 @@ t.test('the same sources give the same bytes', async t => {
   t.notOk(html.includes(root), 'nothing names the folder it was built in')
 })
 
-t.test('it is one file: one script and one style, which its policy names by their hashes, and nothing is loaded', async t => {
-  const inline = (name: string) => [...html.matchAll(new RegExp(`<${name}>([^]*?)</${name}>`, 'g'))].map(([, text = '']) => text)
+t.test('it is one file: one script and one style, which its policy names by their hashes, and nothing is ' +
+  'loaded', async t => {
+  const inline = (name: string) => [
+    ...html.matchAll(new RegExp(`<${name}>([^]*?)</${name}>`, 'g'))
+  ].map(([, text = '']) => text)
   for (const [name, directive] of [['script', 'script-src'], ['style', 'style-src']] as const) {
     const texts = inline(name)
     t.equal(texts.length, 1, name)
     const hash = createHash('sha256').update(texts[0] ?? '').digest('base64')
     t.ok(html.includes(`; ${directive} 'sha256-${hash}';`), directive)
   }
-  const markup = html.replace(/<script>[^]*<\/script>/, '').replace(/<style>[^]*<\/style>/, '').replace(/<pre[^]*?<\/pre>/g, '')
+  const markup = html.replace(/<script>[^]*<\/script>/, '').replace(
+    /<style>[^]*<\/style>/, ''
+  ).replace(/<pre[^]*?<\/pre>/g, '')
   t.same(markup.match(/\s(?:src|srcset|on\w+|style|action)=/g) ?? [], [], 'no inline handlers, no inline styles')
   t.same(markup.match(/\shref="(?!data:,")[^"]*"/g) ?? [], [])
   t.ok(Buffer.byteLength(html) < 1_000_000, `${Buffer.byteLength(html)} bytes`)
@@ -37,10 +45,14 @@ t.test('it names the licences of what it contains', async t => {
 
 /** Names of checks, as the verifiers' sources write them. */
 function checksIn (folder: string): string[] {
-  const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'))
+  const files = readdirSync(
+    join(root, folder), { recursive: true, encoding: 'utf8' }
+  ).filter(name => name.endsWith('.ts'))
   return files.flatMap(file => {
     const code = readFileSync(join(root, folder, file), 'utf8').replace(/\/\*\*[^]*?\*\//g, '')
-    const named = code.matchAll(/\b(?:check|skipped|oneOfCheck|formedCheck)\(\s*'([a-z\d-]+)'|\b(?:const name|NAME) = '([a-z\d-]+)'/g)
+    const named = code.matchAll(
+      /\b(?:check|skipped|oneOfCheck|formedCheck)\(\s*'([a-z\d-]+)'|\b(?:const name|NAME) = '([a-z\d-]+)'/g
+    )
     return [...named].map(([, called, constant]) => called ?? constant ?? '')
   })
 }

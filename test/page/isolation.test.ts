@@ -1,4 +1,6 @@
-/** The page is locked up: it asks the proxy that was entered and nobody else, and its policy forbids everything else. */
+/**
+ * The page is locked up: it asks the proxy that was entered and nobody else, and its policy forbids everything else.
+ */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -12,7 +14,12 @@ import { startPageSite, verify } from '../fixtures/verify-page.ts'
 t.setTimeout(300_000)
 const site = await startPageSite(t)
 const google = await googleDeployment()
-const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 10_000 }, { attester: google.attester })
+const proxy = await startProxy(t, {
+  workloadBaseUrl: 'http://127.0.0.1:9',
+  enableInputEncryption: true,
+  enableOutputEncryption: true,
+  attestationRateLimit: 10_000
+}, { attester: google.attester })
 // Neither https, nor one of the names of this machine that the page may ask.
 const received: unknown[] = []
 const strange = createServer((request, response) => {
@@ -28,7 +35,9 @@ const stranger = { url: `http://127.0.0.2:${(strange.address() as AddressInfo).p
 const files = { 'keys.json': JSON.stringify(google.keySets) }
 
 for (const { name, absent, open } of browsersFor(t)) {
-  t.test(`${name}: by the browser's own record, the page itself and the proxy are all that was asked`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: by the browser's own record, the page itself and the proxy are all that was asked`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     for (const start of [site.url, site.file]) {
       const { page, asked, complaints } = await open(t, start)
       t.equal((await verify(page, { proxy: proxy.url, policy: google.policy, files })).title, 'Verified')
@@ -37,15 +46,22 @@ for (const { name, absent, open } of browsersFor(t)) {
       if (name === 'Chromium') {
         const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Save as verdict.json')])
         t.equal(download.suggestedFilename(), 'verdict.json')
-        t.match(JSON.parse(readFileSync(await download.path(), 'utf8')), { proxy: `${proxy.url}/`, verified: true, tee: 'google-confidential-space' })
+        t.match(
+          JSON.parse(readFileSync(await download.path(), 'utf8')),
+          { proxy: `${proxy.url}/`, verified: true, tee: 'google-confidential-space' }
+        )
       }
       // Not every browser records that it opened a file.
-      t.same(asked.map(url => url.split('?')[0]).filter(url => url !== start), [`${proxy.url}/polaris-container/attestation`])
+      t.same(
+        asked.map(url => url.split('?')[0]).filter(url => url !== start), [`${proxy.url}/polaris-container/attestation`]
+      )
       t.same(complaints, [], 'and nothing violates the policy of the page')
     }
   })
 
-  t.test(`${name}: what is foreign to the page is not run, not loaded, not sent`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: what is foreign to the page is not run, not loaded, not sent`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     const { page } = await open(t, site.url)
     const results = await page.evaluate(`(async () => {
       const violated = new Set()

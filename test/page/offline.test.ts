@@ -17,10 +17,14 @@ const fixture = (path: string) => readFileSync(new URL(`../fixtures/${path}`, im
 async function googleDocument (): Promise<string> {
   const binding = await bindingDigest(nonce, keys)
   const { tee, evidence, endorsements } = await google.attester.evidence({ preimage: new Uint8Array(), binding })
-  return JSON.stringify(await attestationDocument({ tee, nonce, cached: false, keys, evidence, endorsements, issuedAt: new Date() }))
+  return JSON.stringify(
+    await attestationDocument({ tee, nonce, cached: false, keys, evidence, endorsements, issuedAt: new Date() })
+  )
 }
 
-async function documentOf (tee: 'sev-snp' | 'tdx', mediaType: string, evidence: Uint8Array, certificates: readonly Uint8Array[]): Promise<string> {
+async function documentOf (
+  tee: 'sev-snp' | 'tdx', mediaType: string, evidence: Uint8Array, certificates: readonly Uint8Array[]
+): Promise<string> {
   return JSON.stringify(await attestationDocument({
     tee,
     nonce,
@@ -34,18 +38,24 @@ async function documentOf (tee: 'sev-snp' | 'tdx', mediaType: string, evidence: 
 
 const milan = await documentOf('sev-snp', 'application/vnd.polaris.sev-snp-report', fixture('snp-milan/report.bin'), [
   fixture('snp-milan/vcek.der'),
-  ...[...fixture('snp-milan/ask-ark.pem').toString().matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END/g)].map(([, body = '']) => Buffer.from(body, 'base64'))
+  ...[...fixture('snp-milan/ask-ark.pem').toString().matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END/g)].map(
+    ([, body = '']) => Buffer.from(body, 'base64')
+  )
 ])
 const quote = await documentOf('tdx', 'application/vnd.polaris.tdx-quote', fixture('tdx/quote.bin'), [])
 
 for (const { name, absent, open } of browsersFor(t)) {
-  t.test(`${name}: from a disk, a saved document is appraised with the key sets that are given, and nobody is asked`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: from a disk, a saved document is appraised with the key sets that are given, and nobody is asked`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const { page, asked, complaints } = await open(t, site.file)
     const document = await googleDocument()
     // As key sets by issuer, and as the set of the one issuer that the policy trusts.
     for (const keySets of [google.keySets, Object.values(google.keySets)[0]]) {
-      const shown = await verify(page, { policy: google.policy, files: { 'attestation.json': document, 'keys.json': JSON.stringify(keySets) } })
+      const shown = await verify(
+        page, { policy: google.policy, files: { 'attestation.json': document, 'keys.json': JSON.stringify(keySets) } }
+      )
       t.equal(shown.title, 'The saved evidence is accepted', shown.text)
       t.same(shown.checks.failed, [])
       t.ok(shown.checks.skipped.includes('nonce'))
@@ -63,15 +73,21 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.same(complaints, [])
   })
 
-  t.test(`${name}: genuine recordings of AMD and Intel are appraised as at their time, by their vendor's own roots`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: genuine recordings of AMD and Intel are appraised as at their time, by their vendor's own roots`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     const { page, asked } = await open(t, site.file)
     // Both were made for other keys than those of this document, and the guest of the report may be debugged.
     const amd = await verify(page, {
-      policy: { version: 1, insecure: true, platforms: { 'sev-snp': { allowDebug: true } } }, files: { 'attestation.json': milan }, at: '2026-01-01T00:00:00Z'
+      policy: { version: 1, insecure: true, platforms: { 'sev-snp': { allowDebug: true } } },
+      files: { 'attestation.json': milan },
+      at: '2026-01-01T00:00:00Z'
     })
     t.equal(amd.title, 'Refused')
     t.same(amd.checks.failed, ['bound'])
-    for (const check of ['root', 'certificate-chain', 'report-signature', 'certificate-matches-report']) t.ok(amd.checks.passed.includes(check), check)
+    for (const check of ['root', 'certificate-chain', 'report-signature', 'certificate-matches-report']) {
+      t.ok(amd.checks.passed.includes(check), check)
+    }
     t.match(amd.text, 'genuine at best for another proxy')
     t.match(amd.text, 'Your policy accepts any software')
 
@@ -80,7 +96,9 @@ for (const { name, absent, open } of browsersFor(t)) {
       files: { 'attestation.json': quote, 'collateral.json': fixture('tdx/collateral.json') },
       at: '2025-06-20 00:00'
     })
-    for (const check of ['root', 'quote', 'collateral', 'tcb', 'revocation']) t.ok(intel.checks.passed.includes(check), `${check}: ${intel.text}`)
+    for (const check of ['root', 'quote', 'collateral', 'tcb', 'revocation']) {
+      t.ok(intel.checks.passed.includes(check), `${check}: ${intel.text}`)
+    }
     t.ok(intel.checks.failed.includes('bound'))
     t.same(asked.filter(url => !url.startsWith('file:')), [])
   })

@@ -14,20 +14,26 @@ import { startWorkload } from '../fixtures/workload.ts'
 t.setTimeout(300_000)
 const site = await startPageSite(t)
 const workload = await startWorkload(t)
-const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 10_000 } as const
+const config = {
+  workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 10_000
+} as const
 const google = await googleDeployment()
 const proxy = await startProxy(t, config, { attester: google.attester })
 const files = { 'google-keys.json': JSON.stringify(google.keySets) }
 
 for (const { name, absent, open } of browsersFor(t)) {
-  t.test(`${name}: a proxy that fits is verified, and its keys are shown`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: a proxy that fits is verified, and its keys are shown`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const { page, complaints } = await open(t, site.url)
     const { title, sentence, checks, text } = await verify(page, { proxy: proxy.url, policy: google.policy, files })
     t.equal(title, 'Verified', text)
     t.match(sentence, /^Your requests can be read only by .*checked just now/)
     t.same(checks.failed, [])
-    for (const check of ['nonce', 'keys', 'binding', 'signature', 'bound', 'image', 'project']) t.ok(checks.passed.includes(check), check)
+    for (const check of ['nonce', 'keys', 'binding', 'signature', 'bound', 'image', 'project']) {
+      t.ok(checks.passed.includes(check), check)
+    }
     t.match(text, /Is the image that runs one that your policy names\?/)
     t.match(text, /ohttp-keys SHA-256 [0-9a-f]{64}/)
     t.match(text, /What a verdict does not say/)
@@ -36,13 +42,23 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.same(complaints, [])
   })
 
-  t.test(`${name}: a proxy that does not fit is refused, and each failed check is explained`, { skip: absent, timeout: 180_000 }, async t => {
+  t.test(`${name}: a proxy that does not fit is refused, and each failed check is explained`, {
+    skip: absent, timeout: 180_000
+  }, async t => {
     const { page, complaints } = await open(t, site.url)
-    const cases: ReadonlyArray<readonly [check: string, explanation: string, claims: Record<string, unknown>, container?: Record<string, unknown>]> = [
-      ['image', 'The digest is the fingerprint of the image. Another one is other software.', {}, { image_digest: `sha256:${'cd'.repeat(32)}` }],
+    const cases: ReadonlyArray<readonly [
+      check: string, explanation: string, claims: Record<string, unknown>, container?: Record<string, unknown>
+    ]> = [
+      [
+        'image', 'The digest is the fingerprint of the image. Another one is other software.', {},
+        { image_digest: `sha256:${'cd'.repeat(32)}` }
+      ],
       ['environment', 'A setting can decide where requests go', {}, { env_override: { LD_PRELOAD: '/x' } }],
       ['command', 'Another command line can run other code', {}, { cmd_override: ['/bin/sh'] }],
-      ['service-account', 'The account shows who deployed it.', { google_service_accounts: ['other@elsewhere.iam.gserviceaccount.com'] }],
+      [
+        'service-account', 'The account shows who deployed it.',
+        { google_service_accounts: ['other@elsewhere.iam.gserviceaccount.com'] }
+      ],
       ['hardware', 'Ordinary machines can be inspected', { hwmodel: 'GCP_SHIELDED_VM' }],
       ['debug', 'the operator of the machine can read everything in its memory', { dbgstat: 'enabled' }],
       ['software', 'Another system may let its operator log in', { swname: 'GCE' }],
@@ -51,7 +67,10 @@ for (const { name, absent, open } of browsersFor(t)) {
       ['issuer', 'Only those of issuers that you trust count.', { iss: 'https://elsewhere.example' }],
       ['bound', 'genuine at best for another proxy', { eat_nonce: 'A'.repeat(43) }],
       ['validity', 'A wrong clock on this machine looks the same.', { exp: 1_700_000_000 }],
-      ['freshness', 'Old evidence says nothing about what is running today.', { iat: Math.floor(Date.now() / 1000) - 1000, nbf: 1_700_000_000 }]
+      [
+        'freshness', 'Old evidence says nothing about what is running today.',
+        { iat: Math.floor(Date.now() / 1000) - 1000, nbf: 1_700_000_000 }
+      ]
     ]
     // The second browser shows what the first does; a few are enough to know.
     for (const [check, explanation, claims, container] of name === 'Firefox' ? cases.slice(0, 3) : cases) {
@@ -66,7 +85,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.same(complaints, [])
   })
 
-  t.test(`${name}: a policy can name the repository, and the sentence does`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: a policy can name the repository, and the sentence does`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const sigstore = createSigstore()
     const { page, asked, complaints } = await open(t, site.url)
@@ -76,7 +97,9 @@ for (const { name, absent, open } of browsersFor(t)) {
       platforms: { 'google-confidential-space': { audience: 'polaris-secure-proxy' } }
     })
     const bundle = JSON.stringify(sigstore.bundle('ab'.repeat(32)))
-    const built = await verify(page, { proxy: proxy.url, policy: policyFor('owner/name'), files: { ...files, 'bundle.json': bundle } })
+    const built = await verify(
+      page, { proxy: proxy.url, policy: policyFor('owner/name'), files: { ...files, 'bundle.json': bundle } }
+    )
     t.equal(built.title, 'Verified', built.text)
     t.match(built.sentence, 'software built from owner/name at v1.0.0')
     t.ok(built.checks.passed.includes('provenance-signature'))
@@ -91,7 +114,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.same(complaints, [])
   })
 
-  t.test(`${name}: a proxy that accepts plaintext is not shown in green`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: a proxy that accepts plaintext is not shown in green`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const { url } = await startProxy(t, { ...config, enableInputEncryption: false }, { attester: google.attester })
     const { page } = await open(t, site.url)
@@ -116,7 +141,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     t.equal(await page.locator('.banner.good').count(), 0)
   })
 
-  t.test(`${name}: without an answer there is no verdict, and the page says what to do`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: without an answer there is no verdict, and the page says what to do`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     const { page } = await open(t, site.url)
     const { policy } = google
     const unreachable = await verify(page, { proxy: 'http://127.0.0.1:9', policy })
@@ -145,7 +172,9 @@ for (const { name, absent, open } of browsersFor(t)) {
     }
   })
 
-  t.test(`${name}: where the keys of an issuer cannot be had, the page says how to hand them over`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: where the keys of an issuer cannot be had, the page says how to hand them over`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     google.present({})
     const { page } = await open(t, site.url)
     await page.route('https://confidentialcomputing.googleapis.com/**', route => route.abort())

@@ -1,4 +1,6 @@
-/** The proxy serves the page if its operator asks, with a policy in its header that is no weaker than the page's own. */
+/**
+ * The proxy serves the page if its operator asks, with a policy in its header that is no weaker than the page's own.
+ */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -14,7 +16,13 @@ const FILE = fileURLToPath(new URL('../../dist/polaris-verify.html', import.meta
 await writePage(FILE)
 const workload = await startWorkload(t)
 const google = await googleDeployment()
-const config = { workloadBaseUrl: workload.url, contextRoot: '/mounted', verifyPage: true, enableInputEncryption: true, enableOutputEncryption: true } as const
+const config = {
+  workloadBaseUrl: workload.url,
+  contextRoot: '/mounted',
+  verifyPage: true,
+  enableInputEncryption: true,
+  enableOutputEncryption: true
+} as const
 
 t.test('by default there is no page, and the workload is not asked for one', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
@@ -22,7 +30,8 @@ t.test('by default there is no page, and the workload is not asked for one', asy
   t.same(workload.received, [])
 })
 
-t.test('if the operator asks, it is the file that npm run page makes, at the root and below the context root', async t => {
+t.test('if the operator asks, it is the file that npm run page makes, at the root and below the context ' +
+  'root', async t => {
   t.ok(existsSync(FILE))
   const { html } = await buildPage()
   const { url } = await startProxy(t, config)
@@ -34,7 +43,9 @@ t.test('if the operator asks, it is the file that npm run page makes, at the roo
     t.equal(response.headers.get('x-content-type-options'), 'nosniff')
     t.equal(await response.text(), html)
     const policy = response.headers.get('content-security-policy') ?? ''
-    t.match(policy, /^default-src 'none'; script-src 'sha256-[\w+/]{43}='; style-src 'sha256-[\w+/]{43}='; connect-src /)
+    t.match(
+      policy, /^default-src 'none'; script-src 'sha256-[\w+/]{43}='; style-src 'sha256-[\w+/]{43}='; connect-src /
+    )
     t.match(policy, /; require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'none'$/)
     t.notMatch(policy, /unsafe|\*(?!\s|;|$)/)
   }
@@ -42,12 +53,19 @@ t.test('if the operator asks, it is the file that npm run page makes, at the roo
 })
 
 for (const { name, absent, open } of browsersFor(t)) {
-  t.test(`${name}: it verifies the proxy that serves it, and says that this proves nothing to a sceptic`, { skip: absent, timeout: 120_000 }, async t => {
+  t.test(`${name}: it verifies the proxy that serves it, and says that this proves nothing to a sceptic`, {
+    skip: absent, timeout: 120_000
+  }, async t => {
     const { url } = await startProxy(t, config, { attester: google.attester })
     const { page, asked, complaints } = await open(t, `${url}/mounted/polaris-container/verify`)
     t.equal(await page.inputValue('#proxy'), `${url}/mounted`)
-    t.match((await page.innerText('#served')).replaceAll(/\s+/g, ' '), 'A page from the party that is to be verified proves nothing to a sceptic')
-    const { title } = await verify(page, { policy: google.policy, files: { 'keys.json': JSON.stringify(google.keySets) } })
+    t.match(
+      (await page.innerText('#served')).replaceAll(/\s+/g, ' '),
+      'A page from the party that is to be verified proves nothing to a sceptic'
+    )
+    const { title } = await verify(
+      page, { policy: google.policy, files: { 'keys.json': JSON.stringify(google.keySets) } }
+    )
     t.equal(title, 'Verified')
     t.same(asked.map(address => new URL(address).origin).filter(origin => origin !== url), [])
     t.same(complaints, [])

@@ -61,7 +61,9 @@ t.test('its keys open requests, its evidence is found and served, its settings a
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const polarisFetch = createPolarisFetch({ baseURL: url })
-  t.match(await (await polarisFetch('/inside', { method: 'POST', body: 'x' })).json(), { method: 'POST', url: '/inside' })
+  t.match(
+    await (await polarisFetch('/inside', { method: 'POST', body: 'x' })).json(), { method: 'POST', url: '/inside' }
+  )
   t.same(seen, ['detectable'])
   t.match(await (await fetch(`${url}/polaris-container/attestation`)).json(), { tee: 'simulated' })
   t.match(lines.join(''), /"keys":"toy"/)
@@ -73,9 +75,14 @@ t.test('its rules count like those of the proxy\'s own platforms', async t => {
   const base = { workloadBaseUrl: 'http://127.0.0.1:9', keyType: 'toy' }
   const cases: ReadonlyArray<readonly [ToyConfig, RegExp]> = [
     [base, /TOY_SEED is required if POLARIS_CONTAINER_KEY_TYPE is toy/],
-    [{ ...base, toySeed: 'x', toyBits: 1 }, /TOY_BITS has a value that is not accepted; accepted: an integer from 2048/],
+    [
+      { ...base, toySeed: 'x', toyBits: 1 }, /TOY_BITS has a value that is not accepted; accepted: an integer from 2048/
+    ],
     [{ ...base, toySeed: 'x', toyMood: 'bad' }, /TOY_MOOD: it sulks/],
-    [{ ...base, toySeed: 'x', hpkeSeed: 'derived' }, /HPKE_SEED cannot be derived if the private key is not in memory; sealed can/],
+    [
+      { ...base, toySeed: 'x', hpkeSeed: 'derived' },
+      /HPKE_SEED cannot be derived if the private key is not in memory; sealed can/
+    ],
     [{ ...base, keyType: 'toys' }, /KEY_TYPE has a value that is not accepted; accepted: toy, google-federated/]
   ]
   for (const [config, message] of cases) await t.rejects(start(config), { code: 'ERR_CONFIG', message })
@@ -85,5 +92,7 @@ t.test('a proxy without it knows nothing of it', async t => {
   const app = fastify()
   t.teardown(() => app.close())
   const config: ToyConfig = { workloadBaseUrl: 'http://127.0.0.1:9', keyType: 'toy' }
-  await t.rejects(async () => { await app.register(polaris, { config }) }, { message: /KEY_TYPE has a value that is not accepted/ })
+  await t.rejects(
+    async () => { await app.register(polaris, { config }) }, { message: /KEY_TYPE has a value that is not accepted/ }
+  )
 })

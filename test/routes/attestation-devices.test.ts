@@ -1,5 +1,6 @@
-// GPUs in what the proxy attests: a real sidecar, the real proxy, the real client. The evidence is of GPUs of our own, with
-// a root of our own, since a recording answers the nonce of its day alone; that is what the recorded one is refused for.
+// GPUs in what the proxy attests: a real sidecar, the real proxy, the real client. The evidence is of GPUs of our own,
+// with a root of our own, since a recording answers the nonce of its day alone; that is what the recorded one is
+// refused for.
 import t from 'tap'
 import type { ConfigInput } from '../../lib/config/config.ts'
 import { ConfigError } from '../../lib/config/config.ts'
@@ -33,7 +34,9 @@ async function until (condition: () => Promise<boolean>) {
 
 t.test('a client verifies CPU and GPUs by one challenge, and refuses what its policy does not name', async t => {
   const sidecar = await gpuSidecar(t)
-  const proxy = await startProxy(t, { workloadBaseUrl, attestationDevices: `${sidecar.url}/evidence`, attestationDevicesCount: 2 }, { attester })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl, attestationDevices: `${sidecar.url}/evidence`, attestationDevicesCount: 2 }, { attester }
+  )
   t.same(await failed(proxy.url, policy), [])
   t.same(await failed(proxy.url, { ...policy, devices: { nvidia: { count: 8 } } }), ['gpu-count'])
   t.same(await failed(proxy.url, { ...policy, devices: { nvidia: { models: ['GB100'] } } }), ['gpu-model'])
@@ -44,12 +47,19 @@ t.test('a client verifies CPU and GPUs by one challenge, and refuses what its po
   t.ok(nonces.every(nonce => /^[\da-f]{64}$/.test(nonce)))
 })
 
-t.test('recorded evidence of eight H100 passes every check, except for the nonce of the day it was recorded', async t => {
+t.test('recorded evidence of eight H100 passes every check, except for the nonce of the day it was ' +
+  'recorded', async t => {
   const recording = gpuRecording()
   if (!recording) return t.comment(NO_GPU_RECORDING)
   const sidecar = await gpuSidecar(t)
-  sidecar.instead = (response, nonce) => response.end(JSON.stringify({ ...recording.request, nonce, evidence_list: recording.request.evidence_list.map(({ evidence, certificate }) => ({ evidence, certificate })) }))
-  const proxy = await startProxy(t, { workloadBaseUrl, attestationDevices: sidecar.url, attestationDevicesCount: 8 }, { attester })
+  sidecar.instead = (response, nonce) => response.end(JSON.stringify({
+    ...recording.request,
+    nonce,
+    evidence_list: recording.request.evidence_list.map(({ evidence, certificate }) => ({ evidence, certificate }))
+  }))
+  const proxy = await startProxy(
+    t, { workloadBaseUrl, attestationDevices: sidecar.url, attestationDevicesCount: 8 }, { attester }
+  )
   const accepted: AttestationPolicy = { ...policy, devices: { nvidia: { count: 8, models: ['GH100'] } } }
   const { verdict } = await attestKeys({ baseURL: proxy.url, policy: accepted, now: recording.when })
   const gpus = verdict.checks.filter(({ name }) => name.startsWith('gpu-'))
@@ -58,18 +68,24 @@ t.test('recorded evidence of eight H100 passes every check, except for the nonce
     ['gpu-evidence', 'gpu-certificates', 'gpu-signature', 'gpu-firmware', 'gpu-distinct', 'gpu-count', 'gpu-model'])
 })
 
-t.test('without the evidence of the GPUs the gate stays closed, says why and what to do, and opens by itself', async t => {
+t.test('without the evidence of the GPUs the gate stays closed, says why and what to do, and opens by ' +
+  'itself', async t => {
   const sidecar = await gpuSidecar(t)
   sidecar.instead = response => response.writeHead(500).end('secret')
   const workload = await startWorkload(t)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, attestationDevices: sidecar.url, attestationRequired: true }, { attester })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, attestationDevices: sidecar.url, attestationRequired: true }, { attester }
+  )
   const ready = async () => (await fetch(`${proxy.url}/polaris-container/readyz`)).text()
   await until(async () => (await ready()).includes('attestation: The source of device evidence answered 500'))
   t.equal((await fetch(proxy.url)).status, 503)
   t.equal((await fetch(`${proxy.url}/polaris-container/attestation?nonce=${'A'.repeat(43)}`)).status, 503)
   t.equal(workload.received.length, 0)
   const line = proxy.log.map(text => JSON.parse(text)).find(({ attestation }) => attestation?.advice !== undefined)
-  t.match(line, { attestation: { reason: /answered 500/, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ }, msg: 'could not obtain attestation evidence' })
+  t.match(line, {
+    attestation: { reason: /answered 500/, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ },
+    msg: 'could not obtain attestation evidence'
+  })
   t.notMatch(proxy.log.join(''), 'secret')
 
   sidecar.instead = undefined
@@ -86,7 +102,10 @@ t.test('settings that cannot work are refused by name', async t => {
     [{ attestationDevices: 'http://' }, /ATTESTATION_DEVICES has a value that is not accepted/],
     [{ attestationDevicesCount: 8 }, /ATTESTATION_DEVICES_COUNT needs POLARIS_CONTAINER_ATTESTATION_DEVICES/],
     [{ attestationDevices: 'http://localhost/', attestationType: 'none' }, /ATTESTATION_TYPE is none/],
-    [{ attestationDevices: '/no/such/program', attestationType: 'simulated' }, /\/no\/such\/program cannot be run \(ENOENT\)/]
+    [
+      { attestationDevices: '/no/such/program', attestationType: 'simulated' },
+      /\/no\/such\/program cannot be run \(ENOENT\)/
+    ]
   ]
   for (const [config, message] of cases) {
     const error: unknown = await startProxy(t, { workloadBaseUrl, ...config }).then(() => undefined, error => error)

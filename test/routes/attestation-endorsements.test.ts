@@ -13,9 +13,13 @@ const bundle = (name: string) => JSON.stringify({ mediaType: 'application/vnd.de
 
 t.test('clients get them as they are now', async t => {
   const folder = t.testdir({ 'a.json': bundle('a'), 'b.json': bundle('b') })
-  const attestationEndorsements = ['a.json', ' b.json'].map(name => name.replace(/\S+/, path => join(folder, path))).join(',')
+  const attestationEndorsements = ['a.json', ' b.json'].map(
+    name => name.replace(/\S+/, path => join(folder, path))
+  ).join(',')
   const proxy = await startProxy(t, { workloadBaseUrl, attestationEndorsements }, { attester: await simulated() })
-  const names = async () => parseAttestationDocument((await fetchAttestation(proxy.url)).document).endorsements.map(([, value]) => JSON.parse(value).name)
+  const names = async () => parseAttestationDocument((await fetchAttestation(proxy.url)).document).endorsements.map(
+    ([, value]) => JSON.parse(value).name
+  )
   t.same(await names(), ['a', 'b'])
   await writeFile(join(folder, 'b.json'), bundle('of the next release'))
   t.same(await names(), ['a', 'of the next release'])
@@ -25,7 +29,9 @@ t.test('clients get them as they are now', async t => {
 })
 
 t.test('a file that is missing at start is named', async t => {
-  await t.rejects(startProxy(t, { workloadBaseUrl, attestationEndorsements: '/no/such/bundle.json' }, { attester: await simulated() }), {
+  await t.rejects(startProxy(
+    t, { workloadBaseUrl, attestationEndorsements: '/no/such/bundle.json' }, { attester: await simulated() }
+  ), {
     constructor: ConfigError,
     message: /POLARIS_CONTAINER_ATTESTATION_ENDORSEMENTS: \/no\/such\/bundle\.json cannot be read \(ENOENT\)/
   })

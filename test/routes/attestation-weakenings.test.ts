@@ -1,5 +1,5 @@
-// The settings that take a protection back are part of what the proxy attests: a client sees "plaintext accepted" before
-// it sends anything, and a policy can demand the strict mode.
+// The settings that take a protection back are part of what the proxy attests: a client sees "plaintext accepted"
+// before it sends anything, and a policy can demand the strict mode.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -26,7 +26,9 @@ t.test('what is attested names each weakened protection, by a code that the docu
     [{ workloadBaseUrl, enableOutputEncryption: true }, ['plaintext-accepted', 'responses-to-any-key']],
     [{ ...encrypted, v1ReplayProtection: false }, ['v1-replay']],
     [{ ...encrypted, v1AllowUnboundResponseKey: true }, ['v1-unbound-response-key']],
-    [{ ...encrypted, workloadBaseUrl: 'https://workload.example', workloadTlsVerify: false }, ['workload-not-verified']],
+    [
+      { ...encrypted, workloadBaseUrl: 'https://workload.example', workloadTlsVerify: false }, ['workload-not-verified']
+    ],
     [{ ...encrypted, workloadBaseUrl: 'https://workload.example' }, []],
     [{ ...encrypted, workloadBaseUrl: 'http://10.0.0.7:8080' }, ['workload-over-network']],
     [{ ...encrypted, workloadBaseUrl: 'http://localhost.example' }, ['workload-over-network']],
@@ -40,7 +42,9 @@ t.test('what is attested names each weakened protection, by a code that the docu
     t.same(verdict.weakenings, codes, JSON.stringify(config))
     for (const code of codes) t.ok(explained.includes(`| \`${code}\``), code)
     t.equal((await attestKeys({ baseURL: proxy.url, policy: strict })).verdict.verified, codes.length === 0)
-    t.equal((await attestKeys({ baseURL: proxy.url, policy: { ...open, acceptedWeakenings: codes } })).verdict.verified, true)
+    t.equal(
+      (await attestKeys({ baseURL: proxy.url, policy: { ...open, acceptedWeakenings: codes } })).verdict.verified, true
+    )
     await proxy.close()
   }
 })

@@ -8,7 +8,9 @@ import { settings } from '../../lib/config/settings.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 t.test('docs/configuration.md is up to date', async t => {
-  const { status, stderr } = spawnSync(process.execPath, ['scripts/configuration.ts', '--check'], { cwd: root, encoding: 'utf8', env: {} })
+  const { status, stderr } = spawnSync(
+    process.execPath, ['scripts/configuration.ts', '--check'], { cwd: root, encoding: 'utf8', env: {} }
+  )
   t.equal(status, 0, stderr)
 })
 

@@ -17,17 +17,23 @@ const { proxy, policy } = await startChain(t)
 
 function polaris (...args: string[]): Promise<{ status: unknown, stdout: string, stderr: string }> {
   return new Promise(resolve => {
-    execFile(file, args, { env }, (error, stdout, stderr) => resolve({ status: error ? error.code : 0, stdout, stderr }))
+    execFile(
+      file, args, { env }, (error, stdout, stderr) => resolve({ status: error ? error.code : 0, stdout, stderr })
+    )
   })
 }
 
 t.test('it knows its version', async t => {
-  const { version } = JSON.parse(readFileSync(new URL('../../sdk/package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../sdk/package.json', import.meta.url), 'utf8')
+  ) as { version: string }
   t.same(await polaris('--version'), { status: 0, stdout: `${version}\n`, stderr: '' })
 })
 
 t.test('verify', async t => {
-  t.match(await polaris('verify', proxy.url, '--policy', policy), { status: 0, stdout: /verified: simulated\n$/, stderr: '' })
+  t.match(
+    await polaris('verify', proxy.url, '--policy', policy), { status: 0, stdout: /verified: simulated\n$/, stderr: '' }
+  )
   t.match(await polaris('verify', proxy.url), { status: 1, stdout: /✗ platform/ })
 })
 

@@ -14,6 +14,8 @@ for (const [root, name] of [['', 'the image'], ['sdk', 'the SDK']] as const) {
   t.test(`every package that ${name} needs at run time has a licence that the AGPL-3.0 can include`, async t => {
     const packages = runtimePackages(root)
     t.ok(packages.length > 3)
-    t.same(packages.filter(({ license }) => !compatible.has(license)).map(({ path, license }) => `${path}: ${license}`), [])
+    t.same(
+      packages.filter(({ license }) => !compatible.has(license)).map(({ path, license }) => `${path}: ${license}`), []
+    )
   })
 }

@@ -1,4 +1,7 @@
-/** The tables of docs/keys.md and docs/attestation.md are what the registry of platforms says, and leave no platform out. */
+/**
+ * The tables of docs/keys.md and docs/attestation.md are what the registry of platforms says, and leave no platform
+ * out.
+ */
 import t from 'tap'
 import { builtIn } from '../../lib/platforms/registry.ts'
 import { tables, withTable } from '../../scripts/platform-tables.ts'

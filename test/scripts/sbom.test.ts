@@ -12,11 +12,15 @@ interface Bom {
   specVersion: string
   serialNumber: string
   metadata: { component: { 'bom-ref': string } }
-  components: { 'bom-ref': string, name: string, version: string, hashes: { alg: string, content: string }[], licenses: object[] }[]
+  components: {
+    'bom-ref': string, name: string, version: string, hashes: { alg: string, content: string }[], licenses: object[]
+  }[]
   dependencies: { ref: string, dependsOn: string[] }[]
 }
 
-const make = (options = {}) => execFileSync(process.execPath, [script], { encoding: 'utf8', maxBuffer: 2 ** 26, ...options })
+const make = (options = {}) => execFileSync(
+  process.execPath, [script], { encoding: 'utf8', maxBuffer: 2 ** 26, ...options }
+)
 
 t.test('the bill of materials is the same bytes wherever and whenever it is made', async t => {
   t.equal(make(), make({ cwd: '/', env: { TZ: 'Pacific/Auckland', LC_ALL: 'C' } }))
@@ -66,7 +70,10 @@ t.test('every reference in the dependency graph is a component, and every compon
 t.test('a lockfile that does not lock what is needed is refused', async t => {
   const directory = mkdtempSync(join(t.testdir(), 'lock-'))
   const cases = {
-    'has no b': { '': { dependencies: { a: '1' } }, 'node_modules/a': { version: '1.0.0', integrity: 'sha512-AA==', dependencies: { b: '1' } } },
+    'has no b': {
+      '': { dependencies: { a: '1' } },
+      'node_modules/a': { version: '1.0.0', integrity: 'sha512-AA==', dependencies: { b: '1' } }
+    },
     'not locked': { '': { dependencies: { a: '1' } }, 'node_modules/a': { version: '1.0.0' } }
   }
   for (const [message, packages] of Object.entries(cases)) {
@@ -82,7 +89,12 @@ t.test('a package resolves to the nearest node_modules, as in Node', async t => 
   writeFileSync(file, JSON.stringify({
     packages: {
       '': { dependencies: { '@s/a': '1', b: '2' } },
-      'node_modules/@s/a': { ...locked, dependencies: { b: '1' }, peerDependencies: { c: '1', d: '1' }, peerDependenciesMeta: { d: { optional: true } } },
+      'node_modules/@s/a': {
+        ...locked,
+        dependencies: { b: '1' },
+        peerDependencies: { c: '1', d: '1' },
+        peerDependenciesMeta: { d: { optional: true } }
+      },
       'node_modules/@s/a/node_modules/b': locked,
       'node_modules/b': { ...locked, version: '2.0.0' },
       'node_modules/c': locked,

@@ -17,7 +17,9 @@ const root = join(import.meta.dirname, '../..')
 const NOT_RUN = new Set(['appraise'])
 
 const isClass = (value: unknown) => /^class\b/.test(Function.prototype.toString.call(value))
-const functions = [...Object.entries(sdk), ...Object.entries(attestation)].filter(([, value]) => typeof value === 'function' && !isClass(value)).map(([name]) => name)
+const functions = [...Object.entries(sdk), ...Object.entries(attestation)].filter(
+  ([, value]) => typeof value === 'function' && !isClass(value)
+).map(([name]) => name)
 const sources = readdirSync(join(root, 'sdk'), { recursive: true, encoding: 'utf8' })
   .filter(name => name.endsWith('.ts') && !name.startsWith('dist'))
   .map(name => readFileSync(join(root, 'sdk', name), 'utf8'))
@@ -34,7 +36,10 @@ function exampleOf (name: string): string | undefined {
 }
 
 const workload = await startWorkload(t)
-const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }, { attester: await simulated() })
+const proxy = await startProxy(
+  t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true },
+  { attester: await simulated() }
+)
 const folder = join(t.testdir({}), 'examples')
 await mkdir(folder)
 

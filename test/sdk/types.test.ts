@@ -1,8 +1,12 @@
-/** The SDK's types say what its users may rely on. The compiler checks this file (`npm run check`); running it checks the rest. */
+/**
+ * The SDK's types say what its users may rely on. The compiler checks this file (`npm run check`); running it checks
+ * the rest.
+ */
 import t from 'tap'
 import { createPolarisFetch } from '../../sdk/index.ts'
 import type {
-  AttestationOptions, AttestationPolicy, ClockError, GatewayRefusalError, KeySource, PolarisFetchError, PolarisFetchErrorCode, PolarisFetchOptions, PublishedKeys, RedirectError,
+  AttestationOptions, AttestationPolicy, ClockError, GatewayRefusalError, KeySource, PolarisFetchError,
+  PolarisFetchErrorCode, PolarisFetchOptions, PublishedKeys, RedirectError,
   FetchAttestation, PolarisFetch
 } from '../../sdk/index.ts'
 import type { Check, Verdict, attestKeys } from '../../sdk/attestation/index.ts'
@@ -28,9 +32,12 @@ const holds: [
   Equal<Awaited<ReturnType<KeySource>>, PublishedKeys>,
   Equal<Awaited<ReturnType<typeof attestKeys>>['verdict'], Verdict>,
   Equal<Check['outcome'], 'passed' | 'failed' | 'skipped'>,
-  Extends<ClockError, GatewayRefusalError>, Extends<GatewayRefusalError, PolarisFetchError>, Extends<RedirectError, PolarisFetchError>, Extends<PolarisFetchError, TypeError>,
+  Extends<ClockError, GatewayRefusalError>, Extends<GatewayRefusalError, PolarisFetchError>,
+  Extends<RedirectError, PolarisFetchError>, Extends<PolarisFetchError, TypeError>,
   Extends<{ baseURL: string }, PolarisFetchOptions>
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true
+]
 
 /** What must not compile. */
 const refuses: [

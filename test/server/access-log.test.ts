@@ -1,4 +1,6 @@
-/** The access log: off unless it is asked for; then one line for each exchange, with nothing in it that was decrypted. */
+/**
+ * The access log: off unless it is asked for; then one line for each exchange, with nothing in it that was decrypted.
+ */
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { encapsulate, fetchKey, requestHead } from '../fixtures/ohttp-client.ts'
@@ -17,22 +19,37 @@ async function lines (proxy: Proxy, count: number): Promise<Line[]> {
 }
 
 async function sendOhttp (url: string, chunked: boolean, body: Uint8Array) {
-  const request = await encapsulate(await fetchKey(url), requestHead('POST', '/secret-path?secret=1', [['x-secret', 'secret']]), body, { chunked })
-  const response = await fetch(`${url}/.well-known/ohttp-gateway`, { method: 'POST', headers: { 'content-type': request.contentType }, body: request.message })
+  const request = await encapsulate(
+    await fetchKey(url), requestHead('POST', '/secret-path?secret=1', [['x-secret', 'secret']]), body, { chunked }
+  )
+  const response = await fetch(
+    `${url}/.well-known/ohttp-gateway`,
+    { method: 'POST', headers: { 'content-type': request.contentType }, body: request.message }
+  )
   return request.open(response)
 }
 
 t.test('each exchange has one line: protocol, outer status class, sizes rounded up, durations, request id', async t => {
-  const workload = await startWorkload(t, (request, response) => { request.resume().on('end', () => response.writeHead(404, { 'x-secret': 'secret' }).end('secret')) })
+  const workload = await startWorkload(t, (request, response) => {
+    request.resume().on(
+      'end', () => response.writeHead(404, { 'x-secret': 'secret' }).end('secret')
+    )
+  })
   const proxy = await startProxy(t, { workloadBaseUrl: workload.url, accessLog: true })
   t.equal((await sendOhttp(proxy.url, false, Buffer.from('secret'))).status, 404)
   t.equal((await sendOhttp(proxy.url, true, Buffer.alloc(5000, 'secret'))).status, 404)
   t.equal((await fetch(`${proxy.url}/secret-path`, { headers: { 'x-secret': 'secret' } })).status, 404)
   const found = await lines(proxy, 3)
-  t.strictSame(found.map(({ exchange: { protocol, status } }) => [protocol, status]), [['ohttp', '2xx'], ['ohttp-chunked', '2xx'], ['plain', '4xx']], 'the inner status of OHTTP is not told')
+  t.strictSame(
+    found.map(({ exchange: { protocol, status } }) => [protocol, status]),
+    [['ohttp', '2xx'], ['ohttp-chunked', '2xx'], ['plain', '4xx']], 'the inner status of OHTTP is not told'
+  )
   for (const { reqId, exchange } of found) {
     t.match(reqId, /^[\da-f-]{36}$/)
-    t.strictSame(Object.keys(exchange).sort(), ['duration', 'firstByte', 'protocol', 'proxy', 'received', 'sent', 'status', 'workload'])
+    t.strictSame(
+      Object.keys(exchange).sort(),
+      ['duration', 'firstByte', 'protocol', 'proxy', 'received', 'sent', 'status', 'workload']
+    )
     for (const size of [exchange['received'], exchange['sent']] as number[]) t.ok(size > 0 && size % 1024 === 0)
     for (const name of ['duration', 'firstByte', 'proxy', 'workload']) t.ok(Number.isInteger(exchange[name]), name)
   }
@@ -42,7 +59,9 @@ t.test('each exchange has one line: protocol, outer status class, sizes rounded 
 
 t.test('a refused exchange has its line, too, and the request id of the answer', async t => {
   const workload = await startWorkload(t)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, accessLog: true, enableInputEncryption: true, enableOutputEncryption: true })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, accessLog: true, enableInputEncryption: true, enableOutputEncryption: true }
+  )
   const client = await v1Client(proxy.url)
   const { headers } = await client.request({ target: '/x' })
   const response = await fetch(proxy.url, { method: 'POST', headers, body: 'broken' })

@@ -12,10 +12,18 @@ probe.close()
 
 async function start (t: Test, host: string, workload = 'http://127.0.0.1:9') {
   const server = run(t, START, {
-    HOST: host, PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload, POLARIS_CONTAINER_TRUST_PROXY: '127.0.0.1, ::1'
+    HOST: host,
+    PORT: '0',
+    POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload,
+    POLARIS_CONTAINER_TRUST_PROXY: '127.0.0.1, ::1'
   })
   const [, port = ''] = /:(\d+)"/.exec(await server.line(/Server listening at/)) ?? []
-  return { port, answers: (address: string) => fetch(`http://${address}:${port}/polaris-container/livez`).then(({ ok }) => ok, () => false) }
+  return {
+    port,
+    answers: (address: string) => fetch(`http://${address}:${port}/polaris-container/livez`).then(
+      ({ ok }) => ok, () => false
+    )
+  }
 }
 
 t.test('without HOST, it answers to IPv6 and to IPv4', { skip: noIPv6 }, async t => {
@@ -41,7 +49,9 @@ t.test('an IPv4 client of a socket for both is named as IPv4', { skip: noIPv6 },
 })
 
 t.test('an address that is none of this machine ends the process with its name', async t => {
-  for (const [host, reason] of [['192.0.2.1', /EADDRNOTAVAIL/], ['no-such-host.invalid', /cannot be resolved/]] as const) {
+  for (const [host, reason] of [
+    ['192.0.2.1', /EADDRNOTAVAIL/], ['no-such-host.invalid', /cannot be resolved/]
+  ] as const) {
     const server = run(t, START, { HOST: host, PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9' })
     t.equal(await server.exit, 1)
     t.match(server.stderr(), /^The configuration cannot be used:\n {2}- HOST: /m)
@@ -53,9 +63,15 @@ t.test('an address that is none of this machine ends the process with its name',
 t.test('what a machine lacks, and a policy that is none, end the process with the name of the setting', async t => {
   const folder = t.testdir({ 'no.json': 'no', 'utf16.json': Buffer.from('\ufeff{"', 'utf16le') })
   const cases: ReadonlyArray<readonly [Record<string, string>, RegExp]> = [
-    [{ POLARIS_CONTAINER_ATTESTATION_REQUIRED: 'true', POLARIS_CONTAINER_ATTESTATION_TYPE: 'none' }, /ATTESTATION_REQUIRED is set, and this machine has nothing/],
+    [
+      { POLARIS_CONTAINER_ATTESTATION_REQUIRED: 'true', POLARIS_CONTAINER_ATTESTATION_TYPE: 'none' },
+      /ATTESTATION_REQUIRED is set, and this machine has nothing/
+    ],
     [{ POLARIS_CONTAINER_ATTESTATION_TYPE: 'simulated', NODE_ENV: 'production' }, /ATTESTATION_ALLOW_SIMULATED=true/],
-    [{ POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/none` }, /ATTESTATION_POLICY_FILE: .*cannot be read \(ENOENT\)/],
+    [
+      { POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/none` },
+      /ATTESTATION_POLICY_FILE: .*cannot be read \(ENOENT\)/
+    ],
     [{ POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/no.json` }, /ATTESTATION_POLICY_FILE: /],
     [{ POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/utf16.json` }, /ATTESTATION_POLICY_FILE: /],
     [{ POLARIS_CONTAINER_KEY_TYPE: 'file', POLARIS_CONTAINER_KEY_FILE: folder }, /KEY_FILE: /]

@@ -13,7 +13,10 @@ t.test('a configuration that cannot be used ends the process before it listens, 
   const lines = server.stderr().trimEnd().split('\n')
   t.equal(lines[0], 'The configuration cannot be used:')
   t.equal(lines.length, 5, server.stderr())
-  for (const name of ['POLARIS_CONTAINER_WORKLOAD_BASE_URL', 'PORT', 'POLARIS_CONTAINER_WORKLOAD_HEADERS_TIMEOUT', 'POLARIS_CONTAINER_LOG_LEVEL']) {
+  for (const name of [
+    'POLARIS_CONTAINER_WORKLOAD_BASE_URL', 'PORT', 'POLARIS_CONTAINER_WORKLOAD_HEADERS_TIMEOUT',
+    'POLARIS_CONTAINER_LOG_LEVEL'
+  ]) {
     t.ok(lines.some(line => line.startsWith(`  - ${name} `)), name)
   }
   t.notMatch(server.stderr(), 'hunter2')
@@ -26,10 +29,16 @@ t.test('the log begins with the protections and a warning for each weakness and 
     POLARIS_CONTAINER_CONTEXT_ROTO: 'hunter2'
   })
   const log = server.lines.map(line => JSON.parse(line) as { level: number, msg: string, protections?: unknown })
-  t.match(log.filter(({ protections }) => protections), [{ protections: { input: 'plaintext accepted', workloadTls: 'not verified' } }], 'one line')
+  t.match(
+    log.filter(({ protections }) => protections),
+    [{ protections: { input: 'plaintext accepted', workloadTls: 'not verified' } }], 'one line'
+  )
   const warnings = log.filter(({ level }) => level === 40).map(({ msg }) => msg)
   t.equal(warnings.length, 3, warnings.join('\n'))
-  t.match(warnings.join('\n'), /POLARIS_CONTAINER_CONTEXT_ROTO is not a setting; did you mean POLARIS_CONTAINER_CONTEXT_ROOT\?/)
+  t.match(
+    warnings.join('\n'),
+    /POLARIS_CONTAINER_CONTEXT_ROTO is not a setting; did you mean POLARIS_CONTAINER_CONTEXT_ROOT\?/
+  )
   t.match(warnings.join('\n'), /Plaintext requests are accepted/)
   t.match(warnings.join('\n'), /certificate is not verified/)
   t.notMatch(server.lines.join('\n'), 'hunter2')
@@ -50,7 +59,9 @@ t.test('ENABLE_LOGGING=false silences the log', async t => {
 
 t.test('an address that is taken ends the process', async t => {
   const first = await startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9' })
-  const second = run(t, ['server.ts'], { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', PORT: String(first.port) })
+  const second = run(
+    t, ['server.ts'], { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', PORT: String(first.port) }
+  )
   t.equal(await second.exit, 1)
   t.same(second.stderr().trimEnd().split('\n'), [
     'The configuration cannot be used:', `  - PORT: port ${first.port} is in use (EADDRINUSE)`

@@ -1,4 +1,6 @@
-/** What an operator has who can reach nothing but the log: a line of health when asked for, and a crash without data. */
+/**
+ * What an operator has who can reach nothing but the log: a line of health when asked for, and a crash without data.
+ */
 import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { run, START, startServer, untilReady } from '../fixtures/process.ts'
@@ -16,7 +18,15 @@ t.test('SIGUSR2 writes a line of health, with counts if there are metrics', asyn
     const line = await server.line(/"msg":"health"/)
     t.notMatch(line, /secret|127\.0\.0\.1/)
     const { health } = JSON.parse(line) as { health: Record<string, unknown> }
-    t.match(health, { version: /^\d/, node: /^\d/, ready: true, uptime: Number, keys: { rsa: { active: 1 } }, attestation: { failures: 0 }, rss: Number })
+    t.match(health, {
+      version: /^\d/,
+      node: /^\d/,
+      ready: true,
+      uptime: Number,
+      keys: { rsa: { active: 1 } },
+      attestation: { failures: 0 },
+      rss: Number
+    })
     t.equal(typeof health['requests'], admin ? 'number' : 'undefined')
     server.child.kill('SIGTERM')
     t.equal(await server.exit, 0)
@@ -26,14 +36,18 @@ t.test('SIGUSR2 writes a line of health, with counts if there are metrics', asyn
 t.test('a crash writes where it happened, and nothing of what it was about', async t => {
   const workload = await startWorkload(t)
   const crashes = {
-    exception: "setTimeout(() => { throw Object.assign(new TypeError('secret message'), { body: 'secret body' }) }, 1500)",
-    rejection: "setTimeout(() => { Promise.reject(new Error('secret message', { cause: new Error('secret cause') })) }, 1500)",
+    exception: "setTimeout(() => { throw Object.assign(new TypeError('secret message'), { body: 'secret body' }) }, " +
+      '1500)',
+    rejection: "setTimeout(() => { Promise.reject(new Error('secret message', { cause: new Error('secret cause') })) " +
+      '}, 1500)',
     text: "setTimeout(() => { throw 'secret text' }, 1500)"
   }
   for (const [name, code] of Object.entries(crashes)) {
     const file = `${t.testdir()}/${name}.mjs`
     writeFileSync(file, `export function crashHere () { ${code} }\ncrashHere()\n`)
-    const { exit, lines, stderr } = run(t, ['--import', `file://${file}`, ...START], { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url })
+    const { exit, lines, stderr } = run(
+      t, ['--import', `file://${file}`, ...START], { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url }
+    )
     t.equal(await exit, 1, name)
     const fatal = lines.find(line => line.includes('"level":60')) ?? ''
     t.match(fatal, /stopping after an unexpected error/)

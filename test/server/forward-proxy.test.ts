@@ -33,7 +33,9 @@ async function forwardProxy (t: Test) {
 }
 
 const named = (url: string) => Object.fromEntries(
-  ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy', 'grpc_proxy'].map(name => [name, url]))
+  [
+    'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy', 'grpc_proxy'
+  ].map(name => [name, url]))
 
 const ways: ReadonlyArray<readonly [name: string, env: (url: string) => Record<string, string>]> = [
   ['NODE_USE_ENV_PROXY', url => ({ ...named(url), NODE_USE_ENV_PROXY: '1' })],
@@ -102,7 +104,11 @@ t.test('tokens of the instance metadata service never pass a forward proxy', asy
   const before = { ...process.env }
   t.teardown(() => { process.env = before })
   const identity = await localService('tcp', response => response.end(JSON.stringify({
-    access_token: 'token', expires_in: '3600', expires_on: String(Math.floor(Date.now() / 1000) + 3600), token_type: 'Bearer', resource: 'r'
+    access_token: 'token',
+    expires_in: '3600',
+    expires_on: String(Math.floor(Date.now() / 1000) + 3600),
+    token_type: 'Bearer',
+    resource: 'r'
   })))
   t.teardown(() => identity.close())
   Object.assign(process.env, named(proxy.url), { AZURE_POD_IDENTITY_AUTHORITY_HOST: identity.url })
@@ -115,7 +121,9 @@ t.test('tokens of the instance metadata service never pass a forward proxy', asy
 })
 
 const attesting = `
-  import { googleConfidentialSpace } from '${new URL('../../lib/platforms/google/confidential-space.ts', import.meta.url).href}'
+  import { googleConfidentialSpace } from '${new URL(
+    '../../lib/platforms/google/confidential-space.ts', import.meta.url
+  ).href}'
   const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: process.argv[1] })
   console.log((await attester.evidence({ preimage: Buffer.alloc(1), binding: Buffer.alloc(32) })).tee)
 `
@@ -127,7 +135,9 @@ for (const [name, env] of ways) {
       response.end(unsignedToken({ eat_nonce: nonce, exp: Math.floor(Date.now() / 1000) + 3600 }))
     })
     t.teardown(() => launcher.close())
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', attesting, launcher.socketPath], {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--input-type=module', '--eval', attesting, launcher.socketPath
+    ], {
       env: { PATH: process.env['PATH'], ...env(proxy.url) }
     })
     t.equal(stdout, 'google-confidential-space\n')

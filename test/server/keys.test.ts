@@ -48,8 +48,11 @@ for (const workers of ['1', '2']) {
     ['the refresh interval', '50ms', () => undefined],
     ['SIGHUP', '0', ({ child }: Server) => { child.kill('SIGHUP') }]
   ] as const) {
-    t.test(`${workers} worker(s): a key file that is replaced is taken up by ${how}, and the key before still opens`, async t => {
-      const { path, server } = await setUp(t, { POLARIS_CONTAINER_KEY_REFRESH_INTERVAL: interval, POLARIS_CONTAINER_WORKERS: workers })
+    t.test(`${workers} worker(s): a key file that is replaced is taken up by ${how}, and the key before still ` +
+      'opens', async t => {
+      const { path, server } = await setUp(
+        t, { POLARIS_CONTAINER_KEY_REFRESH_INTERVAL: interval, POLARIS_CONTAINER_WORKERS: workers }
+      )
       t.equal(await publicKey(server), first.publicPem)
       const before = await v1Client(server.url)
       place(path, second.privatePem)
@@ -76,7 +79,9 @@ t.test('a refresh that fails leaves the keys in use, and says so', async t => {
   await untilKey(server, second.publicPem)
 })
 
-t.test('keys that come after the start had failed are taken up, and HPKE keys derived from them', { skip: noRedis }, async t => {
+t.test('keys that come after the start had failed are taken up, and HPKE keys derived from them', {
+  skip: noRedis
+}, async t => {
   const redis = await startRedis(t)
   const path = join(t.testdir(), 'key.pem')
   place(path, 'no key')
@@ -96,6 +101,10 @@ t.test('keys that come after the start had failed are taken up, and HPKE keys de
 })
 
 t.test('settings that a key type lacks end the process before it listens', async t => {
-  await t.rejects(startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_KEY_TYPE: 'azure-skr' }),
-    { message: /AZURE_SKR_MAA_ENDPOINT is required[^]*AZURE_SKR_AKV_ENDPOINT is required[^]*AZURE_SKR_KID is required/ })
+  await t.rejects(startServer(
+    t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_KEY_TYPE: 'azure-skr' }
+  ),
+  {
+    message: /AZURE_SKR_MAA_ENDPOINT is required[^]*AZURE_SKR_AKV_ENDPOINT is required[^]*AZURE_SKR_KID is required/
+  })
 })

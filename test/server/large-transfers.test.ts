@@ -53,7 +53,9 @@ async function setUp (t: Test) {
 t.test('a download of 256 MiB', async t => {
   const server = await setUp(t)
   const grown = await growth(server, async () => {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => { httpRequest(server.url, resolve).on('error', reject).end() })
+    const response = await new Promise<IncomingMessage>(
+      (resolve, reject) => { httpRequest(server.url, resolve).on('error', reject).end() }
+    )
     t.equal(await digest(response), expected)
   })
   t.ok(grown < ALLOWED_GROWTH, `grew by ${Math.round(grown / MIB)} MiB`)
@@ -63,8 +65,12 @@ for (const framing of ['content-length', 'chunks']) {
   t.test(`an upload of 256 MiB, framed by ${framing}`, async t => {
     const server = await setUp(t)
     const grown = await growth(server, async () => {
-      const request = httpRequest(server.url, { method: 'PUT', headers: framing === 'chunks' ? {} : { 'content-length': SIZE } })
-      const answered = new Promise<IncomingMessage>((resolve, reject) => { request.on('response', resolve).on('error', reject) })
+      const request = httpRequest(
+        server.url, { method: 'PUT', headers: framing === 'chunks' ? {} : { 'content-length': SIZE } }
+      )
+      const answered = new Promise<IncomingMessage>(
+        (resolve, reject) => { request.on('response', resolve).on('error', reject) }
+      )
       await pipeline(Readable.from(pieces()), request)
       const answer: Buffer[] = []
       for await (const part of await answered) answer.push(part)
@@ -77,7 +83,9 @@ for (const framing of ['content-length', 'chunks']) {
 t.test('a download that its client does not read is not buffered', async t => {
   const server = await setUp(t)
   const grown = await growth(server, async () => {
-    const response = await new Promise<IncomingMessage>((resolve, reject) => { httpRequest(server.url, resolve).on('error', reject).end() })
+    const response = await new Promise<IncomingMessage>(
+      (resolve, reject) => { httpRequest(server.url, resolve).on('error', reject).end() }
+    )
     response.pause()
     await new Promise(resolve => setTimeout(resolve, 1500))
     response.on('error', error => t.match(error, { code: 'ECONNRESET' })).destroy()

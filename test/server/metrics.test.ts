@@ -1,4 +1,6 @@
-/** What the page of metrics says of traffic: with each protocol, a foreign one included, and of each share of a request. */
+/**
+ * What the page of metrics says of traffic: with each protocol, a foreign one included, and of each share of a request.
+ */
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { IncomingMessage } from 'node:http'
@@ -37,7 +39,9 @@ const abroad: ProtocolDefinition = {
 
 async function setUp (t: Test, config: ConfigInput = {}, listener?: Parameters<typeof startWorkload>[1]) {
   const workload = await startWorkload(t, listener)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, adminAddress: '127.0.0.1:0', ...config }, { protocols: [abroad] })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, adminAddress: '127.0.0.1:0', ...config }, { protocols: [abroad] }
+  )
   return { workload, proxy, admin: adminOf(proxy.log) }
 }
 
@@ -64,7 +68,10 @@ t.test('each protocol has its numbers', async t => {
   // Two for the keys.
   await settled(admin, 7)
 
-  for (const [protocol, status, count] of [['ohttp', '2xx', 1], ['ohttp-chunked', '2xx', 1], ['plain', '2xx', 1], ['abroad', '2xx', 1], ['abroad', '4xx', 1], ['none', '2xx', 2]] as const) {
+  for (const [protocol, status, count] of [
+    ['ohttp', '2xx', 1], ['ohttp-chunked', '2xx', 1], ['plain', '2xx', 1], ['abroad', '2xx', 1], ['abroad', '4xx', 1],
+    ['none', '2xx', 2]
+  ] as const) {
     t.equal(await admin.value('polaris_requests_total', { protocol, status }), count, `${protocol} ${status}`)
   }
   t.equal(await admin.value('polaris_refusals_total', { protocol: 'abroad', problem: 'cannot-open' }), 1)
@@ -75,11 +82,15 @@ t.test('each protocol has its numbers', async t => {
   t.equal(await admin.value('polaris_replay_store_entries', { store: 'requests' }), 2)
   for (const protocol of ['ohttp', 'ohttp-chunked', 'plain', 'abroad']) {
     for (const name of ['duration', 'time_to_first_byte', 'proxy', 'workload', 'opening']) {
-      const metric = { duration: 'polaris_request_duration_seconds', time_to_first_byte: 'polaris_time_to_first_byte_seconds' }[name] ?? `polaris_${name}_duration_seconds`
+      const metric = {
+        duration: 'polaris_request_duration_seconds', time_to_first_byte: 'polaris_time_to_first_byte_seconds'
+      }[name] ?? `polaris_${name}_duration_seconds`
       t.ok(await admin.value(`${metric}_count`, { protocol }), `${metric} ${protocol}`)
     }
   }
-  for (const protocol of ['ohttp', 'ohttp-chunked']) t.equal(await admin.value('polaris_sealing_duration_seconds_count', { protocol }), 1)
+  for (const protocol of ['ohttp', 'ohttp-chunked']) {
+    t.equal(await admin.value('polaris_sealing_duration_seconds_count', { protocol }), 1)
+  }
 })
 
 t.test('Polaris v1 has its private-key operations, and its messages are remembered', async t => {
@@ -92,7 +103,9 @@ t.test('Polaris v1 has its private-key operations, and its messages are remember
   await settled(admin, 3)
   t.equal(await admin.value('polaris_requests_total', { protocol: 'polaris-v1', status: '2xx' }), 1)
   t.equal(await admin.value('polaris_refusals_total', { protocol: 'polaris-v1', problem: 'cannot-open' }), 1)
-  t.ok((await admin.value('polaris_private_key_operations_total', { protocol: 'polaris-v1', outcome: 'done' }) ?? 0) >= 6)
+  t.ok(
+    (await admin.value('polaris_private_key_operations_total', { protocol: 'polaris-v1', outcome: 'done' }) ?? 0) >= 6
+  )
   t.equal(await admin.value('polaris_private_key_operations_waiting', { protocol: 'polaris-v1' }), 0)
   t.equal(await admin.value('polaris_replay_checks_total', { store: 'v1-messages', outcome: 'seen' }), 1)
 })
@@ -100,7 +113,10 @@ t.test('Polaris v1 has its private-key operations, and its messages are remember
 t.test('a replay is counted', async t => {
   const { proxy, admin } = await setUp(t)
   const { request } = await sendOhttp(proxy.url, true)
-  const again = await fetch(`${proxy.url}/.well-known/ohttp-gateway`, { method: 'POST', headers: { 'content-type': request.contentType }, body: request.message })
+  const again = await fetch(
+    `${proxy.url}/.well-known/ohttp-gateway`,
+    { method: 'POST', headers: { 'content-type': request.contentType }, body: request.message }
+  )
   t.equal(again.status, 400)
   await settled(admin, 3)
   t.equal(await admin.value('polaris_replay_checks_total', { outcome: 'seen' }), 1)
@@ -125,7 +141,8 @@ t.test('the time of the workload is not the proxy\'s, whether it waits with its 
   t.ok(streamed > 0.14)
   for (const protocol of ['ohttp', 'ohttp-chunked']) {
     const total = await sum('time_to_first_byte_seconds', protocol) ?? NaN
-    const shares = (await sum('workload_duration_seconds', protocol) ?? NaN) + (await sum('proxy_duration_seconds', protocol) ?? NaN)
+    const shares = (await sum('workload_duration_seconds', protocol) ?? NaN) +
+      (await sum('proxy_duration_seconds', protocol) ?? NaN)
     t.ok(shares <= total + 0.001, 'the shares are parts of the whole')
     t.ok(total - shares < 0.1, 'and all of it')
   }
@@ -133,8 +150,13 @@ t.test('the time of the workload is not the proxy\'s, whether it waits with its 
 
 t.test('a client that takes its time is nobody\'s share', async t => {
   const { proxy, admin } = await setUp(t)
-  const request = await encapsulate(await fetchKey(proxy.url), requestHead('POST', '/inside'), Buffer.alloc(1000), { chunked: false })
-  const sent = httpRequest(`${proxy.url}/.well-known/ohttp-gateway`, { method: 'POST', headers: { 'content-type': request.contentType, 'content-length': request.message.length } })
+  const request = await encapsulate(
+    await fetchKey(proxy.url), requestHead('POST', '/inside'), Buffer.alloc(1000), { chunked: false }
+  )
+  const sent = httpRequest(
+    `${proxy.url}/.well-known/ohttp-gateway`,
+    { method: 'POST', headers: { 'content-type': request.contentType, 'content-length': request.message.length } }
+  )
   sent.write(request.message.subarray(0, 500))
   await setTimeout(300)
   sent.end(request.message.subarray(500))
@@ -174,7 +196,9 @@ t.test('gaps between the pieces of a stream are counted, and a stream that break
 t.test('bytes are those of the wire, heads included, on a connection that is kept', async t => {
   const { proxy, admin } = await setUp(t)
   const length = 100_000
-  for (let i = 0; i < 3; i++) await (await fetch(`${proxy.url}/`, { method: 'POST', body: Buffer.alloc(length) })).text()
+  for (let i = 0; i < 3; i++) {
+    await (await fetch(`${proxy.url}/`, { method: 'POST', body: Buffer.alloc(length) })).text()
+  }
   await settled(admin, 3)
   const received = await admin.value('polaris_received_bytes_total', { protocol: 'plain' }) ?? 0
   t.ok(received > 3 * length && received < 3 * length + 3000, String(received))
@@ -184,14 +208,18 @@ t.test('bytes are those of the wire, heads included, on a connection that is kep
 })
 
 t.test('what goes wrong between here and the workload has a kind', async t => {
-  const proxy = await startProxy(t, { workloadBaseUrl: `http://127.0.0.1:${await freePort()}`, adminAddress: '127.0.0.1:0' })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: `http://127.0.0.1:${await freePort()}`, adminAddress: '127.0.0.1:0' }
+  )
   const admin = adminOf(proxy.log)
   t.equal((await fetch(proxy.url)).status, 502)
   await settled(admin, 1)
   t.equal(await admin.value('polaris_workload_errors_total', { kind: 'refused' }), 1)
   t.equal(await admin.value('polaris_refusals_total', { protocol: 'plain', problem: 'upstream-unreachable' }), 1)
 
-  const { proxy: slow, admin: ofSlow } = await setUp(t, { workloadHeadersTimeout: '50ms' }, request => { request.resume() })
+  const {
+    proxy: slow, admin: ofSlow
+  } = await setUp(t, { workloadHeadersTimeout: '50ms' }, request => { request.resume() })
   t.equal((await fetch(slow.url)).status, 504)
   await settled(ofSlow, 1)
   t.equal(await ofSlow.value('polaris_workload_errors_total', { kind: 'headers-timeout' }), 1)
@@ -213,7 +241,9 @@ t.test('requests under way are in flight, and their connections open', async t =
 
 t.test('keys, evidence, gate, memory and event loop are told', async t => {
   const { admin } = await setUp(t, { attestationType: 'simulated', attestationRequired: true, hpkeRotation: '24h' })
-  while (await admin.value('polaris_evidence_age_seconds', { platform: 'simulated' }) === undefined) await setTimeout(20)
+  while (await admin.value('polaris_evidence_age_seconds', { platform: 'simulated' }) === undefined) {
+    await setTimeout(20)
+  }
   t.equal(await admin.value('polaris_attestation_gate_open'), 1)
   t.equal(await admin.value('polaris_attestation_gate_state', { state: 'fresh' }), 1)
   t.equal(await admin.value('polaris_attestation_gate_state', { state: 'failed' }), 0)
@@ -226,11 +256,17 @@ t.test('keys, evidence, gate, memory and event loop are told', async t => {
   t.ok(rotation > 0 && rotation <= 86_400)
   const samples = parsePage(await admin.page())
   const value = (wanted: string, labels: Record<string, string> = {}) =>
-    samples.find(({ name, labels: found }) => name === wanted && Object.entries(labels).every(([label, text]) => found[label] === text))?.value
-  for (const name of ['heap_bytes', 'heap_limit_bytes', 'resident_memory_bytes', 'memory_limit_bytes', 'cpu_seconds_total', 'open_descriptors', 'build_info', 'buffer_limit_bytes', 'ready']) {
+    samples.find(({ name, labels: found }) => name === wanted &&
+      Object.entries(labels).every(([label, text]) => found[label] === text))?.value
+  for (const name of [
+    'heap_bytes', 'heap_limit_bytes', 'resident_memory_bytes', 'memory_limit_bytes', 'cpu_seconds_total',
+    'open_descriptors', 'build_info', 'buffer_limit_bytes', 'ready'
+  ]) {
     t.ok((value(`polaris_${name}`) ?? 0) > 0, name)
   }
-  for (const quantile of ['0.5', '0.99', '1']) t.ok((value('polaris_event_loop_delay_seconds', { worker: '1', quantile }) ?? -1) >= 0)
+  for (const quantile of ['0.5', '0.99', '1']) {
+    t.ok((value('polaris_event_loop_delay_seconds', { worker: '1', quantile }) ?? -1) >= 0)
+  }
 })
 
 t.test('a stream that is read slowly is whole with metrics, too', async t => {

@@ -1,7 +1,7 @@
 /**
- * Replicas that derive their HPKE keys are given another RSA key, one replica after the other, as docs/keys-rotate.md says:
- * first behind the old one, then in front of it, then alone. Clients hold keys all the while, replicas restart, and no
- * exchange fails, in either protocol.
+ * Replicas that derive their HPKE keys are given another RSA key, one replica after the other, as docs/keys-rotate.md
+ * says: first behind the old one, then in front of it, then alone. Clients hold keys all the while, replicas restart,
+ * and no exchange fails, in either protocol.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,7 +28,8 @@ let second = rsaKey()
 // Else their HPKE keys could have the same ids, which docs/keys-rotate.md says to look out for.
 while (Math.abs(firstId(first) - firstId(second)) < 60) second = rsaKey()
 
-const publishedPem = async (url: string) => (await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey
+const publishedPem = async (url: string) =>
+  (await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey
 
 for (const way of ['a restart', 'a reload'] as const) {
   t.test(`no exchange fails while the RSA key is changed by ${way} of each replica`, { skip: noRedis }, async t => {
@@ -59,7 +60,9 @@ for (const way of ['a restart', 'a reload'] as const) {
       await replica?.close()
       await start(files.get(replica!)!)
     }
-    const write = (file: string, keys: readonly RsaKey[]) => writeFileSync(file, keys.map(({ privatePem }) => privatePem).join(''), { mode: 0o600 })
+    const write = (file: string, keys: readonly RsaKey[]) => writeFileSync(
+      file, keys.map(({ privatePem }) => privatePem).join(''), { mode: 0o600 }
+    )
     for (const name of ['a', 'b', 'c']) {
       write(join(directory, name), [first])
       await start(join(directory, name))
@@ -118,6 +121,9 @@ for (const way of ['a restart', 'a reload'] as const) {
     const epoch = () => Math.floor(Date.now() / ROTATION)
     const before = epoch()
     const { keyId } = await fetchKey(url)
-    t.ok([before - 1, before, epoch()].some(epoch => (firstId(second) + epoch) % 256 === keyId), 'the HPKE keys are of the new RSA key, too')
+    t.ok(
+      [before - 1, before, epoch()].some(epoch => (firstId(second) + epoch) % 256 === keyId),
+      'the HPKE keys are of the new RSA key, too'
+    )
   })
 }

@@ -31,11 +31,20 @@ const shared: Record<string, (keyFile: string) => ConfigInput> = {
 }
 
 for (const [name, settings] of Object.entries(shared)) {
-  t.test(`${name}: no exchange fails while keys are rotated and each replica is restarted in turn`, { skip: noRedis }, async t => {
+  t.test(`${name}: no exchange fails while keys are rotated and each replica is restarted in turn`, {
+    skip: noRedis
+  }, async t => {
     const workload = await startWorkload(t)
     const { url: replayStore } = await startRedis(t)
     const config: ConfigInput = {
-      workloadBaseUrl: workload.url, enableInputEncryption: true, replayStore, keyType: 'file', hpkeRotation: '1500ms', hpkeRetirement: '6s', stopDelay: '500ms', ...settings(keyFile(t))
+      workloadBaseUrl: workload.url,
+      enableInputEncryption: true,
+      replayStore,
+      keyType: 'file',
+      hpkeRotation: '1500ms',
+      hpkeRetirement: '6s',
+      stopDelay: '500ms',
+      ...settings(keyFile(t))
     }
     const start = async () => {
       const replica = await startProxy(t, config)
@@ -93,12 +102,17 @@ t.test('instance: replicas have keys of their own', async t => {
   const start = () => startProxy(t, { workloadBaseUrl: workload.url, keyType: 'file', keyFile: keyFile(t) })
   const [first, second] = await Promise.all([start(), start()])
   await Promise.all([untilReady(first.url), untilReady(second.url)])
-  t.not(Buffer.from((await fetchKey(first.url)).publicKey).toString('hex'), Buffer.from((await fetchKey(second.url)).publicKey).toString('hex'))
+  t.not(
+    Buffer.from((await fetchKey(first.url)).publicKey).toString('hex'),
+    Buffer.from((await fetchKey(second.url)).publicKey).toString('hex')
+  )
 })
 
 t.test('a seed file that cannot be used keeps the replica from being ready, and readyz says why', async t => {
   const path = keyFile(t)
-  const cases: Array<[string, RegExp]> = [['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]]
+  const cases: Array<[string, RegExp]> = [
+    ['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]
+  ]
   for (const [content, reason] of cases) {
     writeFileSync(`${path}.seed`, content)
     const replica = await startProxy(t, {

@@ -27,7 +27,9 @@ t.test('fastify start serves health, keys, and the proxy', async t => {
   await untilReady(url)
   t.same(await (await fetch(`${url}/polaris-container/health`)).json(), { status: 'ok' })
   const client = await v1Client(url)
-  const response = await fetch(url, { method: 'POST', ...await client.request({ target: '/inside?hunter2', body: 'hunter2' }) })
+  const response = await fetch(
+    url, { method: 'POST', ...await client.request({ target: '/inside?hunter2', body: 'hunter2' }) }
+  )
   t.match((await client.open(response)).toString(), '"url":"/inside?hunter2"')
   t.equal((await fetch(`${url}/polaris-container/x`)).status, 404)
   t.equal((await fetch(url)).status, 400)
@@ -47,11 +49,16 @@ t.test('somebody else\'s app keeps its own routes, errors and parsers beside the
   t.teardown(() => app.close())
 
   t.same(await (await fetch(`${url}/own`)).json(), { own: true })
-  const posted = await fetch(`${url}/own`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' })
+  const posted = await fetch(
+    `${url}/own`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' }
+  )
   t.same(await posted.json(), { body: { a: 1 } })
   t.match(await (await fetch(`${url}/own/error`)).json(), { statusCode: 500, message: 'own' })
   t.equal((await fetch(`${url}/polaris-container/health`)).status, 200)
-  t.match(await (await fetch(`${url}/elsewhere?q`, { method: 'PUT', body: 'x' })).json(), { method: 'PUT', url: '/elsewhere?q' })
+  t.match(
+    await (await fetch(`${url}/elsewhere?q`, { method: 'PUT', body: 'x' })).json(),
+    { method: 'PUT', url: '/elsewhere?q' }
+  )
   t.same(workload.received.length, 1)
 })
 
@@ -67,7 +74,9 @@ t.test('an app with the proxy in it closes', async t => {
 
 t.test('a configuration in code that cannot be used is refused at boot', async t => {
   const app = fastify({ logger: false })
-  await t.rejects(async () => { await app.register(polaris, { config: { workloadBaseUrl: 'hunter2' } }) }, { code: 'ERR_CONFIG', message: /WORKLOAD_BASE_URL has a value/ })
+  await t.rejects(async () => {
+    await app.register(polaris, { config: { workloadBaseUrl: 'hunter2' } })
+  }, { code: 'ERR_CONFIG', message: /WORKLOAD_BASE_URL has a value/ })
   await app.close()
 })
 

@@ -75,7 +75,9 @@ t.test('STOP_TIMEOUT cuts off what does not finish', async t => {
 })
 
 t.test('a connection that is still open for a refused client to read why does not hold up the stop', async t => {
-  const setup = await setUp(t, { POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true', POLARIS_CONTAINER_STOP_TIMEOUT: '2s' })
+  const setup = await setUp(
+    t, { POLARIS_CONTAINER_ENABLE_INPUT_ENCRYPTION: 'true', POLARIS_CONTAINER_STOP_TIMEOUT: '2s' }
+  )
   const { server } = setup
   const client = await rawClient(t, server.port, { allowHalfOpen: true })
   client.send('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n')
@@ -125,7 +127,10 @@ for (const [name, request] of [
   ['GET', 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n'],
   ['POST', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody'],
   ['POST in chunks', 'POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n'],
-  ['POST whose body the workload leaves unread', `POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n${'x'.repeat(100_000)}`]
+  [
+    'POST whose body the workload leaves unread',
+    `POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n${'x'.repeat(100_000)}`
+  ]
 ] as const) {
   t.test(`a ${name} in flight is answered with Connection: close, and nothing holds up the exit then`, async t => {
     const setup = await setUp(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '60s' })

@@ -16,7 +16,8 @@ t.test('a worker that ends while the primary has no time to notice is replaced',
     PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '4'
   })
   const { pid } = server.child
-  const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  const children = () =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
 
   // Stopped between two forks, as a busy machine would: what follows them in the primary are its timers.
   let [first] = children()
@@ -26,7 +27,9 @@ t.test('a worker that ends while the primary has no time to notice is replaced',
   await setTimeout(LONGER_THAN_A_TICK)
   server.child.kill('SIGCONT')
 
-  await until(() => server.lines.filter(line => line.includes('"Server listening')).length >= 4 || server.child.exitCode !== null)
+  await until(
+    () => server.lines.filter(line => line.includes('"Server listening')).length >= 4 || server.child.exitCode !== null
+  )
   t.equal(server.child.exitCode, null, server.stderr())
   t.match(server.lines.join('\n'), /a worker exited; starting another/)
   server.child.kill('SIGTERM')

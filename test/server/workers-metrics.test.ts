@@ -11,7 +11,9 @@ import { isAlive, pids, startWorkers, until } from '../fixtures/workers.ts'
 
 /** On a connection of its own, as a client does that just came. */
 async function get (url: string): Promise<number> {
-  const [answer] = await once(httpRequest(url, { agent: new Agent(), headers: { connection: 'close' } }).end(), 'response') as [IncomingMessage]
+  const [answer] = await once(
+    httpRequest(url, { agent: new Agent(), headers: { connection: 'close' } }).end(), 'response'
+  ) as [IncomingMessage]
   await answer.resume().toArray()
   return answer.statusCode ?? 0
 }
@@ -23,7 +25,9 @@ t.test('numbers of all workers are added up, and outlive them', async t => {
   for (let i = 0; i < 20; i++) t.equal(await get(`${server.url}/${i}`), 200)
   while (await served() !== 20) await setTimeout(20)
   t.match(await admin.get('/readyz'), { status: 200 })
-  for (const worker of ['primary', '1', '2']) t.ok((await admin.value('polaris_resident_memory_bytes', { worker }) ?? 0) > 0, worker)
+  for (const worker of ['primary', '1', '2']) {
+    t.ok((await admin.value('polaris_resident_memory_bytes', { worker }) ?? 0) > 0, worker)
+  }
   t.equal(await admin.value('polaris_keys', { kind: 'rsa', state: 'active' }), 1, 'the same key in each')
   t.equal(await admin.value('polaris_replay_store_capacity', { store: 'requests' }) !== undefined, true)
 
@@ -65,10 +69,21 @@ t.test('SIGUSR2 to the whole process group writes one line of health, and ends n
   const all = [server.child.pid!, ...pids(server, /"Server listening/)]
   t.equal(await get(`${server.url}/secret-path`), 200)
   for (const pid of all) process.kill(pid, 'SIGUSR2')
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  ) as { version: string }
   const { health } = JSON.parse(await server.line(/"msg":"health"/)) as { health: object }
   t.match(health, {
-    version, node: process.versions.node, ready: true, uptime: Number, keys: { rsa: { active: 1, age: Number }, hpke: { active: Number } }, connections: { open: Number }, rss: Number, heap: Number
+    version,
+    node: process.versions.node,
+    ready: true,
+    uptime: Number,
+    keys: {
+      rsa: { active: 1, age: Number }, hpke: { active: Number }
+    },
+    connections: { open: Number },
+    rss: Number,
+    heap: Number
   })
   t.notOk(JSON.stringify(health).includes('secret'))
   await setTimeout(200)

@@ -11,11 +11,15 @@ import { isAlive, pids, startWorkers, until } from '../fixtures/workers.ts'
 t.test('SIGTERM: what is in flight in any worker finishes, and no process is left', async t => {
   for (const toAll of [false, true]) {
     const events = new EventEmitter()
-    const { server } = await startWorkers(t, { POLARIS_CONTAINER_STOP_TIMEOUT: '60s' }, (_request, response) => events.emit('request', response))
+    const { server } = await startWorkers(
+      t, { POLARIS_CONTAINER_STOP_TIMEOUT: '60s' }, (_request, response) => events.emit('request', response)
+    )
     const open: ServerResponse[] = []
     events.on('request', (response: ServerResponse) => open.push(response))
     const answers = Array.from({ length: 4 }, async () => {
-      const [answer] = await once(httpRequest(server.url, { agent: new Agent() }).end(), 'response') as [IncomingMessage]
+      const [answer] = await once(
+        httpRequest(server.url, { agent: new Agent() }).end(), 'response'
+      ) as [IncomingMessage]
       return text(answer)
     })
     await until(() => open.length === 4)
@@ -43,7 +47,10 @@ t.test('SIGKILL of the primary ends the workers', async t => {
 
 t.test('SIGTERM while the workers start ends all', async t => {
   for (const delay of [0, 300]) {
-    const server = run(t, ['server.ts'], { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '2' })
+    const server = run(
+      t, ['server.ts'],
+      { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '2' }
+    )
     // The first worker that logs is far from serving.
     await server.line(/"protections"/)
     await setTimeout(delay)
@@ -70,7 +77,9 @@ t.test('a configuration that cannot be used ends it with one message', async t =
 
 t.test('an address that is taken ends it', async t => {
   const first = await startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9' })
-  const second = run(t, ['server.ts'], { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '2', PORT: String(first.port) })
+  const second = run(t, ['server.ts'], {
+    POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: '2', PORT: String(first.port)
+  })
   t.equal(await second.exit, 1)
   t.same(second.stderr().trimEnd().split('\n'), [
     'The configuration cannot be used:', `  - PORT: port ${first.port} is in use (EADDRINUSE)`

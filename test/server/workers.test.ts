@@ -13,10 +13,15 @@ const GATEWAY = '/.well-known/ohttp-gateway'
 
 /** POSTs on a connection of its own, as a client does that just came. */
 async function post (url: string, headers: Record<string, string>, body: Uint8Array | null): Promise<Response> {
-  const sent = httpRequest(url, { method: 'POST', agent: new Agent(), headers: { ...headers, connection: 'close' } }).end(body ?? undefined)
+  const sent = httpRequest(
+    url, { method: 'POST', agent: new Agent(), headers: { ...headers, connection: 'close' } }
+  ).end(body ?? undefined)
   const [answer] = await once(sent, 'response') as [IncomingMessage]
   const chunks = await answer.toArray() as Buffer[]
-  return new Response(Buffer.concat(chunks), { status: answer.statusCode ?? 0, headers: { 'content-type': answer.headers['content-type'] ?? '' } })
+  return new Response(
+    Buffer.concat(chunks),
+    { status: answer.statusCode ?? 0, headers: { 'content-type': answer.headers['content-type'] ?? '' } }
+  )
 }
 
 t.test('OHTTP and v1 work on whichever worker a connection comes to', async t => {
@@ -26,8 +31,12 @@ t.test('OHTTP and v1 work on whichever worker a connection comes to', async t =>
   const key = await fetchKey(server.url)
   const client = await v1Client(server.url)
   for (let i = 0; i < 10; i++) {
-    const request = await encapsulate(key, requestHead('POST', `/ohttp/${i}`), Buffer.from('inside'), { chunked: i % 2 === 0 })
-    const inner = await request.open(await post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message))
+    const request = await encapsulate(
+      key, requestHead('POST', `/ohttp/${i}`), Buffer.from('inside'), { chunked: i % 2 === 0 }
+    )
+    const inner = await request.open(
+      await post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message)
+    )
     t.match(JSON.parse(inner.body.toString()), { url: `/ohttp/${i}` })
     const { headers, body } = await client.request({ target: `/v1/${i}`, body: 'inside' })
     t.match(JSON.parse((await client.open(await post(server.url, headers, body))).toString()), { url: `/v1/${i}` })
@@ -42,7 +51,9 @@ t.test('OHTTP and v1 work on whichever worker a connection comes to', async t =>
 t.test('a request that is sent on many connections at once is forwarded once', async t => {
   const { server, workload } = await startWorkers(t)
   const request = await encapsulate(await fetchKey(server.url), requestHead('POST', '/once'))
-  const answers = await Promise.all(Array.from({ length: 20 }, () => post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message)))
+  const answers = await Promise.all(Array.from(
+    { length: 20 }, () => post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message)
+  ))
   const served = answers.filter(({ status }) => status === 200)
   t.equal(served.length, 1)
   t.equal((await request.open(served[0]!)).status, 200)
@@ -67,7 +78,9 @@ t.test('a worker is not ready before the primary has keys', async t => {
 })
 
 t.test('a worker that is killed is replaced by one with the same keys', async t => {
-  const { server } = await startWorkers(t, { POLARIS_CONTAINER_HPKE_ROTATION: '2s', POLARIS_CONTAINER_HPKE_RETIREMENT: '3m' })
+  const { server } = await startWorkers(
+    t, { POLARIS_CONTAINER_HPKE_ROTATION: '2s', POLARIS_CONTAINER_HPKE_RETIREMENT: '3m' }
+  )
   const before = await fetchKey(server.url)
   const publicKey = await (await fetch(`${server.url}/polaris-container/publicKey`)).json()
   // Keys of an epoch that is over are to be there, too.
@@ -83,7 +96,9 @@ t.test('a worker that is killed is replaced by one with the same keys', async t 
 
   for (let i = 0; i < 6; i++) {
     const request = await encapsulate(before, requestHead('GET', `/${i}`))
-    t.equal((await request.open(await post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message))).status, 200)
+    t.equal((await request.open(
+      await post(server.url + GATEWAY, { 'content-type': request.contentType }, request.message)
+    )).status, 200)
   }
   t.same(await (await fetch(`${server.url}/polaris-container/publicKey`)).json(), publicKey)
   const all = [...pids(server, /"Server listening/)]

@@ -10,8 +10,8 @@ import { readBounded, TooLongError } from '../../remote/read-bounded.ts'
 import { MAX_ANSWER_BYTES } from './read.ts'
 
 const NAME = 'The command for device evidence'
-const ADVICE = 'Run the command in POLARIS_CONTAINER_ATTESTATION_DEVICES by hand, in this container and as this user: ' +
-  'it must print the evidence as JSON'
+const ADVICE = 'Run the command in POLARIS_CONTAINER_ATTESTATION_DEVICES by hand, in this container and as this ' +
+  'user: it must print the evidence as JSON'
 
 /** All that a command inherits: where programs are, and where the libraries of the driver are. */
 const INHERITED = ['PATH', 'LD_LIBRARY_PATH'] as const
@@ -24,7 +24,9 @@ const INHERITED = ['PATH', 'LD_LIBRARY_PATH'] as const
 export async function commandOutput (
   file: string, args: readonly string[], timeoutMs: number, signal: AbortSignal
 ): Promise<string> {
-  const environment = Object.fromEntries(INHERITED.flatMap(name => name in process.env ? [[name, process.env[name]]] : []))
+  const environment = Object.fromEntries(
+    INHERITED.flatMap(name => name in process.env ? [[name, process.env[name]]] : [])
+  )
   const child = spawn(file, args, {
     cwd: '/', env: environment, shell: false, detached: true, stdio: ['ignore', 'pipe', 'ignore']
   })
@@ -42,7 +44,9 @@ export async function commandOutput (
   const [exit, output] = await Promise.allSettled([exitOf(child), printed])
   stop.removeEventListener('abort', end)
   end()
-  if (exit.status === 'rejected') throw failed('refused', codeOf(exit.reason), `cannot be run (${codeOf(exit.reason)})`, exit.reason)
+  if (exit.status === 'rejected') {
+    throw failed('refused', codeOf(exit.reason), `cannot be run (${codeOf(exit.reason)})`, exit.reason)
+  }
   if (deadline.aborted) throw failed('transient', 'TIMEOUT', 'did not end in time')
   if (signal.aborted) throw failed('transient', 'STOPPING', 'was ended: this proxy is stopping')
   if (output.status === 'rejected') {

@@ -1,7 +1,8 @@
 /**
  * Evidence of devices beside the CPU, such as GPUs. The proxy loads no vendor's library: it asks a program or an HTTP
- * service beside it, which the operator names, for evidence that answers a nonce. Whether the evidence is genuine is for
- * clients to verify; here it only has to be of the right form, about this nonce, and about as many devices as there are.
+ * service beside it, which the operator names, for evidence that answers a nonce. Whether the evidence is genuine is
+ * for clients to verify; here it only has to be of the right form, about this nonce, and about as many devices as there
+ * are.
  */
 import type { TypedValue } from '../../protocols/attestation.ts'
 import { commandOutput } from './command.ts'

@@ -47,7 +47,9 @@ export function readDeviceEvidence (text: string, nonce: string, count?: number)
   }
   const request = JSON.stringify({ ...architecture(items), nonce, evidence_list: list.map(device) })
   const verdict = nras === undefined ? '' : JSON.stringify(nras)
-  if (request.length + verdict.length > MAX_DEVICE_CHARACTERS) throw unusable('refused', 'TOO_LONG', 'is too long for the document')
+  if (request.length + verdict.length > MAX_DEVICE_CHARACTERS) {
+    throw unusable('refused', 'TOO_LONG', 'is too long for the document')
+  }
   return [
     [MEDIA_TYPES.nvidiaEvidence, request],
     ...nras === undefined ? [] : [[MEDIA_TYPES.nvidiaAnswer, verdict] as const]
@@ -67,7 +69,9 @@ function parse (text: string): Record<string, unknown> | unknown[] {
 
 /** Own members only, so that nothing is read from a prototype. */
 function member (value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unusable('refused', 'FORM', 'has an unknown form')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw unusable('refused', 'FORM', 'has an unknown form')
+  }
   return Object.assign(Object.create(null) as Record<string, unknown>, value)
 }
 

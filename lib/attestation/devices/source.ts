@@ -5,8 +5,8 @@ const PLACEHOLDER = '{nonce}'
 export type DeviceSource = { readonly url: URL } | { readonly file: string, readonly args: readonly string[] }
 
 /**
- * The nonce takes the place of `{nonce}`. Without the placeholder, a URL gets the query parameter `nonce`, and a command
- * the arguments `--nonce` and the nonce, as NVIDIA's tools have it.
+ * The nonce takes the place of `{nonce}`. Without the placeholder, a URL gets the query parameter `nonce`, and a
+ * command the arguments `--nonce` and the nonce, as NVIDIA's tools have it.
  *
  * @param text a URL, or words separated by white space: there is no shell, and there are no quotes
  * @param nonce hexadecimal

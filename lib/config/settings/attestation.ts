@@ -101,8 +101,8 @@ export const attestation = {
     env: `${PREFIX}ATTESTATION_ENDORSEMENTS`,
     type: 'string',
     isFile: true,
-    description: 'Files to hand out with the evidence, separated by commas: Sigstore bundles about the image (JSON, or ' +
-      'one in each line), certificates and revocation lists (PEM or DER). Read again when they change.'
+    description: 'Files to hand out with the evidence, separated by commas: Sigstore bundles about the image (JSON, ' +
+      'or one in each line), certificates and revocation lists (PEM or DER). Read again when they change.'
   },
 
   verifyPage: {

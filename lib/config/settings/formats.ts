@@ -34,7 +34,8 @@ export const formats = {
   duration: {
     accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; `0`; without a unit, milliseconds from `1000`',
     test: (text: string) => isTimer(text) && !isBare(text),
-    why: (text: string) => isBare(text) ? 'without a unit these are milliseconds, which is probably not what you mean' : undefined
+    why: (text: string) =>
+      isBare(text) ? 'without a unit these are milliseconds, which is probably not what you mean' : undefined
   },
   milliseconds: {
     accepts: 'a number with a unit, `500ms`, `30s`, `5m`; without one, milliseconds',
@@ -61,7 +62,9 @@ export const formats = {
   'device-source': {
     accepts: 'an http:// or https:// URL without credentials or fragment, or a command: a program and its arguments, ' +
       'separated by spaces, without quotes',
-    test: (text: string) => /^https?:/i.test(text) ? isServiceUrl(text) : !SHELL_SYNTAX.test(text) && !text.startsWith('{'),
+    test: (text: string) => /^https?:/i.test(text)
+      ? isServiceUrl(text)
+      : !SHELL_SYNTAX.test(text) && !text.startsWith('{'),
     why: (text: string) => SHELL_SYNTAX.test(text) && !/^https?:/i.test(text)
       ? 'there is no shell to understand quotes, variables or redirections: name a script'
       : undefined
@@ -89,8 +92,8 @@ export const formats = {
   },
   'replay-store': {
     accepts: '`memory`, or a `redis://` or `rediss://` URL; several, separated by commas, for nodes of a cluster; ' +
-      '`redis-sentinel://host:26379/NAME` or `rediss-sentinel://…`, one or several, for Sentinels that know the primary as ' +
-      'NAME',
+      '`redis-sentinel://host:26379/NAME` or `rediss-sentinel://…`, one or several, for Sentinels that know the ' +
+      'primary as NAME',
     test: (text: string) => text === 'memory' || isRedis(text.split(',').map(part => URL.parse(part.trim())))
   },
   sha256: {
@@ -108,7 +111,8 @@ export const formats = {
   'cors-origin': {
     accepts: '`*`, or a comma-separated list of origins such as `https://app.example.com`',
     test: (text: string) => text === '*' || text.split(',').map(part => part.trim()).every(isOrigin),
-    why: (text: string) => text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
+    why: (text: string) =>
+      text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
   }
 } as const satisfies Record<string, Format>
 
@@ -150,6 +154,8 @@ function isSegment (text: string): boolean {
 /** URLs of one kind, with the number of a database or the name that Sentinels need. */
 function isRedis (urls: readonly (URL | null)[]): boolean {
   const [first] = urls
-  return urls.every(url => url !== null && /^rediss?(?:-sentinel)?:$/.test(url.protocol) && url.protocol === first?.protocol &&
-    url.hostname !== '' && (url.protocol.includes('sentinel') ? url.pathname.length > 1 : /^\/?\d*$/.test(url.pathname)))
+  return urls.every(url => url !== null && /^rediss?(?:-sentinel)?:$/.test(url.protocol) &&
+    url.protocol === first?.protocol &&
+    url.hostname !== '' &&
+      (url.protocol.includes('sentinel') ? url.pathname.length > 1 : /^\/?\d*$/.test(url.pathname)))
 }

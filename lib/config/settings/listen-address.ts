@@ -1,4 +1,6 @@
-/** Addresses to listen on that are written in one setting: read strictly, since a mistake would open a port to others. */
+/**
+ * Addresses to listen on that are written in one setting: read strictly, since a mistake would open a port to others.
+ */
 import { isIPv4, isIPv6 } from 'node:net'
 
 export type ListenAddress =

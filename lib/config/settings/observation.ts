@@ -15,16 +15,16 @@ export const observation = {
     env: `${PREFIX}ACCESS_LOG`,
     type: 'boolean',
     default: false,
-    description: 'Write a line to the log for each exchange: protocol, outer status class, sizes on the wire rounded up ' +
-      'to 1 KiB, durations, request id.'
+    description: 'Write a line to the log for each exchange: protocol, outer status class, sizes on the wire rounded ' +
+      'up to 1 KiB, durations, request id.'
   },
 
   otlpEndpoint: {
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     type: 'string',
     format: 'http-url',
-    description: 'Send a span for each exchange to this OpenTelemetry collector, below `/v1/traces`, by OTLP over HTTP. ' +
-      'Spans have the labels of the metrics, and times (docs/metrics.md).'
+    description: 'Send a span for each exchange to this OpenTelemetry collector, below `/v1/traces`, by OTLP over ' +
+      'HTTP. Spans have the labels of the metrics, and times (docs/metrics.md).'
   },
 
   forwardOuterTrace: {

@@ -25,8 +25,9 @@ export const server = {
     type: 'string',
     format: 'path-prefix',
     default: '',
-    description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before an unencrypted request is ' +
-      'forwarded, and put in front of the `Location` of the response. The system endpoints answer both below it and at the root.'
+    description: 'Path below which the proxy is mounted, e.g. `/proxy`. It is removed before an unencrypted request ' +
+      'is forwarded, and put in front of the `Location` of the response. The system endpoints answer both below it ' +
+      'and at the root.'
   },
 
   trustProxy: {
@@ -89,8 +90,8 @@ export const server = {
     minimum: 0,
     maximum: 1_000_000,
     default: 0,
-    description: 'Requests per second that one client may send, on average. More get 429 before anything is opened. `0` ' +
-      'sets no limit (docs/limits.md).'
+    description: 'Requests per second that one client may send, on average. More get 429 before anything is opened. ' +
+      '`0` sets no limit (docs/limits.md).'
   },
 
   clientBurst: {
@@ -99,7 +100,8 @@ export const server = {
     minimum: 1,
     maximum: 1_000_000,
     default: 50,
-    description: 'Requests that one client may send at once after a pause, with `POLARIS_CONTAINER_CLIENT_REQUEST_RATE`.'
+    description: 'Requests that one client may send at once after a pause, with ' +
+      '`POLARIS_CONTAINER_CLIENT_REQUEST_RATE`.'
   },
 
   clientConcurrency: {
@@ -117,16 +119,16 @@ export const server = {
     minimum: 0,
     maximum: 2 ** 50,
     default: 0,
-    description: 'Bytes on the wire that one client may move in a minute, both ways together. An exchange that began is not cut ' +
-      'off. `0` sets no limit.'
+    description: 'Bytes on the wire that one client may move in a minute, both ways together. An exchange that began ' +
+      'is not cut off. `0` sets no limit.'
   },
 
   clientKeyHeader: {
     env: `${PREFIX}CLIENT_KEY_HEADER`,
     type: 'string',
     format: 'header-name',
-    description: 'An outer header that tells clients apart for these limits, such as a credential that a gateway in front has ' +
-      'checked. Only a keyed hash of it is kept. Without the setting, or the header, the address counts.'
+    description: 'An outer header that tells clients apart for these limits, such as a credential that a gateway in ' +
+      'front has checked. Only a keyed hash of it is kept. Without the setting, or the header, the address counts.'
   },
 
   stopDelay: {

@@ -1,6 +1,6 @@
 /**
- * Takes the frames off a request body as it arrives: `length(4) ciphertext(length)`, again and again. At most one frame is
- * held, and of that no more than has arrived, whatever its length says.
+ * Takes the frames off a request body as it arrives: `length(4) ciphertext(length)`, again and again. At most one frame
+ * is held, and of that no more than has arrived, whatever its length says.
  */
 import { Problem } from '../../http/problems.ts'
 import { LENGTH_BYTES } from '../../protocols/ehbp.ts'
@@ -64,7 +64,9 @@ export function createFrameReader (source: AsyncIterator<Buffer>, budget: ByteBu
       if (collector.length < length) throw new Problem('cannot-open')
       const blocks = collector.blocks()
       const [only = NOTHING] = blocks
-      return { ciphertext: blocks.length === 1 ? only : Buffer.concat(blocks, length), release: () => account.release() }
+      return {
+        ciphertext: blocks.length === 1 ? only : Buffer.concat(blocks, length), release: () => account.release()
+      }
     } catch (error) {
       account.release()
       throw error

@@ -47,7 +47,10 @@ interface Opened {
   readonly plaintext: Buffer
 }
 
-/** @throws {Problem} from the opener, in one form for everything that cannot be opened, except for what the client can fix */
+/**
+ * @throws {Problem} from the opener, in one form for everything that cannot be opened, except for what the client can
+ *   fix
+ */
 export function createEhbpOpener (ring: HpkeRing, replays: ReplayStore, budget: ByteBudget, options: EhbpOptions) {
   const { contextRoot, own, maxFrameBytes, remember, now = Date.now } = options
 
@@ -63,8 +66,8 @@ export function createEhbpOpener (ring: HpkeRing, replays: ReplayStore, budget: 
     return {
       ...exchange,
       protocol: 'ehbp',
-      // A body that is encrypted shows its length: compressed, that would tell of its content. And clients undo the coding
-      // that the head names before they decrypt.
+      // A body that is encrypted shows its length: compressed, that would tell of its content. And clients undo the
+      // coding that the head names before they decrypt.
       headers: [...withoutEncodings(exchange.headers), 'accept-encoding', 'identity'],
       ...await bodyOf(recipient, plaintext, frames, whole !== undefined),
       seal: response => sealResponse(response, recipient, enc)
@@ -124,7 +127,10 @@ async function openFrame (recipient: Recipient, { ciphertext }: Frame): Promise<
   }
 }
 
-/** Opened as it arrives. If all of it is there already, a workload is told its length; what is wrong with it is answered sealed. */
+/**
+ * Opened as it arrives. If all of it is there already, a workload is told its length; what is wrong with it is answered
+ * sealed.
+ */
 async function bodyOf (
   recipient: Recipient, first: Buffer, frames: FrameReader, whole: boolean
 ): Promise<Pick<Exchange, 'body' | 'bodyLength' | 'refusal'>> {
@@ -144,7 +150,9 @@ async function bodyOf (
   }
 }
 
-async function * openRest (recipient: Recipient, first: Buffer, frames: FrameReader): AsyncGenerator<Buffer, void, void> {
+async function * openRest (
+  recipient: Recipient, first: Buffer, frames: FrameReader
+): AsyncGenerator<Buffer, void, void> {
   try {
     // A stream takes an empty piece for nothing, and may wait for another.
     if (first.length > 0) yield first
@@ -168,7 +176,9 @@ async function * openRest (recipient: Recipient, first: Buffer, frames: FrameRea
 /** One form only: a request that could be written in two ways could be sent twice. */
 function parseEnc ({ headers }: IncomingRequest): Uint8Array | undefined {
   const value = headers[ENC_HEADER]
-  return typeof value === 'string' && value.length === 2 * ENC_BYTES && /^[0-9a-f]+$/.test(value) ? Buffer.from(value, 'hex') : undefined
+  return typeof value === 'string' && value.length === 2 * ENC_BYTES && /^[0-9a-f]+$/.test(value)
+    ? Buffer.from(value, 'hex')
+    : undefined
 }
 
 /** Not that of an OHTTP request with the same encapsulated key, which is another request. */

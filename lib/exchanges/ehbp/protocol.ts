@@ -1,4 +1,6 @@
-/** EHBP, which encrypts bodies and nothing else: how it is recognised, what it is made with, and the key to encrypt to. */
+/**
+ * EHBP, which encrypts bodies and nothing else: how it is recognised, what it is made with, and the key to encrypt to.
+ */
 import { Problem } from '../../http/problems.ts'
 import type { HpkeKeyInfo, HpkeRing } from '../../keys/hpke/ring.ts'
 import { EHBP_KEYS_PATH, EHBP_SUITE, ENC_HEADER, NONCE_HEADER, encodeEhbpKey } from '../../protocols/ehbp.ts'
@@ -42,7 +44,9 @@ function createKeyResource (ring: HpkeRing, alsoOhttp: boolean): KeyResource {
       return { bytes: encodeEhbpKey(active.publicKey), maxAge: ring.publication().maxAge }
     },
     // The key is one of OHTTP's, which are attested as a list.
-    attested: () => alsoOhttp || !ring.isReady ? [] : [{ kind: 'ohttp-keys', value: Uint8Array.from(ring.publication().octets) }],
+    attested: () => alsoOhttp || !ring.isReady
+      ? []
+      : [{ kind: 'ohttp-keys', value: Uint8Array.from(ring.publication().octets) }],
     keys: () => x25519().map(listed),
     onChange (listener) {
       // That there will be no keys is for readiness to say.

@@ -44,7 +44,9 @@ export function createFrameSealer ({ key, baseNonce }: ResponseKey): (plaintext:
     const sealed = allocate(plaintext.length + frames * (LENGTH_BYTES + Nt))
     let at = 0
     for (let start = 0; start < plaintext.length; start += FRAME_BYTES) {
-      const [ciphertext, tag] = aead.seal(computeNonce(baseNonce, sequence++), plaintext.subarray(start, start + FRAME_BYTES), EMPTY)
+      const [ciphertext, tag] = aead.seal(
+        computeNonce(baseNonce, sequence++), plaintext.subarray(start, start + FRAME_BYTES), EMPTY
+      )
       at = sealed.writeUInt32BE(ciphertext.length + tag.length, at)
       sealed.set(ciphertext, at)
       sealed.set(tag, at + ciphertext.length)
@@ -55,7 +57,10 @@ export function createFrameSealer ({ key, baseNonce }: ResponseKey): (plaintext:
   }
 }
 
-/** With a nonce of its own each time: an answer to what went wrong in sealing is sealed under another key. @throws {Problem} upstream-invalid */
+/**
+ * With a nonce of its own each time: an answer to what went wrong in sealing is sealed under another key.
+ * @throws {Problem} upstream-invalid
+ */
 export function sealResponse (response: PlainResponse, recipient: Recipient, enc: Uint8Array): SealedResponse {
   const { 'content-length': length, ...headers } = response.headers
   if (isCoded(headers)) throw new Problem('upstream-invalid')
@@ -69,8 +74,12 @@ export function sealResponse (response: PlainResponse, recipient: Recipient, enc
 }
 
 /** Always a stream, if there is anything: a length would be announced, which clients take for that of the content. */
-function sealBody (body: PlainResponse['body'], seal: (plaintext: Uint8Array) => Owned, announced: number | undefined): Readable | undefined {
-  if (!(body instanceof Readable)) return body === undefined || body.length === 0 ? undefined : OwnedStream.of([seal(Buffer.from(body))])
+function sealBody (
+  body: PlainResponse['body'], seal: (plaintext: Uint8Array) => Owned, announced: number | undefined
+): Readable | undefined {
+  if (!(body instanceof Readable)) {
+    return body === undefined || body.length === 0 ? undefined : OwnedStream.of([seal(Buffer.from(body))])
+  }
   let length = 0
   const sealed = convertStream(body, {
     convert (piece) {
@@ -83,7 +92,8 @@ function sealBody (body: PlainResponse['body'], seal: (plaintext: Uint8Array) =>
     },
     close: () => body.destroy()
   })
-  // The head does not wait for a body that is yet to come: a frame of no length, which counts for nothing, takes it along.
+  // The head does not wait for a body that is yet to come: a frame of no length, which counts for nothing, takes it
+  // along.
   setImmediate(() => {
     if (sealed.destroyed || length > 0 || body.readableEnded) return
     const nothing = allocate(LENGTH_BYTES)
@@ -95,5 +105,7 @@ function sealBody (body: PlainResponse['body'], seal: (plaintext: Uint8Array) =>
 
 /** The workload was asked not to. Clients would undo the coding before they decrypt. */
 function isCoded ({ 'content-encoding': codings }: ResponseHeaders): boolean {
-  return [codings ?? []].flat().join(',').split(',').some(coding => !['', 'identity'].includes(coding.trim().toLowerCase()))
+  return [codings ?? []].flat().join(',').split(',').some(
+    coding => !['', 'identity'].includes(coding.trim().toLowerCase())
+  )
 }

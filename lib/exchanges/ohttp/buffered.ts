@@ -1,6 +1,6 @@
 /**
- * OHTTP as in RFC 9458: one tag covers all of a message, so it is held as a whole, each way, and is bounded. Larger bodies
- * are what the chunked form is for.
+ * OHTTP as in RFC 9458: one tag covers all of a message, so it is held as a whole, each way, and is bounded. Larger
+ * bodies are what the chunked form is for.
  */
 import { setImmediate } from 'node:timers/promises'
 import { Readable } from 'node:stream'
@@ -36,7 +36,9 @@ const LARGE_BYTES = 256 * 1024
  * @throws {OhttpError} as `openRequest`
  * @throws {Problem} body-too-large, overloaded
  */
-export async function openBuffered (request: IncomingRequest, decapsulate: Decapsulate, budget: ByteBudget, options: BufferedOptions): Promise<OpenedMessage> {
+export async function openBuffered (
+  request: IncomingRequest, decapsulate: Decapsulate, budget: ByteBudget, options: BufferedOptions
+): Promise<OpenedMessage> {
   const account = budget.open()
   const responses = budget.open()
   try {
@@ -82,7 +84,9 @@ async function open (
 }
 
 /** The workload's response, sealed when all of it is there; the proxy's own as well. */
-async function seal (response: PlainResponse, { sealResponse }: OpenedRequest, account: BudgetAccount, options: BufferedOptions): Promise<SealedResponse> {
+async function seal (
+  response: PlainResponse, { sealResponse }: OpenedRequest, account: BudgetAccount, options: BufferedOptions
+): Promise<SealedResponse> {
   const message = await encode(response, account, options)
   await breathe(message)
   const parts = await sealResponse(message)
@@ -90,13 +94,17 @@ async function seal (response: PlainResponse, { sealResponse }: OpenedRequest, a
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   return {
     status: 200,
-    headers: { 'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store, no-transform', 'content-length': String(length) },
+    headers: {
+      'content-type': RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store, no-transform', 'content-length': String(length)
+    },
     body: length > LARGE_BYTES ? OwnedStream.of(parts) : Buffer.concat(parts, length)
   }
 }
 
 /** A whole Binary HTTP response, known length. @throws {Problem} response-too-large, upstream-…, overloaded */
-async function encode (response: PlainResponse, account: BudgetAccount, { maxBytes, padTo }: BufferedOptions): Promise<Owned> {
+async function encode (
+  response: PlainResponse, account: BudgetAccount, { maxBytes, padTo }: BufferedOptions
+): Promise<Owned> {
   const announced = announcedContent(response)
   if (announced !== undefined && announced > maxBytes) throw new Problem('response-too-large')
   const { body } = response
@@ -105,13 +113,17 @@ async function encode (response: PlainResponse, account: BudgetAccount, { maxByt
     : [Buffer.from(body ?? '')]
   if (!Array.isArray(content)) return own(valid(() => encodeResponse(headOf(response), { content, padTo })))
   const length = content.reduce((sum, piece) => sum + piece.length, 0)
-  if (length <= LARGE_BYTES) return own(valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo })))
+  if (length <= LARGE_BYTES) {
+    return own(valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo })))
+  }
   const start = valid(() => encodeResponseStart(headOf(response), length))
   const unpadded = start.length + length
   return joined([start, ...content], unpadded + paddingLength(unpadded, padTo))
 }
 
-async function collect (body: Readable, account: BudgetAccount, maxBytes: number, announced: number | undefined): Promise<Buffer[]> {
+async function collect (
+  body: Readable, account: BudgetAccount, maxBytes: number, announced: number | undefined
+): Promise<Buffer[]> {
   const collector = createCollector(maxBytes, bytes => account.hold(bytes))
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {

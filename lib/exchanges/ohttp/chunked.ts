@@ -20,11 +20,16 @@ import type { ChunkSealer } from './response.ts'
 
 /** Never cached, never held back: each chunk is for the client at once. */
 const OUTER_HEADERS: ResponseHeaders = {
-  'content-type': CHUNKED_RESPONSE_MEDIA_TYPE, 'cache-control': 'no-store, no-transform', incremental: '?1', 'x-accel-buffering': 'no'
+  'content-type': CHUNKED_RESPONSE_MEDIA_TYPE,
+  'cache-control': 'no-store, no-transform',
+  incremental: '?1',
+  'x-accel-buffering': 'no'
 }
 
 /** As far as it has to be there for its head. @throws {OhttpError} as `openChunkedRequest` */
-export async function openChunked (request: IncomingRequest, decapsulate: Decapsulate, padTo: number): Promise<OpenedMessage> {
+export async function openChunked (
+  request: IncomingRequest, decapsulate: Decapsulate, padTo: number
+): Promise<OpenedMessage> {
   const { header, enc, createResponseSealer, read } = await openMessage(request, decapsulate)
   return {
     header,
@@ -56,10 +61,16 @@ async function openMessage (request: IncomingRequest, decapsulate: Decapsulate) 
  *
  * @throws {Problem} upstream-invalid
  */
-export async function sealStream (response: PlainResponse, sealer: ChunkSealer, padTo: number): Promise<Readable | Uint8Array> {
+export async function sealStream (
+  response: PlainResponse, sealer: ChunkSealer, padTo: number
+): Promise<Readable | Uint8Array> {
   const announced = announcedContent(response)
-  const body = response.body instanceof Readable ? await arrived(response.body, announced) ?? response.body : Buffer.from(response.body ?? '')
-  if (!(body instanceof Readable)) return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
+  const body = response.body instanceof Readable
+    ? await arrived(response.body, announced) ?? response.body
+    : Buffer.from(response.body ?? '')
+  if (!(body instanceof Readable)) {
+    return valid(() => sealer.final(encodeResponse(headOf(response), { content: body, padTo })))
+  }
 
   const expected = announced || undefined
   const writer = valid(() => createResponseWriter(sealer, headOf(response), { contentLength: expected, padTo }))

@@ -16,9 +16,10 @@ import type { ChunkOpener, OpenedChunkedRequest } from './request.ts'
 export interface InnerRequest {
   readonly head: RequestHead
   /**
-   * Bytes, or a stream that cannot fail, if all of it is here and authentic; undefined if that is nothing. Of a request that
-   * is still arriving, a stream that ends only when the final chunk was authentic, and errors when anything is wrong: with a
-   * Problem, or the source's error. Trailers are read and dropped. Destroying it stops reading, but leaves the source open.
+   * Bytes, or a stream that cannot fail, if all of it is here and authentic; undefined if that is nothing. Of a request
+   * that is still arriving, a stream that ends only when the final chunk was authentic, and errors when anything is
+   * wrong: with a Problem, or the source's error. Trailers are read and dropped. Destroying it stops reading, but
+   * leaves the source open.
    */
   readonly body: Buffer | Readable | OwnedStream | undefined
   /** Bytes of the body, if the message says so up front. A stream that has fewer or more errors. */
@@ -126,14 +127,19 @@ function refusing<T> (step: () => T): T {
   }
 }
 
-/** The request is being forwarded already: what turns out to be wrong with it is answered as the contract of a body says. */
+/**
+ * The request is being forwarded already: what turns out to be wrong with it is answered as the contract of a body
+ * says.
+ */
 function refuse (error: unknown): never {
-  throw error instanceof OhttpError || error instanceof BhttpError ? new Problem('bad-request', { cause: error }) : error
+  throw error instanceof OhttpError || error instanceof BhttpError
+    ? new Problem('bad-request', { cause: error })
+    : error
 }
 
 /**
- * The content among the events, in one piece, if there is any. What it was opened into is freed, unless it is all content:
- * the reader has kept a copy of what else it needs.
+ * The content among the events, in one piece, if there is any. What it was opened into is freed, unless it is all
+ * content: the reader has kept a copy of what else it needs.
  */
 function takeContent (opened: Owned, events: readonly BhttpRequestEvent[]): Owned | undefined {
   const content = contentOf(events)

@@ -1,15 +1,17 @@
 /** Binary HTTP inside OHTTP, on the server: a response goes in as head and body, and is sealed piece by piece. */
 import { EMPTY } from '../../protocols/bytes.ts'
 import type { ResponseHead } from '../../protocols/bhttp/bhttp.ts'
-import { contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart, paddingLength } from '../../protocols/bhttp/writer.ts'
+import {
+  contentChunkPrefix, encodeEnd, encodeResponseHead, encodeResponseStart, paddingLength
+} from '../../protocols/bhttp/writer.ts'
 import { MAX_CHUNK } from '../../protocols/ohttp/chunks.ts'
 import { allocate } from '../../streams/owned.ts'
 import type { Owned } from '../../streams/owned.ts'
 import type { ChunkSealer } from './response.ts'
 
 /**
- * Writes a response piece by piece: each call returns bytes to send, and to flush, at once. The head goes with what comes
- * first. If a response breaks off, do not call `end`: the client then knows.
+ * Writes a response piece by piece: each call returns bytes to send, and to flush, at once. The head goes with what
+ * comes first. If a response breaks off, do not call `end`: the client then knows.
  */
 export interface ResponseWriter {
   /** The head by itself, if the content is not there yet; empty if it was sent. */
@@ -22,19 +24,23 @@ export interface ResponseWriter {
 const NOTHING = allocate(0)
 
 export interface ResponseShape {
-  /** Bytes of content, at least one, if they are known: the message then says so, and exactly as many have to follow. */
+  /**
+   * Bytes of content, at least one, if they are known: the message then says so, and exactly as many have to follow.
+   */
   readonly contentLength?: number | undefined
   /** The message is filled up with zeros to a multiple of this (RFC 9292, section 3.8); 0 or 1 for not at all. */
   readonly padTo?: number
 }
 
 /**
- * The lengths of a padded message's chunks are not encrypted, and would show what the padding hides: if the length is known,
- * nothing leaves before the end but what fills chunks.
+ * The lengths of a padded message's chunks are not encrypted, and would show what the padding hides: if the length is
+ * known, nothing leaves before the end but what fills chunks.
  *
  * @throws {BhttpError} the head cannot be written
  */
-export function createResponseWriter (sealer: ChunkSealer, head: ResponseHead, { contentLength, padTo = 0 }: ResponseShape = {}): ResponseWriter {
+export function createResponseWriter (
+  sealer: ChunkSealer, head: ResponseHead, { contentLength, padTo = 0 }: ResponseShape = {}
+): ResponseWriter {
   const known = contentLength !== undefined
   const fillChunks = known && padTo > 1
   let unsent: Uint8Array = known ? encodeResponseStart(head, contentLength) : encodeResponseHead(head)

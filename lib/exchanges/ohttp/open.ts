@@ -1,4 +1,6 @@
-/** Opens OHTTP requests of both forms into exchanges, once they are known to be authentic, new and meant for this proxy. */
+/**
+ * Opens OHTTP requests of both forms into exchanges, once they are known to be authentic, new and meant for this proxy.
+ */
 import { METHODS } from 'node:http'
 import { Readable } from 'node:stream'
 import type { IncomingRequest } from '../../http/incoming.ts'
@@ -40,7 +42,9 @@ export interface OhttpGateway {
   open (request: IncomingRequest, form: OhttpForm): Promise<Exchange>
 }
 
-export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget: ByteBudget, options: OhttpOptions): OhttpGateway {
+export function createOhttpGateway (
+  ring: HpkeRing, replays: ReplayStore, budget: ByteBudget, options: OhttpOptions
+): OhttpGateway {
   const { own, allowedAuthorities, ohttpMaxBodyBytes, padding } = options
   const decapsulate: HpkeRing['decapsulate'] = (header, enc) => ring.decapsulate(header, enc)
   const freshness = createFreshness(ring, options)
@@ -63,14 +67,18 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
     }
   }
 
-  /** What is no HTTP request will not be forwarded, so that it need not be remembered: it has no date to be judged by. */
+  /**
+   * What is no HTTP request will not be forwarded, so that it need not be remembered: it has no date to be judged by.
+   */
   async function admit ({ header, enc, inner }: OpenedMessage): Promise<void> {
     if (inner === undefined) return
     const date = freshness.check(inner.head, header)
     if (!await replays.admit(replayDigest(header.keyId, enc), date)) throw new Problem('cannot-open')
   }
 
-  /** Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back. */
+  /**
+   * Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back.
+   */
   function toExchange (form: OhttpForm, request: IncomingRequest, { inner, seal, release }: OpenedMessage): Exchange {
     const exchange = { protocol: form, seal, ...(release !== undefined && { release }) }
     const refusal = refuse(inner)
@@ -100,7 +108,9 @@ export function createOhttpGateway (ring: HpkeRing, replays: ReplayStore, budget
   function refuse (inner: InnerRequest | undefined): Problem | undefined {
     if (inner === undefined) return new Problem('bad-request')
     const { head } = inner
-    if (!head.path.startsWith('/') || !METHODS.includes(head.method) || head.method === 'CONNECT') return new Problem('bad-request')
+    if (!head.path.startsWith('/') || !METHODS.includes(head.method) || head.method === 'CONNECT') {
+      return new Problem('bad-request')
+    }
     if (allowedAuthorities.size > 0 && !allowedAuthorities.has(authorityOf(head))) return new Problem('misdirected')
     return undefined
   }
@@ -120,7 +130,9 @@ function authorityOf ({ authority, headers }: RequestHead): string {
 
 /** What is wrong before the request is known to be authentic has one answer, except for what the client can fix. */
 function refusal (error: unknown): unknown {
-  if (error instanceof OhttpError) return new Problem(error.code === 'ERR_OHTTP_KEY' ? 'ohttp-key' : 'cannot-open', { cause: error })
+  if (error instanceof OhttpError) {
+    return new Problem(error.code === 'ERR_OHTTP_KEY' ? 'ohttp-key' : 'cannot-open', { cause: error })
+  }
   if (error instanceof ReplayStoreError) return new Problem('replay-store', { cause: error })
   return error
 }

@@ -1,6 +1,6 @@
 /**
- * Opens OHTTP requests, RFC 9458 and chunked (draft-ietf-ohai-chunked-ohttp-08). The private keys are elsewhere: this only
- * asks for shared secrets. No function here returns plaintext before its tag was checked.
+ * Opens OHTTP requests, RFC 9458 and chunked (draft-ietf-ohai-chunked-ohttp-08). The private keys are elsewhere: this
+ * only asks for shared secrets. No function here returns plaintext before its tag was checked.
  */
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
@@ -9,7 +9,9 @@ import type { Recipient, RecipientFactory } from '../../hpke/recipient.ts'
 import { ByteQueue } from '../../protocols/byte-queue.ts'
 import { EMPTY } from '../../protocols/bytes.ts'
 import { Deframer, Nt, chunkAad } from '../../protocols/ohttp/chunks.ts'
-import { CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, decodeHeader, requestInfo } from '../../protocols/ohttp/ohttp.ts'
+import {
+  CHUNKED_LABELS, HEADER_LENGTH, LABELS, OhttpError, decodeHeader, requestInfo
+} from '../../protocols/ohttp/ohttp.ts'
 import type { Labels, RequestHeader } from '../../protocols/ohttp/ohttp.ts'
 import { allocate, free } from '../../streams/owned.ts'
 import type { Owned } from '../../streams/owned.ts'
@@ -22,8 +24,8 @@ const CHUNKS_AT_ONCE = 64
 /**
  * The KEM's shared secret for enc, under the key and the algorithms that the header names.
  *
- * It throws OhttpError ERR_OHTTP_KEY if the key is unknown, is of another KEM, or does not offer the algorithms; anything
- * else it throws counts as a message that cannot be opened.
+ * It throws OhttpError ERR_OHTTP_KEY if the key is unknown, is of another KEM, or does not offer the algorithms;
+ * anything else it throws counts as a message that cannot be opened.
  */
 export type Decapsulate = (header: RequestHeader, enc: Uint8Array) => Uint8Array | Promise<Uint8Array>
 
@@ -37,8 +39,8 @@ export interface OpenedRequest extends Opened {
   /** Binary HTTP. */
   readonly request: Owned
   /**
-   * Seals a whole Binary HTTP response, once: the parts of a message/ohttp-res, to be sent in order. The nonce is for tests
-   * and vectors.
+   * Seals a whole Binary HTTP response, once: the parts of a message/ohttp-res, to be sent in order. The nonce is for
+   * tests and vectors.
    */
   sealResponse (response: Uint8Array, responseNonce?: Uint8Array): Promise<Owned[]>
 }
@@ -57,15 +59,15 @@ export async function openRequest (message: Uint8Array, decapsulate: Decapsulate
 /** Opens the chunks of a request, one call after the other. */
 export interface ChunkOpener {
   /**
-   * Binary HTTP: what is in the chunks that these bytes complete, joined; empty if they complete none. At once, unless the
-   * chunks are many.
+   * Binary HTTP: what is in the chunks that these bytes complete, joined; empty if they complete none. At once, unless
+   * the chunks are many.
    *
    * @throws {OhttpError} ERR_OHTTP_OPEN
    */
   open (bytes: Uint8Array): Owned | Promise<Owned>
   /**
-   * What is in the final chunk, possibly nothing, once there are no more bytes: the client said under the key that nothing
-   * follows.
+   * What is in the final chunk, possibly nothing, once there are no more bytes: the client said under the key that
+   * nothing follows.
    *
    * @throws {OhttpError} ERR_OHTTP_OPEN or ERR_OHTTP_INCOMPLETE
    */
@@ -109,8 +111,8 @@ export async function openChunks (message: Uint8Array, decapsulate: Decapsulate)
  * Opens a message/ohttp-chunked-req as it arrives: resolves as soon as the encapsulated key is there and decapsulated,
  * which proves nothing yet; the first chunk that opens does.
  *
- * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut off
- * the response that says what was wrong with it.
+ * The source stays the caller's: it is not closed, whatever happens, since closing a server's request would also cut
+ * off the response that says what was wrong with it.
  *
  * @throws {OhttpError} ERR_OHTTP_KEY or ERR_OHTTP_OPEN, or what the source throws
  */
@@ -125,7 +127,9 @@ export async function openChunkedRequest (source: Readable, decapsulate: Decapsu
 }
 
 function chunked (recipient: Recipient, header: RequestHeader, enc: Uint8Array): Chunked {
-  return { header, enc, createResponseSealer: responseNonce => createChunkSealer({ recipient, header, enc }, responseNonce) }
+  return {
+    header, enc, createResponseSealer: responseNonce => createChunkSealer({ recipient, header, enc }, responseNonce)
+  }
 }
 
 interface Start extends Opened {
@@ -146,7 +150,9 @@ async function splitStart (message: Uint8Array, labels: Labels, decapsulate: Dec
 }
 
 /** Reads the front of a message that is arriving, up to the encapsulated key. */
-async function readStart (iterator: AsyncIterator<Uint8Array>, labels: Labels, decapsulate: Decapsulate): Promise<Start> {
+async function readStart (
+  iterator: AsyncIterator<Uint8Array>, labels: Labels, decapsulate: Decapsulate
+): Promise<Start> {
   const queue = new ByteQueue()
   const { header, Nenc } = decodeHeader(await read(iterator, queue, HEADER_LENGTH))
   const enc = Uint8Array.from(await read(iterator, queue, Nenc))
@@ -199,7 +205,9 @@ async function setupRecipient (
   // After decapsulation, so that only keys that exist get here: at most 256 ids, two KEMs, three AEADs.
   const name = `${header.keyId} ${header.kemId} ${header.aeadId}`
   let createRecipient = factories.get(name)
-  if (createRecipient === undefined) factories.set(name, createRecipient = createRecipientFactory(header, requestInfo(header, labels)))
+  if (createRecipient === undefined) {
+    factories.set(name, createRecipient = createRecipientFactory(header, requestInfo(header, labels)))
+  }
   return createRecipient(secret)
 }
 

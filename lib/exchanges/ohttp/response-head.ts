@@ -19,8 +19,8 @@ function fields (headers: ResponseHeaders): Field[] {
 }
 
 /**
- * Without blanks and tabs at the ends: of a field value, only these are white space (RFC 9110, section 5.5), and bytes above
- * ASCII are part of it. Step by step, as a regular expression takes quadratic time for blanks in the middle.
+ * Without blanks and tabs at the ends: of a field value, only these are white space (RFC 9110, section 5.5), and bytes
+ * above ASCII are part of it. Step by step, as a regular expression takes quadratic time for blanks in the middle.
  */
 export function trimmed (value: string): string {
   let start = 0

@@ -7,7 +7,9 @@ import type { Recipient } from '../../hpke/recipient.ts'
 import { EMPTY } from '../../protocols/bytes.ts'
 import { chunkAad, chunksOf, sealedLength, writeChunkPrefix } from '../../protocols/ohttp/chunks.ts'
 import { computeNonce } from '../../protocols/ohttp/nonce.ts'
-import { CHUNKED_LABELS, LABELS, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, responseSizes } from '../../protocols/ohttp/ohttp.ts'
+import {
+  CHUNKED_LABELS, LABELS, RESPONSE_KEY_LABEL, RESPONSE_NONCE_LABEL, responseSizes
+} from '../../protocols/ohttp/ohttp.ts'
 import type { Labels, RequestHeader } from '../../protocols/ohttp/ohttp.ts'
 import { allocate, free, own } from '../../streams/owned.ts'
 import type { Owned } from '../../streams/owned.ts'
@@ -20,16 +22,22 @@ export interface RequestContext {
 }
 
 /** The parts of a message/ohttp-res, in order. To be called once for each request. */
-export async function sealResponse (context: RequestContext, response: Uint8Array, responseNonce?: Uint8Array): Promise<Owned[]> {
+export async function sealResponse (
+  context: RequestContext, response: Uint8Array, responseNonce?: Uint8Array
+): Promise<Owned[]> {
   const { nonce, aead, baseNonce } = responseKey(context, LABELS, responseNonce)
   return [nonce, ...await aead.sealLong(baseNonce, response)]
 }
 
 /** Seals the chunks of a response, each as soon as there is something to send. */
 export interface ChunkSealer {
-  /** More of the response, one chunk for every 16384 bytes of each part. The response nonce comes with the first call. */
+  /**
+   * More of the response, one chunk for every 16384 bytes of each part. The response nonce comes with the first call.
+   */
   seal (...plaintexts: readonly Uint8Array[]): Owned
-  /** The rest of the response, possibly nothing, with the proof of its end. Never call it for a response that broke off. */
+  /**
+   * The rest of the response, possibly nothing, with the proof of its end. Never call it for a response that broke off.
+   */
   final (plaintext?: Uint8Array): Owned
 }
 
@@ -72,7 +80,9 @@ interface ResponseKey {
 }
 
 /** RFC 9458, section 4.4. The chunked form counts up from the same nonce. */
-function responseKey ({ recipient, header, enc }: RequestContext, labels: Labels, responseNonce?: Uint8Array): ResponseKey {
+function responseKey (
+  { recipient, header, enc }: RequestContext, labels: Labels, responseNonce?: Uint8Array
+): ResponseKey {
   const { Nk, Nn, nonceLength } = responseSizes(header.aeadId)
   const nonce = own(responseNonce === undefined ? randomBytes(nonceLength) : Buffer.from(responseNonce))
   const prk = extract(Buffer.concat([enc, nonce]), recipient.export(labels.response, nonceLength))

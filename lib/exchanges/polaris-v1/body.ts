@@ -30,9 +30,13 @@ const JOIN_BYTES = 2 ** 20
  * @throws {MessageError} it cannot be opened
  * @throws {Problem} body-too-large, overloaded
  */
-export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets, budget: ByteBudget, maxBytes: number): Promise<OpenedBody | undefined> {
+export async function openBody (
+  request: IncomingRequest, unwrap: UnwrapSecrets, budget: ByteBudget, maxBytes: number
+): Promise<OpenedBody | undefined> {
   const announced = announcedLength(request)
-  if (announced !== undefined && announced > LENGTH_BYTES + MAX_HEADER_BYTES + maxBytes) throw new Problem('body-too-large')
+  if (announced !== undefined && announced > LENGTH_BYTES + MAX_HEADER_BYTES + maxBytes) {
+    throw new Problem('body-too-large')
+  }
 
   const account = budget.open()
   try {
@@ -41,7 +45,9 @@ export async function openBody (request: IncomingRequest, unwrap: UnwrapSecrets,
     if (first === undefined) return undefined
     const { header, rest } = await readHeader(first, pieces)
     const { secrets, authTag } = await unwrap(header)
-    const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
+    const decipher = createDecipheriv(
+      'aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }
+    ).setAuthTag(authTag)
     const plaintext = createCollector(maxBytes, bytes => account.hold(bytes))
     for (let piece: Buffer | undefined = rest; piece !== undefined; piece = await next(pieces)) {
       if (plaintext.length + piece.length > maxBytes) throw new Problem('body-too-large')

@@ -51,8 +51,12 @@ export function isPolarisV1 (
  * @throws {Problem} cannot-open, whatever the reason; body-too-large, response-key-required, overloaded, replay-store
  * @throws {KeysBusyError}
  */
-export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider, budget: ByteBudget, options: PolarisV1Options): Promise<Exchange> {
-  if (options.enableOutputEncryption && request.headers[options.responsePublicKeyHeader] === undefined) throw new Problem('response-key-required')
+export async function openPolarisV1 (
+  request: IncomingRequest, keys: KeyProvider, budget: ByteBudget, options: PolarisV1Options
+): Promise<Exchange> {
+  if (options.enableOutputEncryption && request.headers[options.responsePublicKeyHeader] === undefined) {
+    throw new Problem('response-key-required')
+  }
   const secrets = createSecretsOpener(keys)
   const { unwrap } = secrets
   try {
@@ -88,7 +92,9 @@ export async function openPolarisV1 (request: IncomingRequest, keys: KeyProvider
   }
 }
 
-/** Called when all messages of a request are known to be authentic: a request refused for another reason may come again. */
+/**
+ * Called when all messages of a request are known to be authentic: a request refused for another reason may come again.
+ */
 async function refuseRepeated ({ opened }: SecretsOpener, messages: MessageMemory | undefined): Promise<void> {
   const { keyId, digests } = opened()
   if (keyId !== undefined && await messages?.admit(keyId, digests) === false) throw new MessageError()
@@ -103,7 +109,9 @@ function refusal (error: unknown): unknown {
 }
 
 /** The plaintext of a header message, or undefined where the header is absent. Small: bounded by the header limit. */
-async function openHeader ({ headers }: IncomingRequest, name: string, unwrap: UnwrapSecrets): Promise<string | undefined> {
+async function openHeader (
+  { headers }: IncomingRequest, name: string, unwrap: UnwrapSecrets
+): Promise<string | undefined> {
   const text = headers[name]
   if (text === undefined) return undefined
   const message = typeof text === 'string' ? decodeBase64(text) : undefined
@@ -111,7 +119,9 @@ async function openHeader ({ headers }: IncomingRequest, name: string, unwrap: U
   const { header, ciphertext } = splitMessage(message)
   const { secrets, authTag } = await unwrap(header)
   try {
-    const decipher = createDecipheriv('aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }).setAuthTag(authTag)
+    const decipher = createDecipheriv(
+      'aes-256-gcm', createSecretKey(secrets.key), secrets.iv, { authTagLength: authTag.length }
+    ).setAuthTag(authTag)
     const plaintext = Buffer.concat([decipher.update(ciphertext), decipher.final()])
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(plaintext)
   } catch (cause) {
@@ -124,7 +134,9 @@ function readTarget (url = '/'): string {
   return originForm(url)
 }
 
-/** The decrypted header object as pairs. Values are text, or numbers and booleans, which older clients did not quote. */
+/**
+ * The decrypted header object as pairs. Values are text, or numbers and booleans, which older clients did not quote.
+ */
 function readHeaders (json: string | undefined): [string, string][] {
   if (json === undefined) return []
   let parsed: unknown
@@ -147,7 +159,9 @@ function readHeaders (json: string | undefined): [string, string][] {
  * The binding rule: the outer url and response key are attacker-writable, so where the client put its own copies into
  * the encrypted headers they must agree, and only a response key that it did put there is sealed to.
  */
-function boundResponseKey ({ headers }: IncomingRequest, inner: readonly [string, string][], options: PolarisV1Options): KeyObject | undefined {
+function boundResponseKey (
+  { headers }: IncomingRequest, inner: readonly [string, string][], options: PolarisV1Options
+): KeyObject | undefined {
   const copy = (wanted: string) => inner.find(([name]) => name.toLowerCase() === wanted)?.[1]
   for (const name of [options.urlHeader, options.responsePublicKeyHeader]) {
     const bound = copy(name)

@@ -57,7 +57,10 @@ function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: Protoc
   }
 }
 
-/** The newest RSA key as JSON, as the original gives it: also while the protocol is off, and then neither attested nor listed. */
+/**
+ * The newest RSA key as JSON, as the original gives it: also while the protocol is off, and then neither attested nor
+ * listed.
+ */
 function createPublicKeyResource (keys: KeyProvider, enabled: boolean): KeyResource {
   const published = () => enabled ? keys.publicKeys() : []
   return {
@@ -83,7 +86,10 @@ function spkiOf (pem: string): Bytes {
   return Uint8Array.from(createPublicKey(pem).export({ format: 'der', type: 'spki' }))
 }
 
-/** With output encryption alone: every request is a plain one, and every response is sealed, to a key that came unencrypted. */
+/**
+ * With output encryption alone: every request is a plain one, and every response is sealed, to a key that came
+ * unencrypted.
+ */
 function createResponseSealing ({ config, budget, ownHeaders }: ProtocolServices): Protocol[] {
   const { enableInputEncryption, enableOutputEncryption, contextRoot, maxBodyBytes, responsePublicKeyHeader } = config
   if (enableInputEncryption || !enableOutputEncryption) return []

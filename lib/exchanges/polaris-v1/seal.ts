@@ -42,7 +42,9 @@ export function parseResponseKey (header: string | string[] | undefined): KeyObj
     throw new MessageError({ cause })
   }
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
-  if (key.asymmetricKeyType !== 'rsa' || !MODULUS_BITS.includes(modulusLength) || publicExponent > MAX_EXPONENT) throw new MessageError()
+  if (key.asymmetricKeyType !== 'rsa' || !MODULUS_BITS.includes(modulusLength) || publicExponent > MAX_EXPONENT) {
+    throw new MessageError()
+  }
   return key
 }
 
@@ -59,7 +61,9 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
   async function seal (response: PlainResponse): Promise<SealedResponse> {
     if (!response.fromWorkload) return response
     // Of HEAD and 304 the headers describe a body that is not there. 204 has none (RFC 9110, section 8.6).
-    if (response.body === undefined) return response.status === 204 ? { ...response, headers: withoutLength(response.headers) } : response
+    if (response.body === undefined) {
+      return response.status === 204 ? { ...response, headers: withoutLength(response.headers) } : response
+    }
     const codings = decodersFor(response.headers)
     const key = randomBytes(KEY_BYTES)
     const iv = randomBytes(IV_BYTES)
@@ -70,7 +74,9 @@ export function createSealer (clientKey: KeyObject, budget: ByteBudget, maxBytes
       ciphertext.push(cipher.update(piece))
     }
     cipher.final()
-    const head = encodeMessageHead({ wrappedKey: wrap(clientKey, key), wrappedIV: wrap(clientKey, iv), authTag: cipher.getAuthTag() })
+    const head = encodeMessageHead(
+      { wrappedKey: wrap(clientKey, key), wrappedIV: wrap(clientKey, iv), authTag: cipher.getAuthTag() }
+    )
     const length = head.length + ciphertext.length
     const headers = withoutLength(response.headers)
     if (codings !== undefined) delete headers['content-encoding']
@@ -93,7 +99,9 @@ function withoutLength ({ 'content-length': _, ...headers }: ResponseHeaders): R
 }
 
 /** The response body without its content codings, if the workload applied some although it was asked not to. */
-async function * content (body: Readable | Uint8Array | string, decoders: NonNullable<ReturnType<typeof decodersFor>>): AsyncGenerator<Buffer> {
+async function * content (
+  body: Readable | Uint8Array | string, decoders: NonNullable<ReturnType<typeof decodersFor>>
+): AsyncGenerator<Buffer> {
   const source = body instanceof Readable ? body : Readable.from([Buffer.from(body)], { objectMode: false })
   let broken: Error | undefined
   source.once('error', error => { broken = error })

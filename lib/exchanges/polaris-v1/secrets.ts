@@ -1,6 +1,6 @@
 /**
- * Unwraps the keys and IVs of one request's messages. Messages do not say which key version they were made for: the first
- * one of a request finds out, trying newest first; the others follow it.
+ * Unwraps the keys and IVs of one request's messages. Messages do not say which key version they were made for: the
+ * first one of a request finds out, trying newest first; the others follow it.
  */
 import { UnwrapError } from '../../keys/provider.ts'
 import type { KeyProvider } from '../../keys/provider.ts'

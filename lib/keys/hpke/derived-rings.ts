@@ -1,7 +1,8 @@
 /**
  * The HPKE keys of replicas that derive them from their RSA keys: one ring for each RSA key that this one has. Those of
  * the newest are published, and all are accepted. So replicas that are given a new RSA key one after the other, first
- * behind the old one and then in front of it, open what is encrypted to any of them at every moment (docs/keys-rotate.md).
+ * behind the old one and then in front of it, open what is encrypted to any of them at every moment
+ * (docs/keys-rotate.md).
  */
 import { OhttpError } from '../../protocols/ohttp/ohttp.ts'
 import { derivedSecrets } from './epoch-secrets.ts'
@@ -11,8 +12,13 @@ import type { KeyProvider } from '../provider.ts'
 /** Providers do not say when their keys change: they are looked at this often. */
 const LOOK_MS = 500
 
-/** @param onClash told, once, of two RSA keys of which some HPKE keys have the same id: only those of the published one, or the newer, can be used */
-export function createDerivedRings (keys: KeyProvider, createRing: (secrets: EpochSecrets) => HpkeRing, onClash: (keyIds: readonly string[]) => void): HpkeRing {
+/**
+ * @param onClash told, once, of two RSA keys of which some HPKE keys have the same id: only those of the published one,
+ *   or the newer, can be used
+ */
+export function createDerivedRings (
+  keys: KeyProvider, createRing: (secrets: EpochSecrets) => HpkeRing, onClash: (keyIds: readonly string[]) => void
+): HpkeRing {
   const listeners: (() => void)[] = []
   const clashes = new Set<string>()
   /** By id of the RSA key, newest first. */
@@ -82,7 +88,9 @@ export function createDerivedRings (keys: KeyProvider, createRing: (secrets: Epo
 
     decapsulate (header, enc) {
       for (const ring of inOrder()) {
-        if (ring.keys().some(({ keyId, kemId }) => keyId === header.keyId && kemId === header.kemId)) return ring.decapsulate(header, enc)
+        if (ring.keys().some(({ keyId, kemId }) => keyId === header.keyId && kemId === header.kemId)) {
+          return ring.decapsulate(header, enc)
+        }
       }
       throw new OhttpError('ERR_OHTTP_KEY')
     },

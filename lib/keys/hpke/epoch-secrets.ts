@@ -23,8 +23,8 @@ export interface RatchetState {
 
 export interface Ratchet extends EpochSecrets {
   /**
-   * A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. Where that
-   * epoch is gone, which a clock that is set back asks for, the state is the oldest that is left.
+   * A copy of the state as it was before `epoch`, for another process that makes the same keys from there on. Where
+   * that epoch is gone, which a clock that is set back asks for, the state is the oldest that is left.
    */
   stateAt (epoch: number): RatchetState
 }

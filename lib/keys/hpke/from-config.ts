@@ -17,7 +17,9 @@ export interface HpkeReports {
 }
 
 /** @param given the secrets of the epochs, where they come from elsewhere: another process has them */
-export function hpkeRingFrom (config: Config, keys: KeyProvider, given: EpochSecrets | undefined, { onError, onClash }: HpkeReports): HpkeRing {
+export function hpkeRingFrom (
+  config: Config, keys: KeyProvider, given: EpochSecrets | undefined, { onError, onClash }: HpkeReports
+): HpkeRing {
   const ring = (secrets: EpochSecrets) => createHpkeRing({
     rotation: config.hpkeRotation,
     retirement: config.hpkeRetirement,
@@ -29,7 +31,9 @@ export function hpkeRingFrom (config: Config, keys: KeyProvider, given: EpochSec
   switch (config.hpkeSeed) {
     case 'instance': return ring(instanceRatchet(config))
     case 'derived': return createDerivedRings(keys, ring, onClash)
-    case 'sealed': return ring(seededSecrets(() => openSealedSeed(config.hpkeSeedFile ?? '', keys, config.hpkeSeedFileSha256)))
+    case 'sealed': return ring(
+      seededSecrets(() => openSealedSeed(config.hpkeSeedFile ?? '', keys, config.hpkeSeedFileSha256))
+    )
   }
 }
 

@@ -9,7 +9,9 @@
 import { deriveKemKeyPair } from '../../hpke/kem.ts'
 import type { KemKeyPair } from '../../hpke/kem.ts'
 import { encodeKeyConfigs } from '../../protocols/ohttp/key-config.ts'
-import { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SHA256 } from '../../protocols/ohttp/suites.ts'
+import {
+  AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, KDF_HKDF_SHA256
+} from '../../protocols/ohttp/suites.ts'
 import { OhttpError } from '../../protocols/ohttp/ohttp.ts'
 import type { RequestHeader } from '../../protocols/ohttp/ohttp.ts'
 
@@ -22,8 +24,8 @@ export interface EpochSecrets {
   /** The first epoch whose secret is not gone, at present; undefined where none goes. */
   readonly oldest?: number | undefined
   /**
-   * Added to key ids, 0 to 255; the same wherever the keys are the same. Ids follow the epochs and begin again after 255:
-   * the settings see to it that a key is forgotten long before another has its id.
+   * Added to key ids, 0 to 255; the same wherever the keys are the same. Ids follow the epochs and begin again after
+   * 255: the settings see to it that a key is forgotten long before another has its id.
    */
   readonly firstKeyId: number
 }
@@ -54,8 +56,8 @@ export interface HpkeRing {
   /** @throws {OhttpError} ERR_OHTTP_KEY  @throws {DecapsulationError} */
   decapsulate (header: RequestHeader, enc: Uint8Array): Uint8Array
   /**
-   * The shared secret of enc under each key of a KEM, one after the other: that of the active key first, then the newest.
-   * For messages that name no key.
+   * The shared secret of enc under each key of a KEM, one after the other: that of the active key first, then the
+   * newest. For messages that name no key.
    *
    * @throws {DecapsulationError}
    */
@@ -86,7 +88,9 @@ interface Epoch {
 /** Clients come back for keys at least this often, so that a rotation ahead of time reaches them. */
 const MAX_AGE_SECONDS = 3600
 /** What every key is offered with, preferred first. */
-const SUITES = [AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305].map(aeadId => ({ kdfId: KDF_HKDF_SHA256, aeadId }))
+const SUITES = [AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305].map(aeadId => ({
+  kdfId: KDF_HKDF_SHA256, aeadId
+}))
 const FIRST_RETRY_MS = 1000
 const MAX_RETRY_MS = 30_000
 /** Timers hold at most this. */
@@ -105,7 +109,9 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
   const present = epochAt(now(), rotation)
   /** A process that starts among others has their retiring keys, too: clients hold them. */
   const wanted = Math.min(present, Math.max(secrets.earliest ?? 0, epochAt(now() - retirement, rotation)))
-  /** A clock that is set back asks for what is gone. The keys of the epoch that it left serve until it is there again. */
+  /**
+   * A clock that is set back asks for what is gone. The keys of the epoch that it left serve until it is there again.
+   */
   const first = Math.max(secrets.oldest ?? 0, wanted)
 
   let retiring: readonly Epoch[] = []
@@ -122,7 +128,9 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
-    const pairs = kemIds.map((kemId, i) => ({ keyId: (secrets.firstKeyId + number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret) }))
+    const pairs = kemIds.map((kemId, i) => ({
+      keyId: (secrets.firstKeyId + number * kemIds.length + i) % KEY_IDS, pair: deriveKemKeyPair(kemId, secret)
+    }))
     secret.fill(0)
     return { number, pairs }
   }
@@ -216,7 +224,9 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
     * decapsulateByEach (kemId, enc) {
       for (const { epoch: { number, pairs } } of all()) {
-        for (const { pair } of pairs) if (pair.kemId === kemId) yield { secret: pair.decapsulate(enc), notAfter: endOfUse(number) }
+        for (const { pair } of pairs) {
+          if (pair.kemId === kemId) yield { secret: pair.decapsulate(enc), notAfter: endOfUse(number) }
+        }
       }
     },
 

@@ -1,8 +1,8 @@
 /**
  * A seed that replicas share through a file: 32 bytes, made inside the TEE, encrypted to the RSA key that all of them
  * can use and nothing else can. The first replica creates the file; all others, and all later starts, adopt it at the
- * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be trusted,
- * or the file pinned by its hash.
+ * price of one unwrap. Nothing shows who made the file, since the public key is all it takes: the volume must be
+ * trusted, or the file pinned by its hash.
  *
  *     file = JSON {"keyId": id of the RSA key, "seed": base64 of RSA-OAEP-256(seed)}
  */
@@ -33,7 +33,9 @@ export async function openSealedSeed (path: string, keys: KeyProvider, sha256?: 
   const present = await read(path)
   if (sha256 === undefined) return unseal(present ?? await create(path, keyId, pem), keys)
   if (present === undefined) throw new SealedSeedError('The pinned seed file is missing')
-  if (createHash('sha256').update(present).digest('hex') !== sha256.toLowerCase()) throw new SealedSeedError('The seed file is not the pinned one')
+  if (createHash('sha256').update(present).digest('hex') !== sha256.toLowerCase()) {
+    throw new SealedSeedError('The seed file is not the pinned one')
+  }
   return unseal(present, keys)
 }
 
@@ -52,7 +54,9 @@ async function read (path: string): Promise<Buffer | undefined> {
 /** Atomic, first writer wins: the file appears complete or not at all, and whose it is does not matter. */
 async function create (path: string, keyId: string, pem: string): Promise<Buffer> {
   const seed = randomBytes(SEED_BYTES)
-  const sealed = publicEncrypt({ key: createPublicKey(pem), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, seed)
+  const sealed = publicEncrypt(
+    { key: createPublicKey(pem), padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, seed
+  )
   seed.fill(0)
 
   const temporary = `${path}.${randomBytes(8).toString('hex')}`
@@ -78,14 +82,18 @@ async function create (path: string, keyId: string, pem: string): Promise<Buffer
 async function unseal (content: Buffer, keys: KeyProvider): Promise<Uint8Array> {
   const { keyId, seed } = parse(content)
   if (!keys.publicKeys().some(key => key.keyId === keyId)) {
-    throw new SealedSeedError('The seed file is sealed to a key that is not configured: list that key version, or remove the file')
+    throw new SealedSeedError(
+      'The seed file is sealed to a key that is not configured: list that key version, or remove the file'
+    )
   }
   try {
     const opened = await keys.unwrap(keyId, seed)
     if (opened.length !== SEED_BYTES) throw new SealedSeedError('The seed does not have 32 bytes')
     return opened
   } catch (error) {
-    if (error instanceof UnwrapError) throw new SealedSeedError('The seed file does not open with its key: remove it', { cause: error })
+    if (error instanceof UnwrapError) {
+      throw new SealedSeedError('The seed file does not open with its key: remove it', { cause: error })
+    }
     throw error
   }
 }
@@ -98,6 +106,8 @@ function parse (content: Buffer): { keyId: string, seed: Uint8Array } {
     value = null
   }
   const seed = typeof value?.seed === 'string' ? decodeBase64(value.seed) : undefined
-  if (typeof value?.keyId !== 'string' || seed === undefined) throw new SealedSeedError('The seed file is malformed: remove it')
+  if (typeof value?.keyId !== 'string' || seed === undefined) {
+    throw new SealedSeedError('The seed file is malformed: remove it')
+  }
   return { keyId: value.keyId, seed }
 }

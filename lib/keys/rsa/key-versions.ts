@@ -32,11 +32,14 @@ export type KnownVersions = (keyId: string) => KeyVersion | undefined
 
 /** Settings that all fetching providers share. */
 export interface FetchOptions {
-  retry?: RetryPolicy
-  /** Milliseconds for which a version that is no longer listed still decrypts, for clients that hold it. Default: 900 000. */
-  retireAfter?: number
+  readonly retry?: RetryPolicy
+  /**
+   * Milliseconds for which a version that is no longer listed still decrypts, for clients that hold it. Default: 900
+   * 000.
+   */
+  readonly retireAfter?: number
   /** Milliseconds from a start that failed, for whatever may pass, to the next attempt at one. Default: 60 000. */
-  startAgainAfter?: number
+  readonly startAgainAfter?: number
 }
 
 export interface KeySource extends FetchOptions {
@@ -92,10 +95,12 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
     current.find(({ published }) => published.keyId === keyId) ?? retired.get(keyId)?.version
 
   async function fetch (): Promise<void> {
-    adopt(await retry(async (signal) => {
+    adopt(await retry(async signal => {
       const versions = await source.load(find, signal)
       if (versions.length > 0) return versions
-      throw new RemoteError('configuration', 'No key is configured', { providerCode: 'NO_KEY', advice: 'Name at least one key' })
+      throw new RemoteError(
+        'configuration', 'No key is configured', { providerCode: 'NO_KEY', advice: 'Name at least one key' }
+      )
     }, source.retry ?? {}, closing.signal, report))
   }
 
@@ -126,7 +131,9 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
 
   function report (error: RemoteError, attempt: number, retryIn: number | undefined): void {
     if (!status.ready) status = { ready: false, reason: error.message }
-    const details = { source: source.name, code: error.code, kind: error.kind, providerCode: error.providerCode, attempt, retryIn }
+    const details = {
+      source: source.name, code: error.code, kind: error.kind, providerCode: error.providerCode, attempt, retryIn
+    }
     const inUse = keys.length > 0 ? ' Continuing with the keys fetched before.' : ''
     const message = `${error.message}. ${error.advice}.${inUse}`
     if (error.kind === 'transient' && retryIn !== undefined) log.warn(details, message)
@@ -144,7 +151,9 @@ export function createVersionedProvider (source: KeySource, log: KeyLog): KeyPro
   function startAgain (error: unknown): never {
     const isFinal = error instanceof RemoteError && error.kind === 'configuration'
     if (keys.length === 0 && !isFinal && !closing.signal.aborted) {
-      nextStart = setTimeout(() => { refresh().catch(() => undefined) }, source.startAgainAfter ?? START_AGAIN_AFTER).unref()
+      nextStart = setTimeout(
+        () => { refresh().catch(() => undefined) }, source.startAgainAfter ?? START_AGAIN_AFTER
+      ).unref()
     }
     throw error
   }

@@ -22,7 +22,9 @@ const SALT = new TextEncoder().encode('polaris-secure-proxy derived secrets v1')
  *
  * @throws {RemoteError} of kind `configuration`: no RSA key of 2048 to 8192 bits, or its parts do not fit together
  */
-export async function memoryKey (privateKey: KeyObject, known: KnownVersions, options: RsaPoolOptions): Promise<KeyVersion> {
+export async function memoryKey (
+  privateKey: KeyObject, known: KnownVersions, options: RsaPoolOptions
+): Promise<KeyVersion> {
   if (privateKey.asymmetricKeyType !== 'rsa') throw unusable('not an RSA key')
   const publicKey = createPublicKey(privateKey)
   const published = publishedKey(publicKey.export({ format: 'der', type: 'spki' }))
@@ -40,7 +42,7 @@ export async function memoryKey (privateKey: KeyObject, known: KnownVersions, op
 
   return {
     published,
-    unwrap: (wrapped) => pool.unwrap(wrapped),
+    unwrap: wrapped => pool.unwrap(wrapped),
     async deriveSecret (info, length) {
       const params = { name: 'HKDF', hash: 'SHA-256', salt: SALT, info: new TextEncoder().encode(info) }
       return new Uint8Array(await webcrypto.subtle.deriveBits(params, ikm, length * 8))
@@ -61,7 +63,9 @@ async function importIkm (privateKey: KeyObject): Promise<webcrypto.CryptoKey> {
 /** Whether what is encrypted to the public key can be opened: the parts of a JWK are independent claims. */
 async function fits (publicKey: KeyObject, pool: RsaPool): Promise<boolean> {
   const sample = randomBytes(32)
-  const wrapped = publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, sample)
+  const wrapped = publicEncrypt(
+    { key: publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, sample
+  )
   try {
     const opened = await pool.unwrap(wrapped)
     return opened.length === sample.length && timingSafeEqual(opened, sample)

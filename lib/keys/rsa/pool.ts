@@ -14,9 +14,9 @@ type CryptoKey = webcrypto.CryptoKey
 
 export interface RsaPoolOptions {
   /** Operations that run at the same time. Default: the number of cores, at most 16. */
-  concurrency?: number
+  readonly concurrency?: number
   /** Operations that may wait for their turn. Default: 512. */
-  maxPending?: number
+  readonly maxPending?: number
 }
 
 export interface RsaPool {
@@ -102,7 +102,7 @@ async function importCopies (pkcs8: Uint8Array, count: number): Promise<CryptoKe
   const imports = await Promise.allSettled(Array.from({ length: Math.max(1, count) }, () =>
     webcrypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['decrypt'])))
   pkcs8.fill(0)
-  return imports.map((result) => {
+  return imports.map(result => {
     if (result.status === 'rejected') throw new TypeError('Not an RSA private key in PKCS#8', { cause: result.reason })
     return result.value
   })
@@ -111,6 +111,8 @@ async function importCopies (pkcs8: Uint8Array, count: number): Promise<CryptoKe
 /** The length of the modulus, in octets: the length of everything that was wrapped to the key. */
 function modulusOctets (keys: readonly CryptoKey[]): number {
   const { modulusLength } = keys[0]?.algorithm as webcrypto.RsaHashedKeyAlgorithm
-  if (modulusLength < 2048 || modulusLength > 8192) throw new RangeError(`RSA keys have 2048 to 8192 bits, not ${modulusLength}`)
+  if (modulusLength < 2048 || modulusLength > 8192) {
+    throw new RangeError(`RSA keys have 2048 to 8192 bits, not ${modulusLength}`)
+  }
   return Math.ceil(modulusLength / 8)
 }

@@ -8,17 +8,17 @@ import { withTimeout } from '../../remote/retry.ts'
 /** Times are in milliseconds. */
 export interface RemoteLimitsOptions {
   /** Operations under way at the same time. Default: 32. */
-  maxConcurrent?: number
+  readonly maxConcurrent?: number
   /** Operations that may wait for their turn. Default: 256. */
-  maxPending?: number
+  readonly maxPending?: number
   /** What one operation may take, waiting not included. Default: 5000. */
-  timeout?: number
+  readonly timeout?: number
   /** Failures in a row that open the circuit. Default: 5. */
-  failureThreshold?: number
+  readonly failureThreshold?: number
   /** How long the circuit stays open before one operation may try. Default: 10 000. */
-  coolDown?: number
+  readonly coolDown?: number
   /** A monotonic clock, for tests. */
-  now?: () => number
+  readonly now?: () => number
 }
 
 export interface RemoteLimits {
@@ -35,8 +35,13 @@ export interface RemoteLimits {
 }
 
 /** `onFailure` hears of every failed operation, for the log. */
-export function createRemoteLimits (options: RemoteLimitsOptions, onFailure: (error: unknown, open: boolean) => void): RemoteLimits {
-  const { maxConcurrent = 32, maxPending = 256, timeout = 5000, failureThreshold = 5, coolDown = 10_000, now = () => performance.now() } = options
+export function createRemoteLimits (
+  options: RemoteLimitsOptions, onFailure: (error: unknown, open: boolean) => void
+): RemoteLimits {
+  const {
+    maxConcurrent = 32, maxPending = 256, timeout = 5000, failureThreshold = 5, coolDown = 10_000,
+    now = () => performance.now()
+  } = options
   const waiting: Array<() => void> = []
   let running = 0
   let failures = 0
@@ -74,7 +79,7 @@ export function createRemoteLimits (options: RemoteLimitsOptions, onFailure: (er
     }
     if (waiting.length >= maxPending) throw new KeysBusyError()
     // A finished operation hands its place over, so that running need not change.
-    await new Promise<void>((resolve) => { waiting.push(resolve) })
+    await new Promise<void>(resolve => { waiting.push(resolve) })
   }
 
   function endTurn (): void {

@@ -1,7 +1,9 @@
 /** How the proxy identifies itself towards Azure: one way, chosen by a setting, instead of a chain that tries many. */
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { AzureCliCredential, EnvironmentCredential, ManagedIdentityCredential, WorkloadIdentityCredential } from '@azure/identity'
+import {
+  AzureCliCredential, EnvironmentCredential, ManagedIdentityCredential, WorkloadIdentityCredential
+} from '@azure/identity'
 import type { TokenCredential } from '@azure/identity'
 
 /** `azure-cli` is for development. */
@@ -22,7 +24,9 @@ export function createAzureCredential (kind: AzureCredentialKind, clientId?: str
   const identity = clientId ? { clientId } : {}
   switch (kind) {
     // Retrying is the business of the key provider; a long one here would only hide the reason.
-    case 'managed-identity': return new ManagedIdentityCredential({ ...identity, ...direct(), retryOptions: { maxRetries: 1 } })
+    case 'managed-identity': return new ManagedIdentityCredential(
+      { ...identity, ...direct(), retryOptions: { maxRetries: 1 } }
+    )
     case 'workload-identity': return new WorkloadIdentityCredential(identity)
     case 'environment': return new EnvironmentCredential()
     case 'azure-cli': return new AzureCliCredential()

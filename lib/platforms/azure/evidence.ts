@@ -14,7 +14,8 @@ export const attesterTypes: readonly AttesterType<UsedSettings>[] = [
     name: 'azure-maa',
     requires: ['attestationMaaEndpoint'],
     proofs: [{
-      proves: 'Microsoft verified an SEV-SNP report; the utility VM is Microsoft\'s; host data names the allowed containers',
+      proves: 'Microsoft verified an SEV-SNP report; the utility VM is Microsoft\'s; host data names the allowed ' +
+        'containers',
       trusted: 'Microsoft\'s attestation service and its utility VM; AMD',
       unproven: 'That the enforcement policy is strict: read it'
     }],
@@ -37,8 +38,8 @@ export const attesterTypes: readonly AttesterType<UsedSettings>[] = [
     proofs: [{
       proves: 'The same report, raw; the client verifies AMD\'s signature itself',
       trusted: 'AMD',
-      unproven: 'That the utility VM is Microsoft\'s, unless its measurement is pinned. The SDK does not verify Azure\'s ' +
-        'endorsement of it'
+      unproven: 'That the utility VM is Microsoft\'s, unless its measurement is pinned. The SDK does not verify ' +
+        'Azure\'s endorsement of it'
     }],
     detect: (_settings, machine) => isAzure(machine),
     async create (settings, { env, root }) {

@@ -25,27 +25,27 @@ import type { Bytes } from '../../protocols/bytes.ts'
 
 export interface AzureKeyVaultOptions extends FetchOptions, RsaPoolOptions {
   /** URL of the vault or Managed HSM. */
-  vaultUrl: string
-  key: string
+  readonly vaultUrl: string
+  readonly key: string
   /** Versions, newest first. Default: the vault's current one. */
-  versions?: readonly string[]
+  readonly versions?: readonly string[]
   /** Default: `release`. */
-  mode?: 'release' | 'remote'
+  readonly mode?: 'release' | 'remote'
   /** Default: `managed-identity`. */
-  credential?: AzureCredentialKind
+  readonly credential?: AzureCredentialKind
   /** Of a user-assigned identity. */
-  clientId?: string
+  readonly clientId?: string
   /**
    * Obtains an Azure Attestation token whose `x-ms-runtime` claim is `runtimeData` (JSON, bytes). For `release`.
    *
    * @throws {RemoteError} with the reason
    */
-  attest?: MaaTokens
-  limits?: RemoteLimitsOptions
+  readonly attest?: MaaTokens
+  readonly limits?: RemoteLimitsOptions
   /** Certificates (PEM) that may have issued the one that signs releases. Default: what Node trusts for TLS. */
-  trustAnchors?: readonly string[]
+  readonly trustAnchors?: readonly string[]
   /** For Azure's client, beyond its defaults. */
-  clientOptions?: KeyClientOptions
+  readonly clientOptions?: KeyClientOptions
 }
 
 /** Bits of the key that a release is encrypted to; it lives for one release. */
@@ -62,13 +62,17 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
 
   async function load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]> {
     const loadVersion = mode === 'remote' ? remoteVersion : releasedVersion
-    return loadVersions(options.versions ?? [CURRENT], (version) => loadVersion(version, known, signal), 'azure-key-vault', log)
+    return loadVersions(
+      options.versions ?? [CURRENT], version => loadVersion(version, known, signal), 'azure-key-vault', log
+    )
   }
 
   async function releasedVersion (version: string, known: KnownVersions, signal: AbortSignal): Promise<KeyVersion> {
     if (attest === undefined) {
       throw new RemoteError('configuration', 'Key release needs attestation, and none is configured', {
-        providerCode: 'NO_ATTESTATION', advice: 'Configure an attestation provider that obtains Azure Attestation tokens, or leave the key in the vault (mode remote)'
+        providerCode: 'NO_ATTESTATION',
+        advice: 'Configure an attestation provider that obtains Azure Attestation ' +
+          'tokens, or leave the key in the vault (mode remote)'
       })
     }
     const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: WRAPPING_KEY_LENGTH })
@@ -78,7 +82,9 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
       algorithm: 'RSA_AES_KEY_WRAP_256', nonce, abortSignal: signal, ...(version && { version })
     }))
     const { hostname: host } = new URL(options.vaultUrl)
-    return memoryKey(await openRelease(value, privateKey, { host, key: options.key, version, nonce, trustAnchors: options.trustAnchors }), known, options)
+    return memoryKey(await openRelease(
+      value, privateKey, { host, key: options.key, version, nonce, trustAnchors: options.trustAnchors }
+    ), known, options)
   }
 
   async function remoteVersion (version: string, known: KnownVersions, signal: AbortSignal): Promise<KeyVersion> {
@@ -92,14 +98,16 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
     const client = new CryptographyClient(key, credential, { ...clientOptions })
     const limits = createRemoteLimits(options.limits ?? {}, (cause, open) => {
       const { message, advice, providerCode } = vaultError(cause)
-      log.warn({ source: 'azure-key-vault', keyId: published.keyId, providerCode, circuitOpen: open }, `${message}. ${advice}.`)
+      log.warn(
+        { source: 'azure-key-vault', keyId: published.keyId, providerCode, circuitOpen: open }, `${message}. ${advice}.`
+      )
     })
     return {
       published,
       async unwrap (wrapped) {
         // What cannot be a ciphertext of this key costs nothing to refuse here; the vault counts it.
         if (wrapped.length * 8 !== modulusLength) throw new UnwrapError()
-        return limits.run((signal) => decrypt(client, wrapped, signal))
+        return limits.run(signal => decrypt(client, wrapped, signal))
       },
       close: () => undefined
     }
@@ -108,7 +116,9 @@ export function createAzureKeyVaultProvider (options: AzureKeyVaultOptions, log:
   return createVersionedProvider({ ...options, name: 'azure-key-vault', remote: mode === 'remote', load }, log)
 }
 
-/** What the attestation is bound to: the key that the vault then encrypts to, in the form that Azure Attestation wants. */
+/**
+ * What the attestation is bound to: the key that the vault then encrypts to, in the form that Azure Attestation wants.
+ */
 function runtimeData (publicKey: KeyObject): Bytes {
   const { kty, n, e } = publicKey.export({ format: 'jwk' })
   const kid = publishedKey(publicKey.export({ format: 'der', type: 'spki' })).keyId
@@ -133,7 +143,9 @@ function publicKeyOf ({ key, keyOperations = [] }: KeyVaultKey): KeyObject {
       providerCode: 'KEY_UNUSABLE', advice: 'Create an RSA or RSA-HSM key of 4096 bits with the operation decrypt'
     })
   }
-  const jwk: JsonWebKey = { kty: 'RSA', n: Buffer.from(n).toString('base64url'), e: Buffer.from(e).toString('base64url') }
+  const jwk: JsonWebKey = {
+    kty: 'RSA', n: Buffer.from(n).toString('base64url'), e: Buffer.from(e).toString('base64url')
+  }
   return createPublicKey({ key: jwk, format: 'jwk' })
 }
 
@@ -166,7 +178,9 @@ function vaultError (cause: unknown): RemoteError {
   const status = statusOf(cause)
   if (/^(CredentialUnavailable|Authentication|AggregateAuthentication|AuthenticationRequired)Error$/.test(name)) {
     return new RemoteError('refused', 'Azure gives this container no token for the vault', {
-      providerCode: safeCode(name) ?? 'AUTHENTICATION', cause, advice: 'Assign the identity to the container group and check its client id; a new assignment can take minutes'
+      providerCode: safeCode(name) ?? 'AUTHENTICATION',
+      cause,
+      advice: 'Assign the identity to the container group and check its client id; a new assignment can take minutes'
     })
   }
   if (cause instanceof Error && cause.message.startsWith('The challenge resource')) {
@@ -176,17 +190,38 @@ function vaultError (cause: unknown): RemoteError {
   }
   if (status === undefined) return connectionError('Key Vault', cause)
   const inner = details?.error?.innerError?.code ?? details?.error?.code ?? code
-  const [message, advice] = ANSWERS.get(status) ?? ['Key Vault is not available', 'Check the health of the vault and the network on the way to it']
+  const [message, advice] = ANSWERS.get(status) ?? [
+    'Key Vault is not available', 'Check the health of the vault and the network on the way to it'
+  ]
   const kind = status >= 500 || status === 408 || status === 429 ? 'transient' : 'refused'
   return new RemoteError(kind, message, {
-    providerCode: safeCode(inner) ?? `HTTP_${status}`, cause, advice, retryAfter: retryAfterOf(response?.headers?.get('retry-after'))
+    providerCode: safeCode(inner) ?? `HTTP_${status}`,
+    cause,
+    advice,
+    retryAfter: retryAfterOf(response?.headers?.get('retry-after'))
   })
 }
 
 const ANSWERS = new Map<number, [string, string]>([
-  [400, ['Key Vault does not accept the request', 'Check that the key is exportable, has a release policy, and is an RSA key']],
-  [401, ['Key Vault does not accept the token of this container', 'Check that the identity is of the tenant of the vault']],
-  [403, ['Key Vault denies the use of the key', 'Check the role of the identity (Key Vault Crypto Service Release User to release, Crypto User to decrypt remotely), that the key is enabled, its release policy with the host data of this deployment, and the firewall of the vault']],
+  [400, [
+    'Key Vault does not accept the request', 'Check that the key is exportable, has a release policy, and is an RSA key'
+  ]],
+  [
+    401,
+    ['Key Vault does not accept the token of this container', 'Check that the identity is of the tenant of the vault']
+  ],
+  [
+    403,
+    [
+      'Key Vault denies the use of the key',
+      'Check the role of the identity (Key Vault Crypto Service Release User to release, Crypto User to decrypt ' +
+      'remotely), that the key is enabled, its release policy with the host data of this deployment, and the ' +
+      'firewall of the vault'
+    ]
+  ],
   [404, ['The key is not in the vault', 'Check the URL of the vault, the name of the key and its version']],
-  [429, ['Key Vault throttles this subscription', 'Have clients use OHTTP, which needs no operations of the vault, or use release mode']]
+  [429, [
+    'Key Vault throttles this subscription',
+    'Have clients use OHTTP, which needs no operations of the vault, or use release mode'
+  ]]
 ])

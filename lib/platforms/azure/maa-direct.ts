@@ -82,7 +82,9 @@ function encodeJson (value: object): string {
 /** PEM, from the chip's certificate to AMD's root. They come in any order, and may come twice. */
 function chainOf (endorsements: readonly TypedValue[]): string {
   const certificates = endorsements.map(([, der]) => parseCertificate(der))
-  const isIssuer = ({ subject, raw }: X509Certificate) => certificates.some(other => other.issuer === subject && !other.raw.equals(raw))
+  const isIssuer = ({ subject, raw }: X509Certificate) => certificates.some(
+    other => other.issuer === subject && !other.raw.equals(raw)
+  )
   let next = certificates.find(certificate => !isIssuer(certificate))
   if (next === undefined) {
     throw new RemoteError('refused', 'The host supplies no certificates with its reports', {
@@ -104,7 +106,9 @@ function parseCertificate (der: string): X509Certificate {
     return new X509Certificate(Buffer.from(der, 'base64url'))
   } catch (cause) {
     throw new RemoteError('refused', 'A certificate of this machine cannot be read', {
-      cause, providerCode: 'CERTIFICATE', advice: 'Check the file of AMD\'s certificates: PEM of VCEK or VLEK, ASK and ARK'
+      cause,
+      providerCode: 'CERTIFICATE',
+      advice: 'Check the file of AMD\'s certificates: PEM of VCEK or VLEK, ASK and ARK'
     })
   }
 }
@@ -142,7 +146,9 @@ const ANSWERS = new Map<number, [message: string, advice: string]>([
     'present firmware'
   ]],
   [401, [`${SOURCE} wants a credential`, 'Check the attestation endpoint: providers attest without one']],
-  [403, [`${SOURCE} refuses this address`, 'Check the network rules and private endpoints of the attestation provider']],
+  [
+    403, [`${SOURCE} refuses this address`, 'Check the network rules and private endpoints of the attestation provider']
+  ],
   [404, [`${SOURCE} has no such provider`, CHECK_ENDPOINT]],
   [429, [`${SOURCE} throttles`, 'Use your own provider, or start fewer replicas at once']]
 ])
@@ -185,7 +191,7 @@ function nothingHere (cause: RemoteError): RemoteError {
   return new RemoteError('transient', message, {
     providerCode: 'NO_ATTESTER',
     cause,
-    advice: 'Mount /sys/kernel/config into this container, on a machine whose kernel has tsm/report there, or run the ' +
-      'secure key release sidecar beside it'
+    advice: 'Mount /sys/kernel/config into this container, on a machine whose kernel has tsm/report there, or run ' +
+      'the secure key release sidecar beside it'
   })
 }

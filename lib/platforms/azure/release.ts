@@ -2,7 +2,9 @@
  * Opens what Key Vault's and Managed HSM's release operation returns: a JWS that the vault signed, with the key
  * encrypted to a key of ours (RSA AES key wrap: RSA-OAEP for an AES key, RFC 5649 for the private key).
  */
-import { constants, createDecipheriv, createPrivateKey, createPublicKey, privateDecrypt, X509Certificate } from 'node:crypto'
+import {
+  constants, createDecipheriv, createPrivateKey, createPublicKey, privateDecrypt, X509Certificate
+} from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { getCACertificates } from 'node:tls'
 import { compactVerify, decodeProtectedHeader } from 'jose'
@@ -39,15 +41,21 @@ const MAX_CHAIN = 10
  *
  * @throws {RemoteError} of kind `refused`; the provider code names the step
  */
-export async function openRelease (jws: string, wrappingKey: KeyObject, expected: ReleaseExpectations): Promise<KeyObject> {
+export async function openRelease (
+  jws: string, wrappingKey: KeyObject, expected: ReleaseExpectations
+): Promise<KeyObject> {
   const payload = await verify(jws, expected)
   const key = payload.response?.key?.key
   checkName(key?.kid, expected)
-  if (payload.request?.nonce !== undefined && payload.request.nonce !== expected.nonce) throw invalid('NONCE', 'answers another request')
+  if (payload.request?.nonce !== undefined && payload.request.nonce !== expected.nonce) {
+    throw invalid('NONCE', 'answers another request')
+  }
   const hash = OAEP_HASHES.get(payload.request?.enc)
   if (hash === undefined || typeof key?.key_hsm !== 'string') throw invalid('FORMAT', 'is not in a known form')
   const privateKey = unwrap(ciphertextOf(key.key_hsm), hash, wrappingKey)
-  if (key.n !== undefined && createPublicKey(privateKey).export({ format: 'jwk' }).n !== key.n) throw invalid('KEY_MISMATCH', 'does not hold the key that it names')
+  if (key.n !== undefined && createPublicKey(privateKey).export({ format: 'jwk' }).n !== key.n) {
+    throw invalid('KEY_MISMATCH', 'does not hold the key that it names')
+  }
   return privateKey
 }
 
@@ -65,15 +73,25 @@ async function verify (jws: string, expected: ReleaseExpectations): Promise<Payl
 
 function signer (jws: string, { host, trustAnchors }: ReleaseExpectations): X509Certificate {
   const { x5c, 'x5t#S256': thumbprint } = decodeProtectedHeader(jws) as { x5c?: unknown, 'x5t#S256'?: unknown }
-  if (!Array.isArray(x5c) || x5c.length > MAX_CHAIN || !x5c.every((der) => typeof der === 'string')) throw invalid('CERTIFICATE', 'carries no certificates')
-  const chain = x5c.map((der) => new X509Certificate(Buffer.from(der, 'base64')))
+  if (!Array.isArray(x5c) || x5c.length > MAX_CHAIN || !x5c.every(der => typeof der === 'string')) {
+    throw invalid('CERTIFICATE', 'carries no certificates')
+  }
+  const chain = x5c.map(der => new X509Certificate(Buffer.from(der, 'base64')))
   const [leaf] = chain
   if (leaf === undefined) throw invalid('CERTIFICATE', 'carries no certificates')
-  const anchors = (trustAnchors ?? getCACertificates('default')).map((pem) => new X509Certificate(pem))
-  if (!isTrusted(chain, anchors)) throw invalid('CERTIFICATE', 'is signed with a certificate that no trusted authority issued, or that is not valid now')
-  if (leaf.checkHost(host, { subject: 'never' }) === undefined) throw invalid('CERTIFICATE_HOST', 'is signed with a certificate for another host')
+  const anchors = (trustAnchors ?? getCACertificates('default')).map(pem => new X509Certificate(pem))
+  if (!isTrusted(chain, anchors)) {
+    throw invalid(
+      'CERTIFICATE', 'is signed with a certificate that no trusted authority issued, or that is not valid now'
+    )
+  }
+  if (leaf.checkHost(host, { subject: 'never' }) === undefined) {
+    throw invalid('CERTIFICATE_HOST', 'is signed with a certificate for another host')
+  }
   const digest = Buffer.from(leaf.fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')
-  if (thumbprint !== undefined && thumbprint !== digest) throw invalid('CERTIFICATE', 'names a certificate that it does not carry')
+  if (thumbprint !== undefined && thumbprint !== digest) {
+    throw invalid('CERTIFICATE', 'names a certificate that it does not carry')
+  }
   return leaf
 }
 
@@ -82,7 +100,7 @@ function isTrusted (chain: readonly X509Certificate[], anchors: readonly X509Cer
   for (const [index, certificate] of chain.entries()) {
     if (!isCurrent(certificate)) return false
     if (index > 0 && anchors.some(({ raw }) => raw.equals(certificate.raw))) return true
-    if (anchors.some((anchor) => isCurrent(anchor) && isIssuedBy(certificate, anchor))) return true
+    if (anchors.some(anchor => isCurrent(anchor) && isIssuedBy(certificate, anchor))) return true
     const issuer = chain[index + 1]
     if (issuer === undefined || !isIssuedBy(certificate, issuer)) return false
   }
@@ -101,7 +119,9 @@ function isCurrent ({ validFromDate, validToDate }: X509Certificate): boolean {
 /** `kid` is `https://host/keys/name/version`. */
 function checkName (kid: unknown, { key, version }: ReleaseExpectations): void {
   const path = typeof kid === 'string' && URL.canParse(kid) ? new URL(kid).pathname.split('/') : []
-  if (path[1] !== 'keys' || path[2] !== key || (version && path[3] !== version)) throw invalid('KEY_NAME', 'holds a key that was not requested')
+  if (path[1] !== 'keys' || path[2] !== key || (version && path[3] !== version)) {
+    throw invalid('KEY_NAME', 'holds a key that was not requested')
+  }
 }
 
 /** `key_hsm` is base64url of JSON whose `ciphertext` is base64url. */
@@ -120,7 +140,9 @@ function unwrap (ciphertext: Buffer, oaepHash: string, wrappingKey: KeyObject): 
   let kek: Buffer | undefined
   let pkcs8: Buffer | undefined
   try {
-    kek = privateDecrypt({ key: wrappingKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, ciphertext.subarray(0, modulusLength))
+    kek = privateDecrypt(
+      { key: wrappingKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, ciphertext.subarray(0, modulusLength)
+    )
     const decipher = createDecipheriv('id-aes256-wrap-pad', kek, WRAP_PAD_IV)
     const wrapped = ciphertext.subarray(modulusLength)
     // In one call: key wrap is not a stream, and `final` has nothing to add.
@@ -137,6 +159,9 @@ function unwrap (ciphertext: Buffer, oaepHash: string, wrappingKey: KeyObject): 
 
 function invalid (providerCode: string, what: string, cause?: unknown): RemoteError {
   return new RemoteError('refused', `What Key Vault released ${what}`, {
-    providerCode: `RELEASE_${providerCode}`, cause, advice: 'Check the URL of the vault and the clock of this machine; if both are right, another server may be answering in place of the vault'
+    providerCode: `RELEASE_${providerCode}`,
+    cause,
+    advice: 'Check the URL of the vault and the clock of this ' +
+      'machine; if both are right, another server may be answering in place of the vault'
   })
 }

@@ -37,7 +37,9 @@ const RELEASE = '/key/release'
  *
  * @throws {RemoteError}
  */
-export function releaseKey (options: SidecarOptions, request: KeyReleaseRequest, signal?: AbortSignal): Promise<object> {
+export function releaseKey (
+  options: SidecarOptions, request: KeyReleaseRequest, signal?: AbortSignal
+): Promise<object> {
   return ask(options, RELEASE, request, signal)
 }
 
@@ -82,7 +84,9 @@ export function hostOf (endpoint: string): string {
 async function ask (
   { endpoint = ENDPOINT, timeoutMs = 30_000 }: SidecarOptions, path: string, request: unknown, signal?: AbortSignal
 ): Promise<object> {
-  const { status, body } = await postJson({ name: SOURCE, url: resource(endpoint, path), reach: 'inner', timeoutMs }, request, signal)
+  const { status, body } = await postJson(
+    { name: SOURCE, url: resource(endpoint, path), reach: 'inner', timeoutMs }, request, signal
+  )
   try {
     if (status !== 200) throw classify(status, body.toString('utf8'))
     return parseObject(body.toString('utf8'))
@@ -159,6 +163,7 @@ function kindOf (status: number, fromService: boolean): RemoteFailure {
 
 function unexpected (): RemoteError {
   return new RemoteError('transient', `${SOURCE} sent an unexpected answer`, {
-    providerCode: 'UNEXPECTED_ANSWER', advice: 'Check that the configured endpoint is that of the sidecar, and its version'
+    providerCode: 'UNEXPECTED_ANSWER',
+    advice: 'Check that the configured endpoint is that of the sidecar, and its version'
   })
 }

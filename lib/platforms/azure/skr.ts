@@ -18,17 +18,17 @@ export type EndpointForm = 'as-given' | 'host' | 'url'
 
 export interface AzureSkrOptions extends FetchOptions, RsaPoolOptions {
   /** Azure Attestation instance that the release policy names. */
-  maaEndpoint: string
+  readonly maaEndpoint: string
   /** Vault or Managed HSM. */
-  akvEndpoint: string
+  readonly akvEndpoint: string
   /** Key names, each `name` or `name/version`, newest first. */
-  kids: readonly string[]
+  readonly kids: readonly string[]
   /** Token for the vault, where the container group has no managed identity. */
-  accessToken?: string
+  readonly accessToken?: string
   /** Default: `as-given`. */
-  endpointForm?: EndpointForm
+  readonly endpointForm?: EndpointForm
   /** Where the sidecar listens. Default: `http://localhost:8080`. */
-  endpoint?: string
+  readonly endpoint?: string
 }
 
 export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): KeyProvider {
@@ -41,7 +41,7 @@ export function createAzureSkrProvider (options: AzureSkrOptions, log: KeyLog): 
   }
 
   async function load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]> {
-    return loadVersions(kids, async (kid) =>
+    return loadVersions(kids, async kid =>
       memoryKey(privateKeyOf(await releaseKey(sidecar, { ...vault, kid }, signal)), known, options), 'azure-skr', log)
   }
 
@@ -55,8 +55,8 @@ function write (endpoint: string, form: EndpointForm): string {
 }
 
 /**
- * The key in a sidecar's answer: `{ key }` with a JWK as a JSON string or object, or `{ privateKey, publicKey }` in PEM.
- * The public key that counts is that of the private one; one that was sent along must be the same.
+ * The key in a sidecar's answer: `{ key }` with a JWK as a JSON string or object, or `{ privateKey, publicKey }` in
+ * PEM. The public key that counts is that of the private one; one that was sent along must be the same.
  */
 function privateKeyOf (answer: unknown): KeyObject {
   const { key, privateKey, publicKey } = answer as Record<string, unknown>
@@ -71,7 +71,9 @@ function privateKeyOf (answer: unknown): KeyObject {
     own = undefined
   }
   if (own === undefined) throw unusable('no private key in a known form')
-  if (claimed !== undefined && !createPublicKey(own).equals(claimed)) throw unusable('a public key that is not that of the private key')
+  if (claimed !== undefined && !createPublicKey(own).equals(claimed)) {
+    throw unusable('a public key that is not that of the private key')
+  }
   return own
 }
 
@@ -83,6 +85,7 @@ function rsaPrivateJwk (key: unknown): JsonWebKey {
 
 function unusable (what: string): RemoteError {
   return new RemoteError('refused', `The Azure sidecar sent ${what}`, {
-    providerCode: 'KEY_UNUSABLE', advice: 'Check that the configured key is an exportable RSA-HSM key, and the version of the sidecar'
+    providerCode: 'KEY_UNUSABLE',
+    advice: 'Check that the configured key is an exportable RSA-HSM key, and the version of the sidecar'
   })
 }

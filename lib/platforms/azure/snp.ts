@@ -21,7 +21,8 @@ export function azureSnp (sidecar: SidecarOptions = {}): Attester {
       // Without an SNP device the sidecar answers all the same, with a made-up report.
       if (!snpReportData(report)?.equals(reportData(binding))) {
         throw new RemoteError('transient', 'The Azure sidecar answered with a report for another request', {
-          providerCode: 'OTHER_REPORT', advice: 'Check that this runs on a confidential SKU: elsewhere the sidecar makes reports up'
+          providerCode: 'OTHER_REPORT',
+          advice: 'Check that this runs on a confidential SKU: elsewhere the sidecar makes reports up'
         })
       }
       return {

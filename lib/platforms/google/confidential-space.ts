@@ -20,10 +20,16 @@ export interface GoogleAttesterOptions {
 }
 
 /** @throws {TypeError} the audience is one under which Google itself would take the token for a credential */
-export function googleConfidentialSpace ({ audience, socketPath = LAUNCHER_SOCKET, timeoutMs = 15_000 }: GoogleAttesterOptions): Attester {
+export function googleConfidentialSpace (
+  { audience, socketPath = LAUNCHER_SOCKET, timeoutMs = 15_000 }: GoogleAttesterOptions
+): Attester {
   // These tokens are public: anybody may ask for one. With such an audience, anybody could then act as this workload.
-  if (/googleapis\.com/i.test(audience)) throw new TypeError('The audience of attestation tokens must not be one of Google\'s own')
-  const service = { name: SOURCE, url: new URL('http://localhost/v1/token'), socketPath, reach: 'inner', timeoutMs } as const
+  if (/googleapis\.com/i.test(audience)) {
+    throw new TypeError('The audience of attestation tokens must not be one of Google\'s own')
+  }
+  const service = {
+    name: SOURCE, url: new URL('http://localhost/v1/token'), socketPath, reach: 'inner', timeoutMs
+  } as const
   return {
     type: 'google-confidential-space',
     async evidence ({ binding, signal }) {
@@ -31,9 +37,11 @@ export function googleConfidentialSpace ({ audience, socketPath = LAUNCHER_SOCKE
       const { status, body } = await postJson(service, { audience, token_type: 'OIDC', nonces: [nonce] }, signal)
       // Errors are plain text, and so is success: text/html. Only the status tells.
       if (status !== 200) {
-        throw new RemoteError(status >= 500 || status === 429 ? 'transient' : 'refused', `${SOURCE} answered ${status}`, {
-          providerCode: `HTTP_${status}`, advice: 'See the log of the launcher, on the serial console of the machine'
-        })
+        throw new RemoteError(status >= 500 || status === 429
+          ? 'transient'
+          : 'refused', `${SOURCE} answered ${status}`, {
+            providerCode: `HTTP_${status}`, advice: 'See the log of the launcher, on the serial console of the machine'
+          })
       }
       const token = body.toString('latin1').trim()
       const { claims, expiresAt } = readToken(token, SOURCE)

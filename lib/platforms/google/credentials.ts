@@ -11,17 +11,19 @@ import { TimeoutError, withTimeout } from '../../remote/retry.ts'
 
 export interface GoogleCredentialsOptions {
   /** Full resource name of the workload identity pool provider: `//iam.googleapis.com/projects/…/providers/…`. */
-  audience: string
-  /** URL of `generateAccessToken` for the service account to act as. Without it, the pool's principal itself is used. */
-  serviceAccountImpersonationUrl?: string
+  readonly audience: string
+  /**
+   * URL of `generateAccessToken` for the service account to act as. Without it, the pool's principal itself is used.
+   */
+  readonly serviceAccountImpersonationUrl?: string
   /** Where the launcher keeps the attestation token. */
-  tokenFile?: string
+  readonly tokenFile?: string
   /** Security Token Service, where it is not Google's public one. */
-  tokenUrl?: string
+  readonly tokenUrl?: string
   /** Milliseconds that an exchange may take. Default: 15 000. */
-  exchangeTimeout?: number
+  readonly exchangeTimeout?: number
   /** Milliseconds since the epoch, for tests. */
-  now?: () => number
+  readonly now?: () => number
 }
 
 export const TOKEN_FILE = '/run/container_launcher/attestation_verifier_claims_token'
@@ -50,7 +52,11 @@ export class GoogleCredentials extends AuthClient {
   override async getAccessToken (): Promise<{ token?: string | null }> {
     const client = this.#client
     try {
-      return { token: (await withTimeout(() => client.getAccessToken(), this.#options.exchangeTimeout ?? EXCHANGE_TIMEOUT)).token ?? null }
+      return {
+        token: (await withTimeout(
+          () => client.getAccessToken(), this.#options.exchangeTimeout ?? EXCHANGE_TIMEOUT
+        )).token ?? null
+      }
     } catch (error) {
       this.#replace(client)
       throw exchangeError(error, this.#options)
@@ -62,7 +68,7 @@ export class GoogleCredentials extends AuthClient {
     return this.addSharedMetadataHeaders(new Headers({ authorization: `Bearer ${token}` }))
   }
 
-  override request: AuthClient['request'] = (options) => this.#client.request(options)
+  override request: AuthClient['request'] = options => this.#client.request(options)
 
   /** Forgets the token, so that the next call begins with a new exchange. */
   renew (): void {
@@ -81,9 +87,13 @@ function federationClient (options: GoogleCredentialsOptions): IdentityPoolClien
     subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
     // What is on this machine or beside it is no forward proxy's business.
     transporterOptions: { noProxy: ['localhost', '127.0.0.1', '[::1]', '169.254.169.254', 'metadata.google.internal'] },
-    subject_token_supplier: { getSubjectToken: () => attestationToken(options.tokenFile ?? TOKEN_FILE, options.now ?? Date.now) },
+    subject_token_supplier: {
+      getSubjectToken: () => attestationToken(options.tokenFile ?? TOKEN_FILE, options.now ?? Date.now)
+    },
     ...(options.tokenUrl && { token_url: options.tokenUrl }),
-    ...(options.serviceAccountImpersonationUrl && { service_account_impersonation_url: options.serviceAccountImpersonationUrl })
+    ...(options.serviceAccountImpersonationUrl && {
+      service_account_impersonation_url: options.serviceAccountImpersonationUrl
+    })
   })
 }
 
@@ -95,7 +105,9 @@ async function attestationToken (path: string, now: () => number): Promise<strin
     token = (await readBounded(file.createReadStream({ autoClose: false }), MAX_TOKEN_OCTETS)).toString('latin1').trim()
   } catch (cause) {
     throw new RemoteError('transient', 'The attestation token cannot be read', {
-      providerCode: safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE', cause, advice: `Check that this runs in Confidential Space, which provides ${path}`
+      providerCode: safeCode((cause as NodeJS.ErrnoException).code) ?? 'UNREADABLE',
+      cause,
+      advice: `Check that this runs in Confidential Space, which provides ${path}`
     })
   }
   const expiry = expiryOf(token)
@@ -106,7 +118,8 @@ async function attestationToken (path: string, now: () => number): Promise<strin
   }
   if (expiry < now() + MIN_LIFETIME) {
     throw new RemoteError('transient', 'The attestation token has expired', {
-      providerCode: 'TOKEN_EXPIRED', advice: `Check the clock of this machine, and the log of the launcher, which replaces ${path} before it expires`
+      providerCode: 'TOKEN_EXPIRED',
+      advice: `Check the clock of this machine, and the log of the launcher, which replaces ${path} before it expires`
     })
   }
   return token
@@ -128,22 +141,31 @@ function exchangeError (error: unknown, options: GoogleCredentialsOptions): Remo
   if (error instanceof RemoteError) return error
   if (error instanceof TimeoutError) {
     return new RemoteError('transient', 'No answer from the Security Token Service in time', {
-      providerCode: 'TIMEOUT', cause: error, advice: 'Check that sts.googleapis.com and iamcredentials.googleapis.com can be reached from here'
+      providerCode: 'TIMEOUT',
+      cause: error,
+      advice: 'Check that sts.googleapis.com and iamcredentials.googleapis.com can be reached from here'
     })
   }
   const { response, config } = error as Partial<gaxios.GaxiosError<{ error?: string | { status?: string } }>>
   if (response === undefined) return connectionError('The Security Token Service', error)
-  const impersonating = options.serviceAccountImpersonationUrl !== undefined && String(config?.url) === options.serviceAccountImpersonationUrl
+  const impersonating = options.serviceAccountImpersonationUrl !== undefined &&
+    String(config?.url) === options.serviceAccountImpersonationUrl
   const { error: named } = response.data ?? {}
   const details = {
-    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`, cause: error, retryAfter: retryAfterOf(response.headers.get('retry-after'))
+    providerCode: safeCode(typeof named === 'object' ? named.status : named) ?? `HTTP_${response.status}`,
+    cause: error,
+    retryAfter: retryAfterOf(response.headers.get('retry-after'))
   }
   const kind = response.status >= 500 || response.status === 429 ? 'transient' : 'refused'
   return impersonating
     ? new RemoteError(kind, 'The service account may not be used', {
-      ...details, advice: 'Grant roles/iam.workloadIdentityUser on the service account to the principal set of the workload identity pool, and check its URL'
+      ...details,
+      advice: 'Grant roles/iam.workloadIdentityUser on the service account to the principal set of the ' +
+        'workload identity pool, and check its URL'
     })
     : new RemoteError(kind, 'The attestation token is not accepted', {
-      ...details, advice: 'Check the audience, and the attribute condition of the workload identity provider: it must allow this image digest, and a production (not debug) Confidential Space image'
+      ...details,
+      advice: 'Check the audience, and the attribute condition of the workload identity provider: it ' +
+        'must allow this image digest, and a production (not debug) Confidential Space image'
     })
 }

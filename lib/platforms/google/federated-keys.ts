@@ -16,23 +16,29 @@ import { publishedKey } from '../../keys/rsa/public-key.ts'
 import type { Bytes } from '../../protocols/bytes.ts'
 
 export interface GoogleFederatedOptions extends FetchOptions, GoogleCredentialsOptions {
-  projectId: string
-  location: string
-  keyRing: string
-  key: string
+  readonly projectId: string
+  readonly location: string
+  readonly keyRing: string
+  readonly key: string
   /** Numbers of key versions, newest first. Default: `['1']`. Asymmetric keys have no primary version. */
-  versions?: readonly string[]
+  readonly versions?: readonly string[]
   /** `host` or `host:port` of the KMS, for private service connect. */
-  kmsEndpoint?: string
-  limits?: RemoteLimitsOptions
+  readonly kmsEndpoint?: string
+  readonly limits?: RemoteLimitsOptions
 }
 
 const ALGORITHM = /^RSA_DECRYPT_OAEP_(2048|3072|4096)_SHA256$/
 /** Attempts at a call whose checksums do not agree: corruption on the way is rare and independent. */
 const INTEGRITY_ATTEMPTS = 3
 /** gRPC status codes. */
-const [INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNAVAILABLE, UNAUTHENTICATED] = [3, 5, 7, 8, 9, 14, 16]
-const CODE_NAMES = 'OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED'.split(' ')
+const [
+  INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNAVAILABLE, UNAUTHENTICATED
+] = [3, 5, 7, 8, 9, 14, 16]
+const CODE_NAMES = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS',
+  'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED',
+  'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED'
+]
 
 export function createGoogleFederatedProvider (options: GoogleFederatedOptions, log: KeyLog): KeyProvider {
   const credentials = new GoogleCredentials(options)
@@ -44,7 +50,9 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
     ...(port && { port: Number(port) })
   })
 
-  /** Calls the KMS with a token in hand, so that what goes wrong with the token is not mistaken for the KMS's answer. */
+  /**
+   * Calls the KMS with a token in hand, so that what goes wrong with the token is not mistaken for the KMS's answer.
+   */
   async function call<T> (operation: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const renew = () => credentials.renew()
     // An exchange that no caller waits for any longer must not be what the next call waits for.
@@ -59,7 +67,9 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
   }
 
   async function load (known: KnownVersions, signal: AbortSignal): Promise<readonly KeyVersion[]> {
-    return loadVersions(options.versions ?? ['1'], (version) => loadVersion(version, known, signal), 'google-federated', log)
+    return loadVersions(
+      options.versions ?? ['1'], version => loadVersion(version, known, signal), 'google-federated', log
+    )
   }
 
   async function loadVersion (version: string, known: KnownVersions, signal: AbortSignal): Promise<KeyVersion> {
@@ -73,14 +83,17 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
     const modulusLength = createPublicKey(published.pem).asymmetricKeyDetails?.modulusLength ?? 0
     const limits = createRemoteLimits(options.limits ?? {}, (cause, open) => {
       const { message, advice, providerCode } = kmsError(cause)
-      log.warn({ source: 'google-federated', keyId: published.keyId, providerCode, circuitOpen: open }, `${message}. ${advice}.`)
+      log.warn(
+        { source: 'google-federated', keyId: published.keyId, providerCode, circuitOpen: open },
+        `${message}. ${advice}.`
+      )
     })
     return {
       published,
       async unwrap (wrapped) {
         // What cannot be a ciphertext of this key costs nothing to refuse here; the KMS charges for it.
         if (wrapped.length * 8 !== modulusLength) throw new UnwrapError()
-        return limits.run((signal) => decrypt(name, wrapped, signal))
+        return limits.run(signal => decrypt(name, wrapped, signal))
       },
       close: () => undefined
     }
@@ -100,7 +113,8 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
       if (pem && actualName === name && Number(pemCrc32c?.value) === crc32c(Buffer.from(pem))) {
         if (!ALGORITHM.test(String(algorithm))) {
           throw new RemoteError('configuration', 'The KMS key cannot be used: it is not for RSA-OAEP with SHA-256', {
-            providerCode: 'KEY_UNUSABLE', advice: 'Create an asymmetric decryption key with the algorithm RSA_DECRYPT_OAEP_4096_SHA256'
+            providerCode: 'KEY_UNUSABLE',
+            advice: 'Create an asymmetric decryption key with the algorithm RSA_DECRYPT_OAEP_4096_SHA256'
           })
         }
         return createPublicKey(pem).export({ format: 'der', type: 'spki' })
@@ -121,12 +135,17 @@ export function createGoogleFederatedProvider (options: GoogleFederatedOptions, 
       }
       const { plaintext, plaintextCrc32c, verifiedCiphertextCrc32c } = response
       const opened = new Uint8Array(plaintext as Uint8Array)
-      if (verifiedCiphertextCrc32c === true && plaintextCrc32c?.value != null && Number(plaintextCrc32c.value) === crc32c(opened)) return opened
+      if (verifiedCiphertextCrc32c === true && plaintextCrc32c?.value != null &&
+        Number(plaintextCrc32c.value) === crc32c(opened)) {
+        return opened
+      }
       if (attempt === INTEGRITY_ATTEMPTS) throw corrupted()
     }
   }
 
-  return createVersionedProvider({ ...options, name: 'google-federated', remote: true, load, close: () => kms.close() }, log)
+  return createVersionedProvider(
+    { ...options, name: 'google-federated', remote: true, load, close: () => kms.close() }, log
+  )
 }
 
 /** For one decryption, within the time that the limits give it. Only what certainly did not happen is repeated. */
@@ -153,22 +172,43 @@ function kmsError (cause: unknown): RemoteError {
   if (cause instanceof RemoteError) return cause
   const code = grpcCode(cause)
   if (code === UNAVAILABLE && /certificate|altnames/i.test((cause as { details?: string }).details ?? '')) {
-    return connectionError('Google Cloud KMS', Object.assign(new Error('TLS', { cause }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }))
+    return connectionError(
+      'Google Cloud KMS', Object.assign(new Error('TLS', { cause }), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+    )
   }
   const [kind, message, advice]: [RemoteFailure, string, string] = ANSWERS.get(code) ??
     ['transient', 'Google Cloud KMS is not available', 'Check that the KMS endpoint can be reached from here']
   return new RemoteError(kind, message, {
-    providerCode: CODE_NAMES[code ?? -1] ?? 'NO_STATUS', cause, advice, retryAfter: code === RESOURCE_EXHAUSTED ? 10 : undefined
+    providerCode: CODE_NAMES[code ?? -1] ?? 'NO_STATUS',
+    cause,
+    advice,
+    retryAfter: code === RESOURCE_EXHAUSTED ? 10 : undefined
   })
 }
 
 const ANSWERS = new Map<number | undefined, [RemoteFailure, string, string]>([
-  [INVALID_ARGUMENT, ['configuration', 'The name of the KMS key is not accepted', 'Check project, location, key ring, key and version']],
+  [
+    INVALID_ARGUMENT,
+    ['configuration', 'The name of the KMS key is not accepted', 'Check project, location, key ring, key and version']
+  ],
   [NOT_FOUND, ['refused', 'The KMS key version does not exist', 'Check project, location, key ring, key and version']],
-  [PERMISSION_DENIED, ['refused', 'Google Cloud KMS denies the use of the key', 'Grant roles/cloudkms.cryptoKeyDecrypter and roles/cloudkms.publicKeyViewer on the key; KMS answers the same if project, key or version do not exist']],
-  [RESOURCE_EXHAUSTED, ['transient', 'The quota of Google Cloud KMS is used up', 'Raise the quota for asymmetric operations, or have clients use OHTTP, which needs none']],
-  [FAILED_PRECONDITION, ['refused', 'The KMS key version is not enabled', 'Enable it, or remove it from the configured versions']],
-  [UNAUTHENTICATED, ['transient', 'Google Cloud KMS does not accept the token', 'A new one is fetched; if it lasts, check the clock of this machine']]
+  [
+    PERMISSION_DENIED,
+    ['refused', 'Google Cloud KMS denies the use of the key', 'Grant roles/cloudkms.cryptoKeyDecrypter and ' +
+      'roles/cloudkms.publicKeyViewer on the key; KMS answers the same if project, key or version do not exist']
+  ],
+  [RESOURCE_EXHAUSTED, [
+    'transient', 'The quota of Google Cloud KMS is used up',
+    'Raise the quota for asymmetric operations, or have clients use OHTTP, which needs none'
+  ]],
+  [
+    FAILED_PRECONDITION,
+    ['refused', 'The KMS key version is not enabled', 'Enable it, or remove it from the configured versions']
+  ],
+  [UNAUTHENTICATED, [
+    'transient', 'Google Cloud KMS does not accept the token',
+    'A new one is fetched; if it lasts, check the clock of this machine'
+  ]]
 ])
 
 function corrupted (): RemoteError {

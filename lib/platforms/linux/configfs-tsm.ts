@@ -44,7 +44,9 @@ export function configfsTsm ({ path = TSM_REPORTS, certificatesFile }: ConfigfsT
       const entry = join(path, `polaris-${process.pid}-${randomBytes(8).toString('hex')}`)
       await failing('make an entry', mkdir(entry))
       try {
-        return await retry(() => report(entry, reportData(binding), certificatesFile), RETRY, signal ?? NEVER, () => undefined)
+        return await retry(
+          () => report(entry, reportData(binding), certificatesFile), RETRY, signal ?? NEVER, () => undefined
+        )
       } finally {
         await remove(entry)
       }
@@ -57,7 +59,9 @@ async function report (entry: string, inblob: Uint8Array, certificatesFile: stri
   const attribute = (name: string) => failing(`read ${name}`, readFile(join(entry, name)))
   await failing('write inblob', write(join(entry, 'inblob'), inblob))
   const provider = (await attribute('provider')).toString('utf8').trim()
-  if (provider !== 'sev_guest' && provider !== 'tdx_guest') throw odd('refused', 'PROVIDER', 'comes from an unknown provider')
+  if (provider !== 'sev_guest' && provider !== 'tdx_guest') {
+    throw odd('refused', 'PROVIDER', 'comes from an unknown provider')
+  }
   const before = (await attribute('generation')).toString('utf8').trim()
   const outblob = await attribute('outblob')
   const auxblob = provider === 'sev_guest' ? await optional(join(entry, 'auxblob')) : Buffer.alloc(0)
@@ -67,8 +71,12 @@ async function report (entry: string, inblob: Uint8Array, certificatesFile: stri
   const about = provider === 'sev_guest' ? snpReportData(outblob) : tdxReportData(outblob)
   if (!about) throw odd('refused', 'FORM', 'has an unknown form')
   if (!about.equals(inblob)) throw odd('transient', 'OTHER_REPORT', 'is for another request')
-  if (provider === 'tdx_guest') return { tee: 'tdx', evidence: [[MEDIA_TYPES.tdxQuote, encodeBase64url(outblob)]], endorsements: [] }
-  const pem = certificatesFile === undefined ? '' : await failing('read the certificates file', readFile(certificatesFile, 'utf8'))
+  if (provider === 'tdx_guest') {
+    return { tee: 'tdx', evidence: [[MEDIA_TYPES.tdxQuote, encodeBase64url(outblob)]], endorsements: [] }
+  }
+  const pem = certificatesFile === undefined
+    ? ''
+    : await failing('read the certificates file', readFile(certificatesFile, 'utf8'))
   return {
     tee: 'sev-snp',
     evidence: [[MEDIA_TYPES.snpReport, encodeBase64url(outblob)]],

@@ -18,7 +18,8 @@ export const attesterTypes: readonly AttesterType<typeof linuxSettings>[] = [
         kind: 'SEV-SNP',
         proves: 'A genuine AMD chip runs a guest with this launch measurement',
         trusted: 'AMD, and the party that computed the measurement',
-        unproven: 'What the guest loads after launch, unless the measurement covers it (kernel, command line, verity root)'
+        unproven: 'What the guest loads after launch, unless the measurement covers it (kernel, command line, verity ' +
+          'root)'
       },
       {
         kind: 'TDX',

@@ -9,9 +9,11 @@ import { publishedKey } from '../../keys/rsa/public-key.ts'
 
 export interface EphemeralOptions extends RsaPoolOptions {
   /** Bits. Default: 4096, what deployed clients expect; tests take 2048 for speed. */
-  modulusLength?: number
-  /** Milliseconds for which a key that `renew` replaced still decrypts, for clients that hold it. Default: 3 600 000. */
-  retireAfter?: number
+  readonly modulusLength?: number
+  /**
+   * Milliseconds for which a key that `renew` replaced still decrypts, for clients that hold it. Default: 3 600 000.
+   */
+  readonly retireAfter?: number
 }
 
 interface Version {

@@ -11,7 +11,8 @@ export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
     async problems ({ attestationAllowSimulated }, { env }) {
       if (env['NODE_ENV'] !== 'production' || attestationAllowSimulated) return []
       return [
-        'Simulated attestation proves nothing and is not for production, which NODE_ENV says this is. To allow it, set ' +
+        'Simulated attestation proves nothing and is not for production, which NODE_ENV says this is. To allow it, ' +
+          'set ' +
         `${localSettings.attestationAllowSimulated.env}=true`
       ]
     },

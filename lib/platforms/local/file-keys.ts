@@ -16,9 +16,9 @@ export interface FileOptions extends FetchOptions, RsaPoolOptions {
    * Files, newest keys first. Each holds RSA private keys, newest first: PEM (PKCS#8 or PKCS#1, not encrypted), a JWK
    * or a JWK Set.
    */
-  paths: readonly string[]
+  readonly paths: readonly string[]
   /** Milliseconds between looks at whether a file was replaced. Default: 10 000. */
-  pollInterval?: number
+  readonly pollInterval?: number
 }
 
 const MAX_OCTETS = 256 * 1024
@@ -69,8 +69,8 @@ export function createFileProvider (options: FileOptions, log: KeyLog): KeyProvi
 
 /** Changes when any of the files does. A file that cannot be looked at counts as absent. */
 async function fingerprint (paths: readonly string[]): Promise<string> {
-  const found = await Promise.allSettled(paths.map((path) => stat(path, { bigint: true })))
-  return found.map((result) => {
+  const found = await Promise.allSettled(paths.map(path => stat(path, { bigint: true })))
+  return found.map(result => {
     if (result.status === 'rejected') return '-'
     const { dev, ino, size, mtimeNs, ctimeNs } = result.value
     return [dev, ino, size, mtimeNs, ctimeNs].join(':')
@@ -84,18 +84,23 @@ async function readKeys (path: string): Promise<KeyObject[]> {
     if (keys.length > 0) return keys
   } catch (cause) {
     // Not even the message of a parser goes further: some quote their input.
-    throw unreadable(path, 'UNPARSABLE', 'holds no private key in a known form', 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set', cause)
+    throw unreadable(
+      path, 'UNPARSABLE', 'holds no private key in a known form',
+      'Write RSA private keys as PEM (not encrypted), JWK or JWK Set', cause
+    )
   } finally {
     octets.fill(0)
   }
-  throw unreadable(path, 'UNPARSABLE', 'holds no private key', 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set')
+  throw unreadable(
+    path, 'UNPARSABLE', 'holds no private key', 'Write RSA private keys as PEM (not encrypted), JWK or JWK Set'
+  )
 }
 
 function parseKeys (text: string): KeyObject[] {
-  if (!text.trimStart().startsWith('{')) return (text.match(PEM_KEY) ?? []).map((pem) => createPrivateKey(pem))
+  if (!text.trimStart().startsWith('{')) return (text.match(PEM_KEY) ?? []).map(pem => createPrivateKey(pem))
   const json = JSON.parse(text) as { keys?: unknown }
   const jwks = Array.isArray(json.keys) ? json.keys as JsonWebKey[] : [json as JsonWebKey]
-  return jwks.map((key) => createPrivateKey({ key, format: 'jwk' }))
+  return jwks.map(key => createPrivateKey({ key, format: 'jwk' }))
 }
 
 /** Reads a file that only its owner and group can: the check and the read are of the same open file. */
@@ -103,8 +108,15 @@ async function readPrivateFile (path: string): Promise<Buffer> {
   try {
     await using file = await open(path, 'r')
     const { mode, size } = await file.stat()
-    if ((mode & 0o007) !== 0) throw unreadable(path, 'WORLD_READABLE', 'can be read by all users', 'Remove access for other users (chmod o-rwx; in Kubernetes defaultMode: 0440)')
-    if (size > MAX_OCTETS) throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting at a file of keys')
+    if ((mode & 0o007) !== 0) {
+      throw unreadable(
+        path, 'WORLD_READABLE', 'can be read by all users',
+        'Remove access for other users (chmod o-rwx; in Kubernetes defaultMode: 0440)'
+      )
+    }
+    if (size > MAX_OCTETS) {
+      throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting at a file of keys')
+    }
     return await readBounded(file.createReadStream({ autoClose: false }), MAX_OCTETS)
   } catch (cause) {
     if (cause instanceof RemoteError) throw cause

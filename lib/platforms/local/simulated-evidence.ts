@@ -1,7 +1,7 @@
 /**
  * Evidence for development, where there is no trusted execution environment. It is signed by a root of this process's
- * own, so that it proves nothing, and it says so: `tee: "simulated"`, a media type of its own, a claim. Verifiers accept
- * it under development policies only.
+ * own, so that it proves nothing, and it says so: `tee: "simulated"`, a media type of its own, a claim. Verifiers
+ * accept it under development policies only.
  */
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import { MEDIA_TYPES } from '../../protocols/attestation.ts'

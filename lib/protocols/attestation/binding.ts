@@ -15,8 +15,8 @@
  * Version 1 had neither claims nor devices: lp("polaris attestation binding v1") || lp(nonce) || keys as above.
  *
  * SHA-256, because it is the one hash that every platform carries whole: 32 bytes fit the 64 of a hardware report, 43
- * characters fit a nonce of Google's (10 to 74), and Azure's sidecar itself puts SHA-256(runtime data) || 32 zero bytes into
- * the report, so that the pre-image can be its runtime data and the report data comes out the same everywhere.
+ * characters fit a nonce of Google's (10 to 74), and Azure's sidecar itself puts SHA-256(runtime data) || 32 zero bytes
+ * into the report, so that the pre-image can be its runtime data and the report data comes out the same everywhere.
  */
 import type { AttestedKey, Claim, TypedValue } from './types.ts'
 import { encodeBase64url } from '../base64url.ts'
@@ -64,13 +64,17 @@ export async function bindingPreimageV1 (nonce: Uint8Array, keys: readonly Attes
  *
  * @throws {RangeError} the nonce or the number of keys is out of bounds
  */
-export async function deviceNonce (nonce: Uint8Array, keys: readonly AttestedKey[], claims: readonly Claim[] = []): Promise<Bytes> {
+export async function deviceNonce (
+  nonce: Uint8Array, keys: readonly AttestedKey[], claims: readonly Claim[] = []
+): Promise<Bytes> {
   const base = await bindingBase(nonce, keys, claims)
   return sha256(concat(prefixed(text(DEVICE_NONCE_LABEL)), prefixed(await sha256(base))))
 }
 
 /** SHA-256 of the pre-image, 32 bytes. @throws {RangeError} */
-export async function bindingDigest (nonce: Uint8Array, keys: readonly AttestedKey[], too: BoundToo = {}): Promise<Bytes> {
+export async function bindingDigest (
+  nonce: Uint8Array, keys: readonly AttestedKey[], too: BoundToo = {}
+): Promise<Bytes> {
   return sha256(await bindingPreimage(nonce, keys, too))
 }
 
@@ -95,7 +99,9 @@ async function bindingBase (nonce: Uint8Array, keys: readonly AttestedKey[], cla
 }
 
 async function start (label: string, nonce: Uint8Array, keys: readonly AttestedKey[]): Promise<Bytes> {
-  if (nonce.length < MIN_NONCE_BYTES || nonce.length > MAX_NONCE_BYTES) throw new RangeError('A nonce has 16 to 64 bytes')
+  if (nonce.length < MIN_NONCE_BYTES || nonce.length > MAX_NONCE_BYTES) {
+    throw new RangeError('A nonce has 16 to 64 bytes')
+  }
   if (keys.length > MAX_KEYS) throw new RangeError(`At most ${MAX_KEYS} keys are covered`)
   return concat(prefixed(text(label)), prefixed(nonce), await list(keys.map(({ kind, value }) => [kind, value])))
 }

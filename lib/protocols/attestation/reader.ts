@@ -3,7 +3,8 @@ import { decodeBase64url, encodeBase64url } from '../base64url.ts'
 import type { Bytes } from '../bytes.ts'
 import { BINDING_BYTES, MAX_KEYS, MAX_NONCE_BYTES, MIN_NONCE_BYTES } from './binding.ts'
 import {
-  ATTESTATION_PROFILE, ATTESTATION_PROFILE_V1, AttestationDocumentError, MAX_DEVICE_CHARACTERS, MAX_DOCUMENT_BYTES, MAX_ITEMS,
+  ATTESTATION_PROFILE, ATTESTATION_PROFILE_V1, AttestationDocumentError, MAX_DEVICE_CHARACTERS, MAX_DOCUMENT_BYTES,
+  MAX_ITEMS,
   MAX_ITEM_CHARACTERS, MAX_KEY_BYTES, NAME
 } from './types.ts'
 import type { Claim, ParsedAttestation, TypedValue } from './types.ts'
@@ -88,7 +89,9 @@ function asName (value: unknown, member: string): string {
 function asClaims (value: unknown): Claim[] {
   const claims = asTypedValues(value, 'claims')
   for (const [name] of claims) asName(name, 'claims.name')
-  if (new Set(claims.map(([name]) => name)).size !== claims.length) throw new AttestationDocumentError('claims: one occurs twice')
+  if (new Set(claims.map(([name]) => name)).size !== claims.length) {
+    throw new AttestationDocumentError('claims: one occurs twice')
+  }
   return claims
 }
 
@@ -102,7 +105,9 @@ function asBytes (value: unknown, member: string, least: number, most: number): 
 function asTypedValues (value: unknown, member: string, most = MAX_ITEM_CHARACTERS): TypedValue[] {
   return asList(value, member, MAX_ITEMS).map(pair => {
     const [mediaType, text, ...rest] = asList(pair, member, 2)
-    if (typeof mediaType !== 'string' || typeof text !== 'string' || rest.length > 0) throw new AttestationDocumentError(member)
+    if (typeof mediaType !== 'string' || typeof text !== 'string' || rest.length > 0) {
+      throw new AttestationDocumentError(member)
+    }
     if (mediaType.length > 128 || text.length > most) throw new AttestationDocumentError(member)
     return [mediaType, text]
   })

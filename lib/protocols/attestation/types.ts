@@ -15,7 +15,9 @@ export const MAX_DEVICE_CHARACTERS = 1024 * 1024
 export const MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 
 /** Who produced the evidence. `none` is said plainly: keys without proof. */
-export const TEE_KINDS = ['none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-cvm', 'sev-snp', 'tdx'] as const
+export const TEE_KINDS = [
+  'none', 'simulated', 'google-confidential-space', 'azure-maa', 'azure-cvm', 'sev-snp', 'tdx'
+] as const
 export type TeeKind = typeof TEE_KINDS[number]
 /** Kinds that this version does not know are read, and accepted by no policy. */
 export type AnyTeeKind = TeeKind | (string & {})
@@ -42,8 +44,8 @@ export interface AttestedKey {
 export type TypedValue = readonly [mediaType: string, value: string]
 
 /**
- * A name and a value, which the proxy says of itself. Bound into the evidence, it is as trustworthy as the software that
- * the evidence proves.
+ * A name and a value, which the proxy says of itself. Bound into the evidence, it is as trustworthy as the software
+ * that the evidence proves.
  *
  * - `weakenings`: JSON, a list of codes: the protections that the settings take back (lib/config/weaknesses.ts).
  */

@@ -6,7 +6,8 @@
  * to wait for more octets.
  */
 import {
-  BhttpError, DEFAULT_BHTTP_LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
+  BhttpError, DEFAULT_BHTTP_LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed,
+  tooLarge
 } from './bhttp.ts'
 import type { BhttpLimits, Field } from './bhttp.ts'
 import type { BhttpContent, BhttpRequestEvent, BhttpResponseEvent, BhttpTrailers } from './events.ts'
@@ -28,11 +29,11 @@ export interface BhttpReader<Event> {
 }
 
 export function createRequestReader (limits: BhttpLimits = DEFAULT_BHTTP_LIMITS): BhttpReader<BhttpRequestEvent> {
-  return createReader((source) => readRequest(source, limits))
+  return createReader(source => readRequest(source, limits))
 }
 
 export function createResponseReader (limits: BhttpLimits = DEFAULT_BHTTP_LIMITS): BhttpReader<BhttpResponseEvent> {
-  return createReader((source) => readResponse(source, limits))
+  return createReader(source => readResponse(source, limits))
 }
 
 /** Yields events; undefined means that more octets are needed. */
@@ -202,7 +203,7 @@ function * readPadding (source: Source, limits: BhttpLimits): Steps<never> {
     }
     seen += bytes.length
     if (seen > limits.padding) throw tooLarge('The padding')
-    if (bytes.some((octet) => octet !== 0)) throw malformed('The padding is not zero')
+    if (bytes.some(octet => octet !== 0)) throw malformed('The padding is not zero')
   }
 }
 

@@ -4,7 +4,8 @@
  * case; otherwise what the reader would refuse, with its default limits, is refused here.
  */
 import {
-  DEFAULT_BHTTP_LIMITS as LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed, tooLarge
+  DEFAULT_BHTTP_LIMITS as LIMITS, checkField, checkFinalStatus, checkRequestControl, isInformational, malformed,
+  tooLarge
 } from './bhttp.ts'
 import type { Field, RequestHead, ResponseHead } from './bhttp.ts'
 import { EMPTY, concat, writeLatin1 } from '../bytes.ts'
@@ -87,7 +88,9 @@ export function encodeEnd (trailers: readonly Field[] = []): Bytes {
 function requestControl (framing: number, head: RequestHead): Bytes {
   const { method, scheme, authority, path } = head
   checkRequestControl(method, scheme, authority, path)
-  for (const part of ['method', 'authority', 'path'] as const) if (head[part].length > LIMITS[part]) throw tooLarge(`The ${part}`)
+  for (const part of ['method', 'authority', 'path'] as const) {
+    if (head[part].length > LIMITS[part]) throw tooLarge(`The ${part}`)
+  }
   return concat(encodeVarint(framing), text(method), text(scheme), text(authority), text(path))
 }
 
@@ -113,7 +116,7 @@ function encodeFields (fields: readonly Field[]): Bytes {
   let size = 0
   const lines = fields.map(([mixedCase, value]) => {
     // Of ASCII only: other letters, some of which would become ASCII, are refused below.
-    const name = mixedCase.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    const name = mixedCase.replace(/[A-Z]+/g, letters => letters.toLowerCase())
     checkField(name, value)
     if (name.length > LIMITS.fieldName) throw tooLarge('A field name')
     if (value.length > LIMITS.fieldValue) throw tooLarge('A field value')

@@ -29,7 +29,9 @@ export class KeyConfigError extends Error {
 export function encodeKeyConfig (config: KeyConfig): Bytes {
   const { keyId, kemId, publicKey, suites } = config
   const sizes = kemSizes(kemId)
-  if (sizes === undefined || publicKey.length !== sizes.Npk) throw new KeyConfigError('The public key does not fit the KEM')
+  if (sizes === undefined || publicKey.length !== sizes.Npk) {
+    throw new KeyConfigError('The public key does not fit the KEM')
+  }
   if (!Number.isInteger(keyId) || keyId < 0 || keyId > 0xff) throw new KeyConfigError('The key id is not an octet')
   if (suites.length === 0) throw new KeyConfigError('There are no algorithms')
   return concat(
@@ -40,7 +42,7 @@ export function encodeKeyConfig (config: KeyConfig): Bytes {
 
 /** The body of application/ohttp-keys, the preferred configuration first. @throws {KeyConfigError} */
 export function encodeKeyConfigs (configs: readonly KeyConfig[]): Bytes {
-  return concat(...configs.map(encodeKeyConfig).flatMap((config) => [uint16(config.length), config]))
+  return concat(...configs.map(encodeKeyConfig).flatMap(config => [uint16(config.length), config]))
 }
 
 /**

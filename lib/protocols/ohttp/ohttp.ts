@@ -90,7 +90,10 @@ export function requestInfo (header: RequestHeader, labels: Labels): Bytes {
   return concat(labels.request, Uint8Array.of(0), encodeHeader(header))
 }
 
-/** Sizes of key, nonce and tag of a response, and of the response nonce, which is as long as the longer of the first two. */
+/**
+ * Sizes of key, nonce and tag of a response, and of the response nonce, which is as long as the longer of the first
+ * two.
+ */
 export function responseSizes (aeadId: number): { Nk: number, Nn: number, Nt: number, nonceLength: number } {
   const sizes = aeadSizes(aeadId)
   if (sizes === undefined) throw new OhttpError('ERR_OHTTP_KEY')

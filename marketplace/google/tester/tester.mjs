@@ -1,5 +1,5 @@
-// Makes an encrypted exchange with the proxy at PROXY_URL, and sees that one without encryption is refused. Exits with 0
-// if both hold, with 1 and a message if not.
+// Makes an encrypted exchange with the proxy at PROXY_URL, and sees that one without encryption is refused. Exits with
+// 0 if both hold, with 1 and a message if not.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const { PROXY_URL, WORKLOAD_PATH = '/', SDK = './browser.js' } = process.env
@@ -27,7 +27,9 @@ try {
 
   const plain = await fetch(url)
   const { type = 'no problem' } = await plain.json()
-  if (plain.status !== 400 || !type.endsWith('encryption-required')) throw new Error(`the unencrypted request was not refused: ${plain.status}`)
+  if (plain.status !== 400 || !type.endsWith('encryption-required')) {
+    throw new Error(`the unencrypted request was not refused: ${plain.status}`)
+  }
   console.log(`unencrypted: ${plain.status} ${type}`)
 } catch (error) {
   console.error(`tester: ${error.message}`)

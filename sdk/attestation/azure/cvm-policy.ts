@@ -12,7 +12,9 @@ export interface AzureCvmPolicy {
   readonly hardware?: ReadonlyArray<(typeof CVM_HARDWARE)[number]>
   /** Azure's ids of virtual machines. */
   readonly vmIds?: readonly string[]
-  /** The launch measurement of Azure's firmware: of SEV-SNP, or MRTD of TDX. It does not cover what the machine boots. */
+  /**
+   * The launch measurement of Azure's firmware: of SEV-SNP, or MRTD of TDX. It does not cover what the machine boots.
+   */
   readonly measurements?: readonly string[]
   /** SEV-SNP. */
   readonly idKeyDigests?: readonly string[]
@@ -42,6 +44,8 @@ export const azureCvmSection: PolicySection<AzureCvmPolicy> = {
     if (Object.values(claims).length === 0 || Object.values(claims).some(values => values.length === 0)) {
       return 'claims that name the software, from an attestation provider with a policy of your own'
     }
-    return policyHashes.length > 0 ? undefined : 'policyHashes beside claims: the policy of the provider decides what they mean'
+    return policyHashes.length > 0
+      ? undefined
+      : 'policyHashes beside claims: the policy of the provider decides what they mean'
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Appraises a token of Microsoft Azure Attestation for a confidential virtual machine: the outer claims are about the
- * virtual TPM and the boot, `x-ms-isolation-tee` is about the hardware. Neither names the program, unless the provider has
- * a policy of the operator's own that makes claims of the TPM's registers.
+ * virtual TPM and the boot, `x-ms-isolation-tee` is about the hardware. Neither names the program, unless the provider
+ * has a policy of the operator's own that makes claims of the TPM's registers.
  */
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
@@ -32,7 +32,10 @@ async function verifyAzureCvm (context: VerifierContext, policy: AzureCvmPolicy)
     checks: [
       ...checks,
       bindingCheck(context, boundNonce(outer('x-ms-runtime')), 'The nonce in the runtime data'),
-      check('attestation-type', outer('x-ms-attestation-type') === 'azurevm', `The attestation type is ${show(outer('x-ms-attestation-type'))}`),
+      check(
+        'attestation-type', outer('x-ms-attestation-type') === 'azurevm',
+        `The attestation type is ${show(outer('x-ms-attestation-type'))}`
+      ),
       oneOfCheck('hardware', 'The hardware', policy.hardware ?? CVM_HARDWARE, hardware),
       check(
         'compliance',
@@ -44,7 +47,9 @@ async function verifyAzureCvm (context: VerifierContext, policy: AzureCvmPolicy)
       ...isSnp ? snpChecks(inner) : [skipped('migration', 'Not in tokens about TDX, nor the level of privilege')],
       // Absent from tokens about TDX: what is pinned and not there is refused.
       oneOfCheck('id-key', 'The digest of the identity key', policy.idKeyDigests, inner('x-ms-sevsnpvm-idkeydigest')),
-      oneOfCheck('author-key', 'The digest of the author key', policy.authorKeyDigests, inner('x-ms-sevsnpvm-authorkeydigest')),
+      oneOfCheck(
+        'author-key', 'The digest of the author key', policy.authorKeyDigests, inner('x-ms-sevsnpvm-authorkeydigest')
+      ),
       oneOfCheck('measurement', "The measurement of Azure's firmware", policy.measurements, measurement),
       oneOfCheck('vm-id', 'The virtual machine', policy.vmIds, vmId),
       oneOfCheck('provider-policy', "The hash of the provider's policy", policy.policyHashes, policyHash),
@@ -84,7 +89,9 @@ function boundNonce (runtime: unknown): unknown {
 }
 
 function debugCheck (outer: (name: string) => unknown, debuggable: unknown, policy: AzureCvmPolicy): Check {
-  const boot = ['bootdebug', 'kerneldebug', 'hypervisordebug'].filter(name => outer(`x-ms-azurevm-${name}-enabled`) === true)
+  const boot = ['bootdebug', 'kerneldebug', 'hypervisordebug'].filter(
+    name => outer(`x-ms-azurevm-${name}-enabled`) === true
+  )
   return check(
     'debug',
     (debuggable === false && boot.length === 0) || policy.allowDebug === true,
@@ -95,7 +102,9 @@ function debugCheck (outer: (name: string) => unknown, debuggable: unknown, poli
 function snpChecks (inner: (name: string) => unknown): Check[] {
   const snp = (name: string) => inner(`x-ms-sevsnpvm-${name}`)
   return [
-    check('migration', snp('migration-allowed') === false, `A migration agent is allowed: ${show(snp('migration-allowed'))}`),
+    check(
+      'migration', snp('migration-allowed') === false, `A migration agent is allowed: ${show(snp('migration-allowed'))}`
+    ),
     check('vmpl', snp('vmpl') === 0, `The report was asked for at privilege level ${show(snp('vmpl'))}, 0 is expected`)
   ]
 }
@@ -103,7 +112,9 @@ function snpChecks (inner: (name: string) => unknown): Check[] {
 /** Every claim that the policy names, and those alone. */
 function claimsCheck (outer: (name: string) => unknown, accepted: AzureCvmPolicy['claims']): Check {
   const name = 'software'
-  if (!accepted) return skipped(name, 'The policy names no claim about the software: the machine may have booted anything')
+  if (!accepted) {
+    return skipped(name, 'The policy names no claim about the software: the machine may have booted anything')
+  }
   const refused = Object.entries(accepted).filter(([claimed, values]) => !values.includes(textOf(outer(claimed))))
   return check(
     name,

@@ -21,7 +21,9 @@ export async function readAzureToken (context: VerifierContext, issuers: readonl
   const { token, claims } = read
   // The issuer claim only chooses among those that the policy pins; it never makes an address.
   const issuer = issuers.find(pinned => pinned === claims.iss)
-  const issued = check('issuer', issuer !== undefined, `The issuer is ${show(claims.iss)}, the policy expects ${show(issuers)}`)
+  const issued = check(
+    'issuer', issuer !== undefined, `The issuer is ${show(claims.iss)}, the policy expects ${show(issuers)}`
+  )
   if (issuer === undefined) return refused(issued, skipped('signature', "Nobody is asked for an unknown issuer's keys"))
   const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
   if (signature.outcome === 'failed') return refused(signature, skipped('claims', 'Not checked without a signature'))

@@ -21,13 +21,19 @@ const EXTENDED_KEY_USAGE = '2.5.29.37'
  * @param at when it was used: certificates may have ended since
  * @returns undefined if nothing does
  */
-export async function didFault (did: string, chain: readonly ParsedCertificate[], at: Date): Promise<string | undefined> {
+export async function didFault (
+  did: string, chain: readonly ParsedCertificate[], at: Date
+): Promise<string | undefined> {
   const [, fingerprint, usage] = DID_X509.exec(did) ?? []
   const [leaf] = chain
   const root = chain.at(-1)
-  if (usage === undefined || leaf === undefined || root === undefined || chain.length < 2) return 'there is no such issuer, or no chain'
+  if (usage === undefined || leaf === undefined || root === undefined || chain.length < 2) {
+    return 'there is no such issuer, or no chain'
+  }
   if (encodeBase64url(await sha256(root.der)) !== fingerprint) return 'the chain ends in another root'
-  const links = await Promise.all(chain.map((certificate, i) => isIssuedBy(certificate, chain[i + 1] ?? certificate, verifyRsaSignature)))
+  const links = await Promise.all(
+    chain.map((certificate, i) => isIssuedBy(certificate, chain[i + 1] ?? certificate, verifyRsaSignature))
+  )
   if (links.includes(false)) return 'a certificate was not issued by the next'
   if (!chain.every(certificate => isValidAt(certificate, at))) return 'a certificate was not valid when it was used'
   if (!usages(leaf).includes(usage)) return 'the certificate is for another purpose'

@@ -1,7 +1,7 @@
 /**
- * Signed CBOR objects (COSE_Sign1, RFC 9052, section 4.2), as far as endorsements need them: the payload inside, the header
- * parameters protected, no external data. CBOR is decoded strictly (RFC 8949): shortest forms, definite lengths, no
- * duplicate keys, no tags but the one for times.
+ * Signed CBOR objects (COSE_Sign1, RFC 9052, section 4.2), as far as endorsements need them: the payload inside, the
+ * header parameters protected, no external data. CBOR is decoded strictly (RFC 8949): shortest forms, definite lengths,
+ * no duplicate keys, no tags but the one for times.
  *
  *     COSE_Sign1    = 18([protected: bstr, unprotected: map, payload: bstr, signature: bstr])
  *     Sig_structure = ["Signature1", protected, external_aad: h'', payload]
@@ -51,7 +51,9 @@ export function parseSign1 (bytes: Uint8Array): Sign1 {
   if (bytes.length > MAX_BYTES) throw new CoseError('it is too long')
   const parts = decodeStrictly(bytes[0] === TAG_SIGN1 ? bytes.subarray(1) : bytes)
   if (!Array.isArray(parts) || parts.length !== 4) throw new CoseError('it is not an array of four')
-  const [header, unprotected, payload, signature] = parts.map(part => part instanceof Uint8Array ? Uint8Array.from(part) : part)
+  const [
+    header, unprotected, payload, signature
+  ] = parts.map(part => part instanceof Uint8Array ? Uint8Array.from(part) : part)
   if (!isBytes(header) || !(unprotected instanceof Map) || !isBytes(payload) || !isBytes(signature)) {
     throw new CoseError('its parts are not header, header, payload and signature')
   }

@@ -20,8 +20,8 @@ export interface GooglePolicy {
 }
 
 /**
- * Hardware that keeps memory from the host: what Google's reference of token claims lists, but for `GCP_SHIELDED_VM`, for
- * which its verifier signs tokens as well.
+ * Hardware that keeps memory from the host: what Google's reference of token claims lists, but for `GCP_SHIELDED_VM`,
+ * for which its verifier signs tokens as well.
  */
 export const CONFIDENTIAL_MODELS = ['GCP_AMD_SEV', 'GCP_AMD_SEV_ES', 'GCP_INTEL_TDX'] as const
 

@@ -95,7 +95,9 @@ function machineOf (model: unknown, debuggable: boolean): Machine {
   return {
     name: known ?? `virtual machine of the kind ${show(model)}`,
     vouchedBy: 'Google',
-    exposed: known === undefined ? 'may keep nothing from its host' : debuggable ? 'its operator can log in to' : undefined
+    exposed: known === undefined
+      ? 'may keep nothing from its host'
+      : debuggable ? 'its operator can log in to' : undefined
   }
 }
 
@@ -129,7 +131,7 @@ function accountCheck (presented: string[], accepted: readonly string[] | undefi
   }
   return check(
     'service-account',
-    presented.some((account) => accepted.includes(account)),
+    presented.some(account => accepted.includes(account)),
     `The service accounts are ${show(presented)}`
   )
 }
@@ -138,7 +140,7 @@ function accountCheck (presented: string[], accepted: readonly string[] | undefi
 function overrides (value: unknown): Record<string, string> | undefined {
   if (value === undefined || value === null) return {}
   if (typeof value !== 'object' || Array.isArray(value)) return undefined
-  return Object.values(value).every((item) => typeof item === 'string') ? (value as Record<string, string>) : undefined
+  return Object.values(value).every(item => typeof item === 'string') ? (value as Record<string, string>) : undefined
 }
 
 /** The genuine image with another environment is another program: it could send what it opened anywhere. */

@@ -1,6 +1,6 @@
 /**
- * The certificates of an NVIDIA GPU: from the key that signed its evidence up to NVIDIA's root, all with keys on P-384 and
- * signatures of ECDSA with SHA-384 (RFC 5480, RFC 5758).
+ * The certificates of an NVIDIA GPU: from the key that signed its evidence up to NVIDIA's root, all with keys on P-384
+ * and signatures of ECDSA with SHA-384 (RFC 5480, RFC 5758).
  */
 import { sameBytes, toHex } from '../bytes.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
@@ -26,8 +26,8 @@ const PEM = /-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTI
 export type GpuCertificate = ParsedCertificate
 
 /**
- * Reads a chain in PEM, leaf first. Between the certificates and behind the last may be line ends and, as NVIDIA's tools
- * leave them, zero bytes; nothing else.
+ * Reads a chain in PEM, leaf first. Between the certificates and behind the last may be line ends and, as NVIDIA's
+ * tools leave them, zero bytes; nothing else.
  *
  * @throws {GpuEvidenceError}
  */
@@ -42,7 +42,9 @@ export function parseGpuChain (pem: string): GpuCertificate[] {
     }
     PEM.lastIndex = at
     const der = decodeBase64(PEM.exec(pem)?.[1] ?? '')
-    if (!der || der.length === 0 || chain.length === MAX_CERTIFICATES) throw new GpuEvidenceError('its certificates are no chain in PEM')
+    if (!der || der.length === 0 || chain.length === MAX_CERTIFICATES) {
+      throw new GpuEvidenceError('its certificates are no chain in PEM')
+    }
     chain.push(parsed(der))
     at = PEM.lastIndex
   }
@@ -64,13 +66,17 @@ function parsed (der: Bytes): ParsedCertificate {
  * @param root SHA-256 of its DER, hexadecimal
  * @returns what is wrong, or undefined
  */
-export async function chainFault (chain: readonly GpuCertificate[], now: Date, root: string): Promise<string | undefined> {
+export async function chainFault (
+  chain: readonly GpuCertificate[], now: Date, root: string
+): Promise<string | undefined> {
   const last = chain.at(-1)
   if (!last || toHex(await sha256(last.der)) !== root) return 'its last certificate is not NVIDIA\'s root'
   for (const [i, certificate] of chain.entries()) {
     // The root has issued itself.
     const ecdsa = toHex(certificate.algorithm) === ECDSA_SHA384
-    if (!ecdsa || !await isIssuedBy(certificate, chain[i + 1] ?? certificate)) return `certificate ${i} was not issued by the next`
+    if (!ecdsa || !await isIssuedBy(certificate, chain[i + 1] ?? certificate)) {
+      return `certificate ${i} was not issued by the next`
+    }
     if (now < certificate.notBefore || now > certificate.notAfter) return `certificate ${i} is not valid at this time`
   }
   return undefined
@@ -95,7 +101,9 @@ export function namesFirmware ({ extensions }: ParsedCertificate, firmwareId: Ui
   return value !== undefined && firmwareId.length >= 32 && sameBytes(value.subarray(-firmwareId.length), firmwareId)
 }
 
-/** The chip, e.g. 'GH100': the first word of the name of the key that is burnt into it. Undefined for what is no GPU. */
+/**
+ * The chip, e.g. 'GH100': the first word of the name of the key that is burnt into it. Undefined for what is no GPU.
+ */
 export function chipOf (chain: readonly GpuCertificate[]): string | undefined {
   return /^(G[A-Z]\d{3}) /.exec(chain[1]?.commonName ?? '')?.[1]
 }

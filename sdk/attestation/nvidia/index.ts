@@ -43,7 +43,9 @@ export interface NvidiaFindings {
 export async function appraiseNvidia (request: unknown, options: NvidiaOptions): Promise<NvidiaFindings> {
   const { policy = {}, now = new Date(), clockToleranceSeconds = 60, nonce, root, answer, keySet } = options
   const parsed = readRequest(request)
-  if (parsed instanceof GpuEvidenceError) return { checks: [check('gpu-evidence', false, parsed.message)], presented: {} }
+  if (parsed instanceof GpuEvidenceError) {
+    return { checks: [check('gpu-evidence', false, parsed.message)], presented: {} }
+  }
   const local = await checkGpus(parsed, { policy, now, nonce, root })
   const nras = answer === undefined
     ? [unanswered(policy)]
@@ -57,7 +59,9 @@ export async function appraiseNvidia (request: unknown, options: NvidiaOptions):
 
 function devicesOf ({ gpus }: GpuRequest): Devices {
   const models = gpus.map(gpu => gpu instanceof GpuEvidenceError ? undefined : productOf(gpu))
-  return { vendor: 'NVIDIA', kind: 'GPU', count: gpus.length, models: [...new Set(models.filter(model => model !== undefined))] }
+  return {
+    vendor: 'NVIDIA', kind: 'GPU', count: gpus.length, models: [...new Set(models.filter(model => model !== undefined))]
+  }
 }
 
 function readRequest (request: unknown): GpuRequest | GpuEvidenceError {
@@ -70,6 +74,11 @@ function readRequest (request: unknown): GpuRequest | GpuEvidenceError {
 }
 
 function unanswered ({ appraisal }: NvidiaPolicy): Check {
-  if (appraisal === 'nras') return check('nras-answer', false, 'The policy demands an answer of NVIDIA\'s Remote Attestation Service; there is none')
-  return skipped('gpu-measurements', 'Not compared with NVIDIA\'s reference values, and revocation not asked for: the policy demands no answer of NVIDIA\'s Remote Attestation Service')
+  if (appraisal === 'nras') {
+    return check(
+      'nras-answer', false, 'The policy demands an answer of NVIDIA\'s Remote Attestation Service; there is none'
+    )
+  }
+  return skipped('gpu-measurements', 'Not compared with NVIDIA\'s reference values, and revocation not asked for: ' +
+    'the policy demands no answer of NVIDIA\'s Remote Attestation Service')
 }

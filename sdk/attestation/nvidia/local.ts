@@ -1,6 +1,6 @@
 /**
- * Appraises GPUs by their evidence alone: that genuine GPUs signed it for this nonce, which they are, and which driver and
- * VBIOS they run. What was measured is not compared with NVIDIA's reference values: only NRAS does that.
+ * Appraises GPUs by their evidence alone: that genuine GPUs signed it for this nonce, which they are, and which driver
+ * and VBIOS they run. What was measured is not compared with NVIDIA's reference values: only NRAS does that.
  */
 import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check } from '../checks.ts'
@@ -24,18 +24,24 @@ export async function checkGpus ({ gpus, nonce: announced }: GpuRequest, options
   const { policy, now, root = NVIDIA_ROOT } = options
   const nonce = options.nonce.toLowerCase()
   const read = readable(gpus)
-  const chains = await Promise.all(gpus.map((gpu) => gpu instanceof GpuEvidenceError ? undefined : chainFault(gpu.chain, now, root)))
-  const signed = await Promise.all(gpus.map((gpu) => !(gpu instanceof GpuEvidenceError) && isSigned(gpu)))
+  const chains = await Promise.all(
+    gpus.map(gpu => gpu instanceof GpuEvidenceError ? undefined : chainFault(gpu.chain, now, root))
+  )
+  const signed = await Promise.all(gpus.map(gpu => !(gpu instanceof GpuEvidenceError) && isSigned(gpu)))
   const chips = read.map(({ chain }) => chipOf(chain))
   const presented = values(read)
   return [
-    each('gpu-evidence', gpus, (gpu) => gpu instanceof GpuEvidenceError ? gpu.message : undefined, 'Well-formed evidence'),
+    each(
+      'gpu-evidence', gpus, gpu => gpu instanceof GpuEvidenceError ? gpu.message : undefined, 'Well-formed evidence'
+    ),
     each('gpu-certificates', gpus, (_, i) => chains[i], 'Certificates of NVIDIA\'s up to its root'),
-    each('gpu-signature', gpus, (gpu, i) => gpu instanceof GpuEvidenceError || signed[i] ? undefined : 'its certificate\'s key did not sign it',
-      'Signed by the keys of the certificates'),
+    each('gpu-signature', gpus, (gpu, i) => gpu instanceof GpuEvidenceError || signed[i]
+      ? undefined
+      : 'its certificate\'s key did not sign it',
+    'Signed by the keys of the certificates'),
     check('gpu-nonce', announced === nonce && read.every(({ evidence }) => toHex(evidence.nonce) === nonce),
       'The evidence answers the nonce that was asked'),
-    each('gpu-firmware', gpus, (gpu) => gpu instanceof GpuEvidenceError ? undefined : firmwareFault(gpu),
+    each('gpu-firmware', gpus, gpu => gpu instanceof GpuEvidenceError ? undefined : firmwareFault(gpu),
       'The firmware is the one that the certificates name'),
     check('gpu-distinct', new Set(read.map(identity)).size === read.length, `${gpus.length} GPUs, each of them once`),
     policy.count === undefined
@@ -45,16 +51,18 @@ export async function checkGpus ({ gpus, nonce: announced }: GpuRequest, options
       ? check('gpu-model', false, 'A certificate is not the one of a GPU')
       : every('gpu-model', 'The model', policy.models, chips as string[]),
     every('gpu-driver', 'The driver version', policy.drivers, presented.drivers),
-    every('gpu-vbios', 'The VBIOS version', policy.vbios?.map((version) => version.toUpperCase()), presented.vbios)
+    every('gpu-vbios', 'The VBIOS version', policy.vbios?.map(version => version.toUpperCase()), presented.vbios)
   ]
 }
 
 /** The policy that these GPUs satisfy. */
 export function presentedGpus ({ gpus }: GpuRequest): NvidiaPolicy {
   const read = readable(gpus)
-  const models = read.map(({ chain }) => chipOf(chain)).filter((chip) => chip !== undefined)
+  const models = read.map(({ chain }) => chipOf(chain)).filter(chip => chip !== undefined)
   const { drivers, vbios } = values(read)
-  return { count: gpus.length, models: [...new Set(models)], drivers: [...new Set(drivers)], vbios: [...new Set(vbios)] }
+  return {
+    count: gpus.length, models: [...new Set(models)], drivers: [...new Set(drivers)], vbios: [...new Set(vbios)]
+  }
 }
 
 /** Those whose evidence could be read. */
@@ -83,17 +91,22 @@ function firmwareFault ({ evidence: { firmwareId }, chain }: Gpu): string | unde
 }
 
 function each (
-  name: string, gpus: GpuRequest['gpus'], fault: (gpu: Gpu | GpuEvidenceError, i: number) => string | undefined, detail: string
+  name: string, gpus: GpuRequest['gpus'], fault: (gpu: Gpu | GpuEvidenceError, i: number) => string | undefined,
+  detail: string
 ): Check {
   const faults = gpus.flatMap((gpu, i) => fault(gpu, i) === undefined ? [] : [`GPU ${i}: ${fault(gpu, i)}`])
   return check(name, faults.length === 0, faults.length === 0 ? detail : faults.join('; '))
 }
 
 /** oneOfCheck of all: the first value that is not accepted, or the only one there is. */
-function every (name: string, subject: string, accepted: readonly string[] | undefined, presented: readonly string[]): Check {
+function every (
+  name: string, subject: string, accepted: readonly string[] | undefined, presented: readonly string[]
+): Check {
   const different = [...new Set(presented)]
   if (different.length === 0) return check(name, false, `${subject} is unknown: no evidence could be read`)
-  const odd = different.find((value) => accepted && !accepted.includes(value))
+  const odd = different.find(value => accepted && !accepted.includes(value))
   if (odd !== undefined || different.length === 1) return oneOfCheck(name, subject, accepted, odd ?? different[0])
-  return accepted ? check(name, true, `${subject} is one of ${different.join(', ')}`) : skipped(name, `${subject} is one of ${different.join(', ')}; the policy accepts any`)
+  return accepted
+    ? check(name, true, `${subject} is one of ${different.join(', ')}`)
+    : skipped(name, `${subject} is one of ${different.join(', ')}; the policy accepts any`)
 }

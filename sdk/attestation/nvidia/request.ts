@@ -35,11 +35,13 @@ export interface GpuRequest {
 export function parseGpuRequest (json: unknown): GpuRequest {
   const request = asObject(typeof json === 'string' ? parseJson(json) : json)
   const { nonce, evidence_list: list } = request
-  if (typeof nonce !== 'string' || !/^[0-9a-f]{64}$/i.test(nonce)) throw new GpuEvidenceError('its nonce is not 64 hexadecimal digits')
+  if (typeof nonce !== 'string' || !/^[0-9a-f]{64}$/i.test(nonce)) {
+    throw new GpuEvidenceError('its nonce is not 64 hexadecimal digits')
+  }
   if (!Array.isArray(list) || list.length === 0 || list.length > MAX_GPUS) {
     throw new GpuEvidenceError(`its evidence_list has not 1 to ${MAX_GPUS} entries`)
   }
-  return { nonce: nonce.toLowerCase(), gpus: list.map((item) => parseGpu(item, nonce)) }
+  return { nonce: nonce.toLowerCase(), gpus: list.map(item => parseGpu(item, nonce)) }
 }
 
 function parseGpu (item: unknown, nonce: string): Gpu | GpuEvidenceError {
@@ -72,6 +74,8 @@ function parseJson (text: string): unknown {
 }
 
 function asObject (value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new GpuEvidenceError('an object is expected')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new GpuEvidenceError('an object is expected')
+  }
   return Object.assign(Object.create(null) as Record<string, unknown>, value)
 }

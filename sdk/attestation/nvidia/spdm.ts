@@ -1,6 +1,6 @@
 /**
- * The evidence of an NVIDIA GPU: an SPDM 1.1 GET_MEASUREMENTS request and the MEASUREMENTS response to it, one after the
- * other (DMTF DSP0274, section 10.11). Integers are little-endian.
+ * The evidence of an NVIDIA GPU: an SPDM 1.1 GET_MEASUREMENTS request and the MEASUREMENTS response to it, one after
+ * the other (DMTF DSP0274, section 10.11). Integers are little-endian.
  *
  *     request  = 11 e0 01 ff || nonce (32) || slot (1)
  *     response = 11 60 || parameters (2) || number of blocks (1) || length of the record (3) || record || nonce (32)
@@ -103,7 +103,9 @@ function parseRecord (record: Bytes, count: number): Map<number, Bytes> {
     if (blocks.has(index)) throw new GpuEvidenceError('a measurement occurs twice')
     blocks.set(index, reader.take(littleEndian(reader.take(2))))
   }
-  if (blocks.size !== count || count === 0) throw new GpuEvidenceError('the number of measurements is not the one it announces')
+  if (blocks.size !== count || count === 0) {
+    throw new GpuEvidenceError('the number of measurements is not the one it announces')
+  }
   return blocks
 }
 
@@ -138,7 +140,7 @@ function text (bytes: Bytes | undefined): string | undefined {
 
 function vbiosVersion (bytes: Bytes): string {
   if (bytes.length !== VBIOS_BYTES) throw new GpuEvidenceError('its VBIOS version is no version')
-  return VBIOS_PRINTED.map((at) => (bytes[at] ?? 0).toString(16).toUpperCase().padStart(2, '0')).join('.')
+  return VBIOS_PRINTED.map(at => (bytes[at] ?? 0).toString(16).toUpperCase().padStart(2, '0')).join('.')
 }
 
 interface Reader {

@@ -1,11 +1,13 @@
 /**
- * Reads a Sigstore bundle of version 0.3 with an in-toto statement in a DSSE envelope, as far as policies look at it. What it
- * says is to be believed only once its signature has been verified.
+ * Reads a Sigstore bundle of version 0.3 with an in-toto statement in a DSSE envelope, as far as policies look at it.
+ * What it says is to be believed only once its signature has been verified.
  */
 import { decodeBase64 } from '../../../lib/protocols/base64.ts'
 import type { Bytes } from '../../../lib/protocols/bytes.ts'
 
-const MEDIA_TYPES = ['application/vnd.dev.sigstore.bundle.v0.3+json', 'application/vnd.dev.sigstore.bundle+json;version=0.3']
+const MEDIA_TYPES = [
+  'application/vnd.dev.sigstore.bundle.v0.3+json', 'application/vnd.dev.sigstore.bundle+json;version=0.3'
+]
 const ENTRIES = 'verificationMaterial.tlogEntries'
 export const MAX_BUNDLE_CHARACTERS = 4 * 1024 * 1024
 
@@ -57,16 +59,21 @@ export function parseBundle (input: unknown): ProvenanceBundle {
   const material = asObject(bundle['verificationMaterial'], 'verificationMaterial')
   const envelope = asObject(bundle['dsseEnvelope'], 'dsseEnvelope')
   const { signatures, payloadType, payload } = envelope
-  if (!Array.isArray(signatures) || signatures.length !== 1) throw new BundleError('dsseEnvelope.signatures: one is expected')
+  if (!Array.isArray(signatures) || signatures.length !== 1) {
+    throw new BundleError('dsseEnvelope.signatures: one is expected')
+  }
   if (typeof payloadType !== 'string') throw new BundleError('dsseEnvelope.payloadType')
   const { tlogEntries = [] } = material
   if (!Array.isArray(tlogEntries) || tlogEntries.length > 16) throw new BundleError(ENTRIES)
   return {
     json,
-    certificate: asBytes(asObject(material['certificate'], 'verificationMaterial.certificate')['rawBytes'], 'verificationMaterial.certificate'),
+    certificate: asBytes(
+      asObject(material['certificate'], 'verificationMaterial.certificate')['rawBytes'],
+      'verificationMaterial.certificate'
+    ),
     payloadType,
     statement: parseStatement(asBytes(payload, 'dsseEnvelope.payload')),
-    logEntries: tlogEntries.map((entry) => parseLogEntry(asObject(entry, ENTRIES)))
+    logEntries: tlogEntries.map(entry => parseLogEntry(asObject(entry, ENTRIES)))
   }
 }
 
@@ -81,12 +88,17 @@ function parseStatement (payload: Bytes): Statement {
   const { subject } = statement
   const [first] = Array.isArray(subject) ? subject : []
   const { sha256 } = asObject(asObject(first, 'the statement has no subject')['digest'], 'the subject has no digest')
-  return { type: statement['_type'], predicateType: statement['predicateType'], predicate: statement['predicate'], digest: sha256 }
+  return {
+    type: statement['_type'],
+    predicateType: statement['predicateType'],
+    predicate: statement['predicate'],
+    digest: sha256
+  }
 }
 
 /**
- * The library proves inclusion by the checkpoint alone, and never looks at the root and the size that stand beside it. In a
- * checkpoint (a note), they are the third line and the second.
+ * The library proves inclusion by the checkpoint alone, and never looks at the root and the size that stand beside it.
+ * In a checkpoint (a note), they are the third line and the second.
  */
 function parseLogEntry (entry: Record<string, unknown>): LogEntry {
   const { rootHash, treeSize, checkpoint } = asObject(entry['inclusionProof'], `${ENTRIES}.inclusionProof`)

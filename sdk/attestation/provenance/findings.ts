@@ -11,7 +11,8 @@ import { candidates } from './sources.ts'
 
 /** Either settles which launch it was. */
 const LAUNCH_CHECKS = ['measurement', 'utility-vm']
-const NO_BUNDLE = 'There is no Sigstore bundle: not beside the policy, not in it, and not among the endorsements of the document'
+const NO_BUNDLE =
+  'There is no Sigstore bundle: not beside the policy, not in it, and not among the endorsements of the document'
 
 /** The first bundle that passes, or the one that fails the fewest checks. None, unless the policy asks for it. */
 export async function provenanceFindings (
@@ -37,7 +38,9 @@ export async function provenanceFindings (
     if (failures(found) === 0) return found
     if (!best || failures(found) < failures(best)) best = found
   }
-  return best ? { checks: best.checks, source: undefined } : { checks: [check('provenance-bundle', false, NO_BUNDLE)], source: undefined }
+  return best
+    ? { checks: best.checks, source: undefined }
+    : { checks: [check('provenance-bundle', false, NO_BUNDLE)], source: undefined }
 }
 
 function failures ({ checks }: Pick<ProvenanceFindings, 'checks'>): number {

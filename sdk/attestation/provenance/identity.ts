@@ -1,6 +1,6 @@
 /**
- * Who signed: what Fulcio, Sigstore's certificate authority, wrote into the certificate about the workflow (extensions below
- * 1.3.6.1.4.1.57264.1). Those of the first version are bare text, later ones are UTF8String in DER.
+ * Who signed: what Fulcio, Sigstore's certificate authority, wrote into the certificate about the workflow (extensions
+ * below 1.3.6.1.4.1.57264.1). Those of the first version are bare text, later ones are UTF8String in DER.
  */
 import { AsnConvert } from '@peculiar/asn1-schema'
 import { SubjectAlternativeName } from '@peculiar/asn1-x509'
@@ -67,11 +67,13 @@ function text (value: Bytes | undefined): string | undefined {
 function utf8String (value: Bytes | undefined): string | undefined {
   if (value === undefined) return undefined
   const [tag, first = 0, second = 0, third = 0] = value
-  const [head, length] = first < 0x80 ? [2, first] : first === 0x81 ? [3, second] : first === 0x82 ? [4, second * 256 + third] : [0, -1]
+  const [head, length] = first < 0x80
+    ? [2, first]
+    : first === 0x81 ? [3, second] : first === 0x82 ? [4, second * 256 + third] : [0, -1]
   if (tag !== 0x0c || value.length !== head + length) throw new Error('An extension is not a UTF8String')
   return text(value.subarray(head))
 }
 
 function distinct (values: ReadonlyArray<string | undefined>): string[] {
-  return [...new Set(values.filter((value) => value !== undefined))]
+  return [...new Set(values.filter(value => value !== undefined))]
 }

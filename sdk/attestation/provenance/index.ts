@@ -1,6 +1,6 @@
 /**
- * Provenance: that what runs was built by a repository's own workflow, by a Sigstore bundle. The bundle authenticates itself,
- * so that its source need not be trusted.
+ * Provenance: that what runs was built by a repository's own workflow, by a Sigstore bundle. The bundle authenticates
+ * itself, so that its source need not be trusted.
  */
 import trustedRoot from './trusted-root.json' with { type: 'json' }
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
@@ -60,27 +60,37 @@ export interface ProvenanceFindings {
 export async function appraiseProvenance (bundle: unknown, options: ProvenanceOptions): Promise<ProvenanceFindings> {
   const { policy, running, settled = { measurement: false, hostData: false }, from, now = new Date() } = options
   const parsed = attempt(() => parseBundle(bundle))
-  if (parsed instanceof Error) return nothing(parsed instanceof BundleError ? parsed.message : 'The bundle is malformed')
+  if (parsed instanceof Error) {
+    return nothing(parsed instanceof BundleError ? parsed.message : 'The bundle is malformed')
+  }
   const identity = attempt(() => workflowIdentity(parsed.certificate))
   if (identity instanceof Error) return nothing('The bundle\'s certificate is malformed')
   const { type, predicateType, predicate, digest } = parsed.statement
   const measurements = measurementsOf(predicateType, predicate)
   return {
     checks: [
-      check('provenance-bundle', true, `A Sigstore bundle with an in-toto statement${from === undefined ? '' : `, ${from}`}`),
+      check(
+        'provenance-bundle', true, `A Sigstore bundle with an in-toto statement${from === undefined ? '' : `, ${from}`}`
+      ),
       await signatureCheck(parsed, options, now),
       logCheck(parsed, policy),
       timeCheck(parsed, policy, now),
-      oneOfCheck('provenance-issuer', 'The issuer of the workflow\'s identity', [policy.issuer ?? GITHUB_ISSUER], identity.issuer),
+      oneOfCheck(
+        'provenance-issuer', 'The issuer of the workflow\'s identity', [policy.issuer ?? GITHUB_ISSUER], identity.issuer
+      ),
       ...sourceChecks(identity, policy),
-      oneOfCheck('provenance-payload', 'The type of what was signed', [policy.payloadType ?? IN_TOTO_PAYLOAD], parsed.payloadType),
+      oneOfCheck(
+        'provenance-payload', 'The type of what was signed', [policy.payloadType ?? IN_TOTO_PAYLOAD], parsed.payloadType
+      ),
       oneOfCheck('provenance-statement', 'The type of the statement', policy.statementTypes, type),
       oneOfCheck('provenance-predicate', 'The type of the predicate', policy.predicateTypes, predicateType),
       subjectCheck(digest, running, measurements ?? {}),
       ...launchChecks(measurements ?? {}, running, settled),
       check('provenance-measurements', measurements !== undefined, measurements === undefined
         ? 'The predicate lacks a measurement of its kind'
-        : `The predicate carries ${Object.keys(measurements).length === 0 ? 'no measurements' : `measurements for ${Object.keys(measurements).join(', ')}`}`)
+        : `The predicate carries ${Object.keys(measurements).length === 0
+          ? 'no measurements'
+          : `measurements for ${Object.keys(measurements).join(', ')}`}`)
     ],
     measurements: measurements ?? {},
     source: { repository: identity.repositories[0] ?? '', ref: identity.refs[0] ?? '' }
@@ -110,10 +120,14 @@ async function signatureCheck ({ json }: ProvenanceBundle, options: ProvenanceOp
       certificateTimestamps: Math.max(1, policy.minimumCertificateTimestamps ?? 1),
       timestamps: Math.max(1, policy.minimumTimestamps ?? 1)
     })
-    return check(name, true, `Signed and logged as Sigstore's trusted root ${given === undefined ? shippedRoot(now) : 'that was given'} demands`)
+    return check(name, true, `Signed and logged as Sigstore's trusted root ${given === undefined
+      ? shippedRoot(now)
+      : 'that was given'} demands`)
   } catch (error) {
     if (error instanceof SigstoreAbsentError) return check(name, false, error.message)
-    const { code, message } = error instanceof Error ? error as Error & { code?: unknown } : { code: undefined, message: 'unknown error' }
+    const { code, message } = error instanceof Error
+      ? error as Error & { code?: unknown }
+      : { code: undefined, message: 'unknown error' }
     return check(name, false, `Sigstore refuses it: ${message}${typeof code === 'string' ? ` (${code})` : ''}`)
   }
 }
@@ -127,16 +141,25 @@ function shippedRoot (now: Date): string {
 function logCheck ({ logEntries }: ProvenanceBundle, { maximumLogEntries: most }: ProvenancePolicy): Check {
   const name = 'provenance-log'
   const count = logEntries.length
-  if (!logEntries.every(({ consistent }) => consistent)) return check(name, false, 'A proof of inclusion has another root than the log\'s checkpoint')
+  if (!logEntries.every(({ consistent }) => consistent)) {
+    return check(name, false, 'A proof of inclusion has another root than the log\'s checkpoint')
+  }
   return check(name, count >= 1 && (most === undefined || count <= most),
-    `The bundle has ${count} entries of a transparency log, ${most === undefined ? 'at least one is' : `1 to ${most} are`} expected`)
+    `The bundle has ${count} entries of a transparency log, ${most === undefined
+      ? 'at least one is'
+      : `1 to ${most} are`} expected`)
 }
 
 /** A minute is for clocks that differ. */
 function timeCheck ({ logEntries }: ProvenanceBundle, { notBefore }: ProvenancePolicy, now: Date): Check {
   const name = 'provenance-time'
-  const [first] = logEntries.map(({ time }) => time).filter((time) => time !== undefined).sort((a, b) => a.getTime() - b.getTime())
-  if (!first) return notBefore === undefined ? skipped(name, 'The log has no time; the policy accepts any') : check(name, false, 'The log has no time')
+  const [first] = logEntries.map(({ time }) => time).filter(time => time !== undefined).sort((a, b) => a.getTime() -
+    b.getTime())
+  if (!first) {
+    return notBefore === undefined
+      ? skipped(name, 'The log has no time; the policy accepts any')
+      : check(name, false, 'The log has no time')
+  }
   const text = `Logged at ${first.toISOString()}`
   if (first.getTime() > now.getTime() + 60_000) return check(name, false, `${text}, which is in the future`)
   if (notBefore === undefined) return check(name, true, text)
@@ -148,11 +171,17 @@ function sourceChecks ({ repositories, refs, workflow = '' }: WorkflowIdentity, 
   const pattern = policy.ref ?? `${policy.refPrefix ?? TAGS}*`
   const files = policy.workflow === undefined ? undefined : [policy.workflow, `${repository}/${policy.workflow}`]
   return [
-    check('provenance-repository', repositories.length > 0 && repositories.every((name) => name === repository),
+    check('provenance-repository', repositories.length > 0 && repositories.every(name => name === repository),
       `The source is ${show(repositories.join(', '))}, ${show(repository)} is expected`),
     files
-      ? check('provenance-workflow', files.includes(workflow), `The workflow is ${show(workflow)}, ${show(policy.workflow)} is expected`)
-      : check('provenance-workflow', workflow.startsWith(`${repository}/`), `The workflow is ${show(workflow)}, any of ${show(repository)} is accepted`),
+      ? check(
+        'provenance-workflow', files.includes(workflow),
+        `The workflow is ${show(workflow)}, ${show(policy.workflow)} is expected`
+      )
+      : check(
+        'provenance-workflow', workflow.startsWith(`${repository}/`),
+        `The workflow is ${show(workflow)}, any of ${show(repository)} is accepted`
+      ),
     check('provenance-ref', refs.length > 0 && refs.every(ref => matches(ref, pattern)),
       `The git reference is ${show(refs.join(', '))}, ${show(pattern)} is expected`)
   ]

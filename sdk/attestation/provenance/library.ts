@@ -1,7 +1,7 @@
 /**
- * The part of the `@sigstore` packages that is used: a bundle's signature, its certificate up to the certificate authority,
- * the certificate's timestamps, and its entries in the transparency log. They are optional, and of the proxy's image none is
- * there: they are loaded when a bundle is to be verified.
+ * The part of the `@sigstore` packages that is used: a bundle's signature, its certificate up to the certificate
+ * authority, the certificate's timestamps, and its entries in the transparency log. They are optional, and of the
+ * proxy's image none is there: they are loaded when a bundle is to be verified.
  */
 
 /** What each of these must be there for at least. */
@@ -26,7 +26,8 @@ export class SigstoreAbsentError extends Error {
   readonly code = 'ERR_SIGSTORE_ABSENT'
 
   constructor (options?: ErrorOptions) {
-    super('Sigstore bundles need the packages @sigstore/bundle, @sigstore/protobuf-specs and @sigstore/verify, which are not installed beside the SDK', options)
+    super('Sigstore bundles need the packages @sigstore/bundle, @sigstore/protobuf-specs and @sigstore/verify, which ' +
+      'are not installed beside the SDK', options)
   }
 }
 
@@ -46,7 +47,9 @@ export async function loadSigstore (): Promise<SigstoreVerifier> {
   return {
     verify (bundle, trustedRoot, { logEntries, certificateTimestamps, timestamps }) {
       const trust = toTrustMaterial(TrustedRoot.fromJSON(trustedRoot))
-      const thresholds = { tlogThreshold: logEntries, ctlogThreshold: certificateTimestamps, timestampThreshold: timestamps }
+      const thresholds = {
+        tlogThreshold: logEntries, ctlogThreshold: certificateTimestamps, timestampThreshold: timestamps
+      }
       new Verifier(trust, thresholds).verify(toSignedEntity(bundleFromJSON(bundle)))
     }
   }

@@ -12,8 +12,8 @@ export interface ProvenancePolicy {
   /** Who vouched for the workflow's identity; GitHub, if absent. */
   readonly issuer?: string
   /**
-   * The workflow's file, e.g. `.github/workflows/release.yml`, in the same repository; or `owner/name/path` of a reusable
-   * one in another. If absent, any workflow of the repository.
+   * The workflow's file, e.g. `.github/workflows/release.yml`, in the same repository; or `owner/name/path` of a
+   * reusable one in another. If absent, any workflow of the repository.
    */
   readonly workflow?: string
   /** The git reference; one `*` in it stands for anything, e.g. `refs/tags/v1.*`. In place of `refPrefix`. */

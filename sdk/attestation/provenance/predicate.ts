@@ -1,6 +1,6 @@
 /**
- * Launch measurements that a predicate carries, so that a policy need not list them. Of other predicates, such as SLSA's, the
- * subject is what was built, and nothing else is read.
+ * Launch measurements that a predicate carries, so that a policy need not list them. Of other predicates, such as
+ * SLSA's, the subject is what was built, and nothing else is read.
  */
 
 /** SHA-384 in hexadecimal, lower case. */
@@ -20,9 +20,13 @@ const readers: Readonly<Record<string, Reader>> = {
   }
 }
 
-/** @returns undefined where a predicate of a kind that carries measurements lacks one; nothing in it where it carries none */
+/**
+ * @returns undefined where a predicate of a kind that carries measurements lacks one; nothing in it where it carries
+ *   none
+ */
 export function measurementsOf (predicateType: unknown, predicate: unknown): PredicateMeasurements | undefined {
-  const reader = typeof predicateType === 'string' && Object.hasOwn(readers, predicateType) ? readers[predicateType] : undefined
+  const reader =
+    typeof predicateType === 'string' && Object.hasOwn(readers, predicateType) ? readers[predicateType] : undefined
   if (!reader) return {}
   return isObject(predicate) ? reader(predicate) : undefined
 }

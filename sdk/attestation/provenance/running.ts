@@ -12,7 +12,9 @@ export interface Settled {
   readonly hostData: boolean
 }
 
-export function subjectCheck (digest: unknown, { digest: expected, snp, tdx }: Running, carried: PredicateMeasurements): Check {
+export function subjectCheck (
+  digest: unknown, { digest: expected, snp, tdx }: Running, carried: PredicateMeasurements
+): Check {
   const name = 'provenance-subject'
   const subject = `The first subject is sha256:${show(digest)}`
   if (tdx || (snp && (carried.snp !== undefined || expected === undefined))) {
@@ -32,26 +34,35 @@ export function launchChecks (carried: PredicateMeasurements, { snp, tdx }: Runn
 const NAME = 'provenance-launch'
 
 /** Host data names the program on Azure, where the measurement is everybody's. Elsewhere the measurement covers it. */
-function snpCheck (carried: string | undefined, { measurement, hostData }: NonNullable<Running['snp']>, settled: Settled): Check {
+function snpCheck (
+  carried: string | undefined, { measurement, hostData }: NonNullable<Running['snp']>, settled: Settled
+): Check {
   if (carried === undefined) {
     const enough = hostData !== undefined && settled.measurement
     return enough
       ? check(NAME, true, 'The policy pins the launch measurement, and the subject is what the host data name')
-      : check(NAME, false, 'The predicate carries no launch measurement of SEV-SNP, and the policy pins none beside host data')
+      : check(
+        NAME, false, 'The predicate carries no launch measurement of SEV-SNP, and the policy pins none beside host data'
+      )
   }
   const text = `The launch measurement is ${measurement}, the predicate carries ${carried}`
   if (hostData !== undefined && !settled.hostData) {
-    return check(NAME, false, `${text}; there are host data, too, which it does not cover: give hostData or "anyHostData": true`)
+    return check(
+      NAME, false, `${text}; there are host data, too, which it does not cover: give hostData or "anyHostData": true`
+    )
   }
   return check(NAME, measurement === carried, text)
 }
 
 /** Kernel and command line are in the predicate; the firmware is the cloud's, so that the policy has to pin it. */
-function tdxCheck (carried: PredicateMeasurements['tdx'], { rtmr1, rtmr2 }: NonNullable<Running['tdx']>, settled: Settled): Check {
+function tdxCheck (
+  carried: PredicateMeasurements['tdx'], { rtmr1, rtmr2 }: NonNullable<Running['tdx']>, settled: Settled
+): Check {
   if (!carried) return check(NAME, false, 'The predicate carries no measurements of TDX')
   if (!settled.measurement) {
     return check(NAME, false, 'The predicate carries no MRTD, the firmware\'s measurement: give measurements with mrtd')
   }
   return check(NAME, rtmr1 === carried.rtmr1 && rtmr2 === carried.rtmr2,
-    `RTMR1 is ${rtmr1}, the predicate carries ${carried.rtmr1}; RTMR2 is ${rtmr2}, the predicate carries ${carried.rtmr2}`)
+    `RTMR1 is ${rtmr1}, the predicate carries ${carried.rtmr1}; RTMR2 is ${rtmr2}, the predicate carries ` +
+      `${carried.rtmr2}`)
 }

@@ -5,7 +5,9 @@ import { BundleError, MAX_BUNDLE_CHARACTERS } from './bundle.ts'
 import type { SigstoreVerifier } from './library.ts'
 import type { ProvenancePolicy } from './policy.ts'
 
-/** From one source. A repository attests an image a few times: how it was built, what it is made of, in each registry. */
+/**
+ * From one source. A repository attests an image a few times: how it was built, what it is made of, in each registry.
+ */
 export const MAX_BUNDLES = 32
 
 /** What a caller may set. */
@@ -24,7 +26,9 @@ export interface Candidate {
   readonly from: string
 }
 
-export function candidates (sources: ProvenanceSources, policy: ProvenancePolicy, endorsements: readonly TypedValue[]): Candidate[] {
+export function candidates (
+  sources: ProvenanceSources, policy: ProvenancePolicy, endorsements: readonly TypedValue[]
+): Candidate[] {
   const attached = endorsements.filter(([type]) => type === MEDIA_TYPES.sigstoreBundle).map(([, text]) => text)
   return [
     ...(sources.bundles ?? []).slice(0, MAX_BUNDLES).map(bundle => ({ bundle, from: 'given beside the policy' })),
@@ -35,7 +39,8 @@ export function candidates (sources: ProvenanceSources, policy: ProvenancePolicy
 
 /**
  * The bundles in a text: one bundle; several, one on each line, as `gh attestation download` writes them; or GitHub's
- * answer about attestations, `{ "attestations": [{ "bundle": … }] }`. They may be malformed, which the verdict then says.
+ * answer about attestations, `{ "attestations": [{ "bundle": … }] }`. They may be malformed, which the verdict then
+ * says.
  *
  * @throws {BundleError} it is none of these
  */

@@ -25,7 +25,7 @@ export type SnpChain = readonly [leaf: ParsedCertificate, intermediate: ParsedCe
 
 /** The chain of the kind of key that the report names, from certificates in any order. */
 export function findChain (report: SnpReport, certificates: readonly ParsedCertificate[]): SnpChain | undefined {
-  const leaves = certificates.filter((certificate) => !certificate.authority)
+  const leaves = certificates.filter(certificate => !certificate.authority)
   const leaf = leaves.find(({ commonName }) => commonName === KEY_NAMES[report.signingKey]) ?? leaves[0]
   const intermediate = leaf && certificates.find(({ subject }) => sameBytes(subject, leaf.issuer))
   const root = intermediate && certificates.find(({ subject }) => sameBytes(subject, intermediate.issuer))

@@ -89,7 +89,9 @@ function guestPolicyCheck ({ policy: value }: SnpReport, policy: SnpPolicy): Che
  */
 function hostDataCheck ({ built }: VerifierContext, { hostData }: SnpReport, policy: SnpPolicy): Check {
   const name = 'host-data'
-  if (built && !policy.hostData) return skipped(name, `The host data is ${show(toHex(hostData))}; provenance is to cover it`)
+  if (built && !policy.hostData) {
+    return skipped(name, `The host data is ${show(toHex(hostData))}; provenance is to cover it`)
+  }
   if (policy.hostData || policy.anyHostData || policy.measurements === undefined || isZero(hostData)) {
     return oneOfCheck(name, 'The host data', policy.hostData, toHex(hostData))
   }
@@ -107,7 +109,7 @@ function platformInfoCheck ({ platformInfo }: SnpReport, pinned: SnpPlatformInfo
   const isSet = (member: keyof SnpPlatformInfo) => ((platformInfo >> PLATFORM_BITS[member]) & 1n) === 1n
   const text = `The host has ${members.filter(isSet).join(', ') || 'nothing'} switched on`
   if (!pinned) return skipped(name, `${text}; the policy accepts any`)
-  const different = members.filter((member) => pinned[member] !== undefined && pinned[member] !== isSet(member))
+  const different = members.filter(member => pinned[member] !== undefined && pinned[member] !== isSet(member))
   return check(
     name,
     different.length === 0,

@@ -39,7 +39,10 @@ export interface SnpPolicy {
   readonly hostData?: readonly string[]
   /** The measurement covers the program whatever the host gave at launch. Not so on Azure. */
   readonly anyHostData?: boolean
-  /** In place of `measurements`: the launch is that of a utility VM which its maker endorses. `hostData` names the containers. */
+  /**
+   * In place of `measurements`: the launch is that of a utility VM which its maker endorses. `hostData` names the
+   * containers.
+   */
   readonly utilityVm?: UtilityVmPolicy
   /** 48 bytes each: who signed the guest's identity block, and who vouched for that key. */
   readonly idKeyDigests?: readonly string[]

@@ -33,8 +33,8 @@ export async function revocationCheck (
       ? check(NAME, false, `${detail}, and the policy requires one`)
       : skipped(NAME, `Not checked: ${detail.charAt(0).toLowerCase()}${detail.slice(1)}`)
   }
-  const faults = (await Promise.all(lists.map((list) => faultOf(list, context, policy, chain)))).filter(
-    (fault) => fault !== undefined
+  const faults = (await Promise.all(lists.map(list => faultOf(list, context, policy, chain)))).filter(
+    fault => fault !== undefined
   )
   return check(
     NAME,
@@ -47,7 +47,7 @@ function givenLists ({ endorsements, options }: VerifierContext, { revocationLis
   const none = new Uint8Array()
   return [
     ...(options.platforms?.['sev-snp']?.revocationLists ?? []),
-    ...revocationLists.map((base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))),
+    ...revocationLists.map(base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0))),
     // What cannot be decoded is a list that cannot be believed, not the absence of one.
     ...endorsements
       .filter(([type]) => type === MEDIA_TYPES.revocationList)

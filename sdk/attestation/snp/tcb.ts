@@ -53,6 +53,6 @@ export function tcbCheck (tcb: SnpTcb, minimum: SnpTcb | undefined): Check {
     .join(', ')
   const described = `The TCB version, as certified now and at launch, is at least ${text}`
   if (!minimum) return skipped(name, `${described}; the policy accepts any`)
-  const low = (Object.keys(minimum) as Array<keyof SnpTcb>).filter((part) => (tcb[part] ?? -1) < (minimum[part] ?? 0))
+  const low = (Object.keys(minimum) as Array<keyof SnpTcb>).filter(part => (tcb[part] ?? -1) < (minimum[part] ?? 0))
   return check(name, low.length === 0, `${described}${low.length > 0 ? `: too low in ${low.join(', ')}` : ''}`)
 }

@@ -62,17 +62,30 @@ export async function utilityVm (
     const detail = svn === undefined
       ? 'it does not endorse this launch'
       : `Microsoft endorses this launch as its utility VM ${svn}`
-    return { check: skipped('utility-vm', `The policy asks for no endorsement of the utility VM; ${detail}`), ...svn !== undefined && { svn } }
+    return {
+      check: skipped('utility-vm', `The policy asks for no endorsement of the utility VM; ${detail}`),
+      ...svn !== undefined && { svn }
+    }
   }
   if (!endorsement) {
-    return { check: check('utility-vm', false, 'The document does not have one endorsement of the utility VM that can be read') }
+    return {
+      check: check('utility-vm', false, 'The document does not have one endorsement of the utility VM that can be read')
+    }
   }
   return fault === undefined
-    ? { check: check('utility-vm', true, `The launch is that of the utility VM ${endorsement.svn}, as ${show(endorsement.issuer)} endorses`), svn: endorsement.svn }
+    ? {
+        check: check(
+          'utility-vm', true,
+      `The launch is that of the utility VM ${endorsement.svn}, as ${show(endorsement.issuer)} endorses`
+        ),
+        svn: endorsement.svn
+      }
     : { check: check('utility-vm', false, `The endorsement of the utility VM is refused: ${fault}`) }
 }
 
-async function faultOf (endorsement: Endorsement, policy: UtilityVmPolicy, report: SnpReport): Promise<string | undefined> {
+async function faultOf (
+  endorsement: Endorsement, policy: UtilityVmPolicy, report: SnpReport
+): Promise<string | undefined> {
   const { object, chain, issuer, feed, issuedAt, measurement, svn } = endorsement
   const { issuers = [MICROSOFT_UVM_ISSUER], feeds = [MICROSOFT_UVM_FEED], minimumSvn = 0 } = policy
   const accepted = issuers.find(candidate => candidate === issuer)

@@ -70,7 +70,7 @@ async function verifySevSnp (context: VerifierContext, policy: SnpPolicy): Promi
       await chainCheck(chain),
       check(
         'certificate-validity',
-        chain.every((certificate) => isValidAt(certificate, context.now)),
+        chain.every(certificate => isValidAt(certificate, context.now)),
         `The certificates are for use until ${lastDays(chain)}`
       ),
       known

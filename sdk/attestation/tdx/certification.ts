@@ -66,7 +66,7 @@ export async function certificationChecks (
     ),
     check(
       'certificate-validity',
-      chain.every((certificate) => isValidAt(certificate, context.now)),
+      chain.every(certificate => isValidAt(certificate, context.now)),
       `The certificates are for use until ${lastDays(chain)}`
     ),
     await quoteCheck(quote, chain[0])

@@ -121,12 +121,12 @@ function serviceCheck ({ mrservicetd }: TdReport, policy: TdxPolicy): Check {
 
 function measurementCheck (presented: TdReport, accepted: readonly TdxMeasurement[] | undefined): Check {
   const name = 'measurement'
-  const text = REGISTERS.map((register) => `${register} ${presented[register]}`).join(', ')
+  const text = REGISTERS.map(register => `${register} ${presented[register]}`).join(', ')
   if (!accepted) return skipped(name, `The policy accepts any registers: ${text}`)
-  const found = accepted.some((measurement) =>
-    REGISTERS.every((register) => measurement[register] === undefined || measurement[register] === presented[register])
+  const found = accepted.some(measurement =>
+    REGISTERS.every(register => measurement[register] === undefined || measurement[register] === presented[register])
   )
-  const open = REGISTERS.filter((register) => accepted.every((measurement) => measurement[register] === undefined))
+  const open = REGISTERS.filter(register => accepted.every(measurement => measurement[register] === undefined))
   const rest = open.length > 0 ? `; not compared: ${open.join(', ')}` : ''
   return check(name, found, `The registers ${found ? 'match' : 'do not match'} the policy: ${text}${rest}`)
 }

@@ -25,10 +25,10 @@ export async function collateralChecks (
   bytes: Bytes,
   certified: Certified | undefined
 ): Promise<Check[]> {
-  if (!certified) return NAMES.map((name) => skipped(name, 'Not looked at without a verified quote'))
+  if (!certified) return NAMES.map(name => skipped(name, 'Not looked at without a verified quote'))
   const model = oneOfCheck('platform-model', 'The platform model (FMSPC)', policy.fmspcs, certified.platform.fmspc)
   if (policy.withoutCollateral) {
-    return [model, ...NAMES.map((name) => skipped(name, 'Not checked: the policy asks for no collateral'))]
+    return [model, ...NAMES.map(name => skipped(name, 'Not checked: the policy asks for no collateral'))]
   }
   let collateral: VerifiedCollateral
   try {
@@ -37,7 +37,7 @@ export async function collateralChecks (
     collateral = await verifyCollateral(await obtain(context, bytes, certified), { chain, now, toleranceSeconds })
   } catch (error) {
     if (!(error instanceof CollateralError)) throw error
-    const unknown = NAMES.slice(1).map((name) => skipped(name, 'Not looked at without collateral'))
+    const unknown = NAMES.slice(1).map(name => skipped(name, 'Not looked at without collateral'))
     return [model, check('collateral', false, `Intel's collateral is not to be believed: ${error.message}`), ...unknown]
   }
   const qe = quotingEnclave(quote, collateral.qeIdentity)

@@ -84,7 +84,7 @@ function unpinned ({ measurements = [], withoutCollateral }: TdxPolicy, built: b
   if (built) return undefined
   if (measurements.length === 0) return 'measurements, each with mrtd, rtmr1 and rtmr2'
   const missing = measurements.flatMap((measurement, i) =>
-    NEEDED.filter((register) => measurement[register] === undefined).map((register) => `measurements[${i}].${register}`)
+    NEEDED.filter(register => measurement[register] === undefined).map(register => `measurements[${i}].${register}`)
   )
   return missing.length > 0 ? missing.join(', ') : undefined
 }

@@ -95,7 +95,7 @@ export function parseTdxQuote (quote: Bytes): TdxQuote {
     ...readBody(body),
     signed,
     ...readAuthentication(authentication),
-    trailing: quote.subarray(outer.at()).some((byte) => byte !== 0)
+    trailing: quote.subarray(outer.at()).some(byte => byte !== 0)
   }
 }
 
@@ -184,7 +184,7 @@ function reader (source: Bytes, name: string): Reader {
   return {
     uint16: () => view.getUint16(take(2), true),
     uint32: () => view.getUint32(take(4), true),
-    bytes: (length) => {
+    bytes: length => {
       const from = take(length)
       return source.subarray(from, from + length)
     },

@@ -16,7 +16,7 @@ export type TcbStatus = (typeof TCB_STATUSES)[number] | 'Revoked'
 const ORDER: readonly TcbStatus[] = [...TCB_STATUSES, 'Revoked']
 
 export function isTcbStatus (value: unknown): value is TcbStatus {
-  return ORDER.some((status) => status === value)
+  return ORDER.some(status => status === value)
 }
 
 /**

@@ -32,7 +32,7 @@ function statusOf (info: TcbInfo, quote: TdxQuote, platform: PlatformCertificate
   const [moduleSvn = 0, moduleVersion = 0] = svn
   const module = moduleStatus(info, quote, moduleSvn, moduleVersion)
   const first = moduleVersion > 0 ? 2 : 0
-  const level = info.tcbLevels.find((candidate) => reaches(candidate, platform, svn, first))
+  const level = info.tcbLevels.find(candidate => reaches(candidate, platform, svn, first))
   if (!level) throw new UnknownTcbError("Intel's TCB info has no level that the platform reaches")
   return module === undefined ? level.tcbStatus : worse(level.tcbStatus, module)
 }
@@ -53,7 +53,7 @@ function reaches (
 /** @returns undefined for modules of TDX 1.0, whose version is among the components */
 function moduleStatus (info: TcbInfo, { report }: TdxQuote, svn: number, version: number): TcbStatus | undefined {
   const id = `TDX_${toHex(Uint8Array.of(version)).toUpperCase()}`
-  const identities = info.tdxModuleIdentities.filter((identity) => identity.id === id)
+  const identities = info.tdxModuleIdentities.filter(identity => identity.id === id)
   const [identity] = version > 0 ? identities : [info.tdxModule]
   if (!identity || identities.length > 1) {
     throw new UnknownTcbError(`Intel's TCB info does not know TDX modules of version ${id}`)

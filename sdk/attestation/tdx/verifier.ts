@@ -47,7 +47,9 @@ async function verifyTdx (context: VerifierContext, policy: TdxPolicy): Promise<
     ],
     machine: {
       name: 'Intel TDX virtual machine',
-      exposed: policy.withoutCollateral ? 'may be revoked or lack security updates, since the policy asks for no collateral' : undefined
+      exposed: policy.withoutCollateral
+        ? 'may be revoked or lack security updates, since the policy asks for no collateral'
+        : undefined
     },
     running: { tdx: { mrtd: quote.report.mrtd, rtmr1: quote.report.rtmr1, rtmr2: quote.report.rtmr2 } },
     presented: { tdx: presentedPins(quote) }

@@ -46,7 +46,7 @@ export async function signatureCheck (
     if (alg !== ALGORITHM) return check(name, false, `The token is signed with ${show(alg)}, not ${ALGORITHM}`)
     const { keySets = {} } = context.options
     const keySet = Object.hasOwn(keySets, issuer) ? keySets[issuer] : await fetchJson(context.fetch, await keySetUrl())
-    const key = await importKey(keysOf(keySet).filter((key) => key['kid'] === kid))
+    const key = await importKey(keysOf(keySet).filter(key => key['kid'] === kid))
     await compactVerify(token, key, { algorithms: [ALGORITHM] })
     return check(name, true, `Signed by ${issuer}, key ${show(kid)}`)
   } catch (error) {
@@ -58,7 +58,7 @@ export async function signatureCheck (
 function keysOf (keySet: unknown): Array<Record<string, unknown>> {
   const keys = typeof keySet === 'object' && keySet !== null && 'keys' in keySet ? keySet.keys : undefined
   if (!Array.isArray(keys)) throw new Error("the issuer's key set is malformed")
-  return keys.filter((key) => typeof key === 'object' && key !== null)
+  return keys.filter(key => typeof key === 'object' && key !== null)
 }
 
 /** Azure's sets hold certificates without `n` and `e`. */
@@ -142,5 +142,5 @@ export function claim (claims: unknown, ...path: string[]): unknown {
 
 /** Strings of a claim that may be one string or a list of them. */
 export function strings (value: unknown): string[] {
-  return (Array.isArray(value) ? value : [value]).filter((item) => typeof item === 'string')
+  return (Array.isArray(value) ? value : [value]).filter(item => typeof item === 'string')
 }

@@ -15,12 +15,15 @@ const REASONS: Readonly<Record<string, readonly string[]>> = {
   ],
   'the vendor has revoked the key that signed its evidence, or nothing shows that it has not': ['revocation'],
   'the hardware or its firmware lacks security updates': ['tcb', 'tee-tcb-svn', 'guest-svn'],
-  'it can be looked into or moved from outside': ['debug', 'migration', 'sept-ve', 'service-td', 'vmpl', 'guest-policy'],
+  'it can be looked into or moved from outside': [
+    'debug', 'migration', 'sept-ve', 'service-td', 'vmpl', 'guest-policy'
+  ],
   'it was not started in the way that keeps others out': [
     'software', 'secure-boot', 'support', 'compliance', 'module', 'mrseam', 'attributes', 'xfam'
   ],
   'it runs other software than the policy names': [
-    'image', 'measurement', 'host-data', 'utility-vm', 'id-key', 'author-key', 'family', 'mrconfigid', 'mrowner', 'mrownerconfig'
+    'image', 'measurement', 'host-data', 'utility-vm', 'id-key', 'author-key', 'family', 'mrconfigid', 'mrowner',
+    'mrownerconfig'
   ],
   'its operator is not the one that the policy names, or has changed its settings': [
     'project', 'service-account', 'environment', 'command', 'provider-policy', 'vm-id'

@@ -1,4 +1,6 @@
-/** The verdict in one sentence, for people who will never read the checks: `polaris verify`, pages and logs share it. */
+/**
+ * The verdict in one sentence, for people who will never read the checks: `polaris verify`, pages and logs share it.
+ */
 import { printable } from '../checks.ts'
 import type { Verdict } from '../checks.ts'
 import { reasonFor } from './reasons.ts'

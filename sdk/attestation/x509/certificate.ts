@@ -99,7 +99,7 @@ export async function isIssuedBy (
 export async function isChain (certificates: readonly ParsedCertificate[]): Promise<boolean> {
   if (certificates.length === 0) return false
   const links = certificates.map((certificate, i) => isIssuedBy(certificate, certificates[i + 1] ?? certificate))
-  return (await Promise.all(links)).every((issued) => issued)
+  return (await Promise.all(links)).every(issued => issued)
 }
 
 export function isValidAt (certificate: ParsedCertificate, time: Date): boolean {

@@ -43,5 +43,5 @@ function decodeLines (body: string): Bytes {
   const binary = atob(base64)
   // Bits that do not count could hold anything.
   if (btoa(binary) !== base64) throw new RangeError('Not a certificate in PEM')
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0))
+  return Uint8Array.from(binary, character => character.charCodeAt(0))
 }

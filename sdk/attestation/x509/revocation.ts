@@ -31,7 +31,7 @@ export function parseRevocationList (der: Uint8Array): RevocationList {
   if (tbs.nextUpdate === undefined) throw new Error('A revocation list does not say when the next one is due')
   const entries = tbs.revokedCertificates ?? []
   // Critical are those that make a list partial or one of other issuers' certificates.
-  const extensions = [tbs.crlExtensions ?? [], ...entries.map((entry) => entry.crlEntryExtensions ?? [])].flat()
+  const extensions = [tbs.crlExtensions ?? [], ...entries.map(entry => entry.crlEntryExtensions ?? [])].flat()
   if (extensions.some(({ critical }) => critical)) {
     throw new Error('A revocation list has an unknown critical extension')
   }

@@ -1,4 +1,6 @@
-/** polaris completion SHELL: a script that completes commands and options, made from what the command knows of itself. */
+/**
+ * polaris completion SHELL: a script that completes commands and options, made from what the command knows of itself.
+ */
 import { Argument, Command } from 'commander'
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -24,7 +26,9 @@ interface Word {
 }
 
 interface Described extends Word {
-  readonly options: readonly (Word & { readonly short: string | undefined, readonly file: boolean, readonly value: boolean })[]
+  readonly options: readonly (Word & {
+    readonly short: string | undefined, readonly file: boolean, readonly value: boolean
+  })[]
   readonly commands: readonly Described[]
   /** What may stand in place of a command's argument. */
   readonly choices: readonly string[]
@@ -34,8 +38,14 @@ function describe (command: Command): Described {
   return {
     word: command.name(),
     description: firstSentence(command.description()),
-    options: [...command.options.filter(({ hidden }) => !hidden).map(({ long, short, flags, description, required, optional }) => ({
-      word: long ?? short ?? '', short: long === undefined ? undefined : short, description, file: /<(?:file|path)>/.test(flags), value: required || optional
+    options: [...command.options.filter(({ hidden }) => !hidden).map(({
+      long, short, flags, description, required, optional
+    }) => ({
+      word: long ?? short ?? '',
+      short: long === undefined ? undefined : short,
+      description,
+      file: /<(?:file|path)>/.test(flags),
+      value: required || optional
     })), { word: '--help', short: '-h', description: 'display help for command', file: false, value: false }],
     commands: command.commands.map(describe),
     choices: command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? [])
@@ -47,7 +57,9 @@ function firstSentence (text: string): string {
 }
 
 /** All commands by the words that lead to them, the root first. */
-function * paths (root: Described, words: readonly string[] = []): Generator<[path: string, command: Described], void, void> {
+function * paths (
+  root: Described, words: readonly string[] = []
+): Generator<[path: string, command: Described], void, void> {
   yield [words.join(' '), root]
   for (const command of root.commands) yield * paths(command, [...words, command.word])
 }
@@ -55,24 +67,33 @@ function * paths (root: Described, words: readonly string[] = []): Generator<[pa
 const SCRIPTS: Record<typeof SHELLS[number], (root: Described) => string> = { bash, zsh, fish }
 
 function words ({ commands, options, choices }: Described): string {
-  return [...commands.map(({ word }) => word), ...choices, ...options.flatMap(({ word, short }) => short === undefined ? [word] : [word, short])].join(' ')
+  return [
+    ...commands.map(({ word }) => word), ...choices,
+    ...options.flatMap(({ word, short }) => short === undefined ? [word] : [word, short])
+  ].join(' ')
 }
 
 function bash (root: Described): string {
-  const files = [...new Set([...paths(root)].flatMap(([, { options }]) => options.filter(({ file }) => file).flatMap(({ word, short }) => [word, ...short === undefined ? [] : [short]])))]
+  const files = [...new Set([...paths(root)].flatMap(([, { options }]) => options.filter(({ file }) => file).flatMap(
+    ({ word, short }) => [word, ...short === undefined ? [] : [short]]
+  )))]
   return `# bash completion for polaris
 _polaris () {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path= word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
-${[...paths(root)].filter(([path]) => path !== '').map(([path]) => `      '${path.includes(' ') ? path : ` ${path}`}') path='${path}' ;;`).join('\n')}
+${[...paths(root)].filter(([path]) => path !== '').map(
+  ([path]) => `      '${path.includes(' ') ? path : ` ${path}`}') path='${path}' ;;`
+).join('\n')}
     esac
   done
   case $previous in
     ${files.join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   case $path in
-${[...paths(root)].map(([path, command]) => `    '${path}') COMPREPLY=($(compgen -W '${words(command)}' -- "$current")) ;;`).join('\n')}
+${[...paths(root)].map(
+  ([path, command]) => `    '${path}') COMPREPLY=($(compgen -W '${words(command)}' -- "$current")) ;;`
+).join('\n')}
   esac
 }
 complete -o filenames -F _polaris polaris
@@ -86,7 +107,9 @@ function zshQuote (text: string): string {
 
 /** For `_arguments`. Any option may come again, as --header does. Arguments of a command itself may be files. */
 function zshArguments ({ options, commands }: Described): string {
-  const specifications = options.flatMap(({ word, short, file, value, description }) => [word, ...short === undefined ? [] : [short]]
+  const specifications = options.flatMap(({
+    word, short, file, value, description
+  }) => [word, ...short === undefined ? [] : [short]]
     .map(name => `'*${name}[${zshQuote(description)}]${value ? `:value:${file ? '_files' : ' '}` : ''}'`))
   return ['_arguments -s', ...specifications, ...commands.length > 0 ? [] : ["'*: :_default'"]].join(' ')
 }
@@ -94,7 +117,9 @@ function zshArguments ({ options, commands }: Described): string {
 function zsh (root: Described): string {
   const lines = [...paths(root)].map(([path, command]) => {
     const inner = command.commands.length > 0
-      ? `local -a commands=(${command.commands.map(({ word, description }) => `'${word}:${zshQuote(description)}'`).join(' ')})\n      (( CURRENT == 2 )) && _describe command commands`
+      ? `local -a commands=(${command.commands.map(
+        ({ word, description }) => `'${word}:${zshQuote(description)}'`
+      ).join(' ')})\n      (( CURRENT == 2 )) && _describe command commands`
       : command.choices.length > 0 ? `_values shell ${command.choices.join(' ')}` : ''
     return `    '${path}')\n      ${[inner, zshArguments(command)].filter(part => part !== '').join('\n      ')} ;;`
   })
@@ -103,7 +128,9 @@ _polaris () {
   local at= word depth=1
   for word in "\${(@)words[2,CURRENT-1]}"; do
     case "$at $word" in
-${[...paths(root)].filter(([path]) => path !== '').map(([path]) => `      '${path.includes(' ') ? path : ` ${path}`}') at='${path}'; (( depth++ )) ;;`).join('\n')}
+${[...paths(root)].filter(([path]) => path !== '').map(
+  ([path]) => `      '${path.includes(' ') ? path : ` ${path}`}') at='${path}'; (( depth++ )) ;;`
+).join('\n')}
     esac
   done
   # What follows sees the last of the commands as its own.
@@ -122,14 +149,20 @@ function fish (root: Described): string {
   const quote = (text: string) => text.replace(/[\\']/g, '\\$&')
   const lines = [...paths(root)].flatMap(([path, command]) => {
     const seen = path.split(' ').filter(word => word !== '').map(word => `__fish_seen_subcommand_from ${word}`)
-    const others = command.commands.length > 0 ? [`not __fish_seen_subcommand_from ${command.commands.map(({ word }) => word).join(' ')}`] : []
+    const others = command.commands.length > 0
+      ? [`not __fish_seen_subcommand_from ${command.commands.map(({ word }) => word).join(' ')}`]
+      : []
     const when = [...seen, ...others].join('; and ')
     const condition = when === '' ? '' : ` -n '${when}'`
     return [
-      ...command.commands.map(({ word, description }) => `complete -c polaris${condition} -f -a ${word} -d '${quote(description)}'`),
+      ...command.commands.map(
+        ({ word, description }) => `complete -c polaris${condition} -f -a ${word} -d '${quote(description)}'`
+      ),
       ...command.choices.map(word => `complete -c polaris${condition} -f -a ${word}`),
       ...command.options.map(({ word, short, description, file, value }) =>
-        `complete -c polaris${condition} -l ${word.slice(2)}${short === undefined ? '' : ` -s ${short.slice(1)}`}${value ? ' -r' : ''}${value && !file ? ' -f' : ''} -d '${quote(description)}'`)
+        `complete -c polaris${condition} -l ${word.slice(2)}${short === undefined
+          ? ''
+          : ` -s ${short.slice(1)}`}${value ? ' -r' : ''}${value && !file ? ' -f' : ''} -d '${quote(description)}'`)
     ]
   })
   return `# fish completion for polaris\n${lines.join('\n')}\n`

@@ -28,7 +28,8 @@ import type { Transfer } from '../terminal/write-out.ts'
 export function fetchCommand (): Command {
   const parts: DataPart[] = []
   const command = new Command('fetch')
-    .description('Makes one encrypted request, after the proxy has proven its keys, and writes the response to standard output as it arrives. Options are those of curl, as far as they apply.')
+    .description('Makes one encrypted request, after the proxy has proven its keys, and writes the response to ' +
+      'standard output as it arrives. Options are those of curl, as far as they apply.')
     .argument('<url>', 'what to request')
   return withFetchOptions(command, parts)
     .addHelpText('after', `
@@ -51,7 +52,18 @@ Examples:
 async function run (url: string, options: FetchOptions, parts: readonly DataPart[]): Promise<void> {
   if (options.writeOut !== undefined) checkFormat(options.writeOut)
   const transfer: Transfer = {
-    url, method: '', status: 0, headers: new Headers(), uploaded: 0, downloaded: 0, redirected: false, effectiveUrl: url, exitCode: 0, error: '', startedAt: performance.now(), answeredAt: undefined
+    url,
+    method: '',
+    status: 0,
+    headers: new Headers(),
+    uploaded: 0,
+    downloaded: 0,
+    redirected: false,
+    effectiveUrl: url,
+    exitCode: 0,
+    error: '',
+    startedAt: performance.now(),
+    answeredAt: undefined
   }
   const network = await openNetwork(options)
   try {
@@ -75,14 +87,27 @@ function timedOut (error: unknown, { maxTime }: FetchOptions): unknown {
   return isTimeout && maxTime !== undefined ? new UsageError(`not done within --max-time, ${maxTime / 1000} s`) : error
 }
 
-async function exchange (url: string, options: FetchOptions, parts: readonly DataPart[], network: Network, transfer: Transfer): Promise<number> {
+async function exchange (
+  url: string, options: FetchOptions, parts: readonly DataPart[], network: Network, transfer: Transfer
+): Promise<number> {
   const narrator = createNarrator(options.verbose ? process.stderr : undefined)
-  const polarisFetch = await makeFetch(url, options, network, verdict => narrator.verified(verdict), narrator.watch(network.fetch))
+  const polarisFetch = await makeFetch(
+    url, options, network, verdict => narrator.verified(verdict), narrator.watch(network.fetch)
+  )
   const signal = options.maxTime === undefined ? undefined : AbortSignal.timeout(options.maxTime)
-  const response = await send(polarisFetch, () => prepareRequest(url, options, parts), options.retry, signal, request => {
-    Object.assign(transfer, { method: request.init.method.toUpperCase(), uploaded: request.length, effectiveUrl: request.url })
+  const response =
+    await send(polarisFetch, () => prepareRequest(url, options, parts), options.retry, signal, request => {
+      Object.assign(
+        transfer, { method: request.init.method.toUpperCase(), uploaded: request.length, effectiveUrl: request.url }
+      )
+    })
+  Object.assign(transfer, {
+    status: response.status,
+    headers: response.headers,
+    redirected: response.redirected,
+    answeredAt: performance.now(),
+    ...response.url !== '' && { effectiveUrl: response.url }
   })
-  Object.assign(transfer, { status: response.status, headers: response.headers, redirected: response.redirected, answeredAt: performance.now(), ...response.url !== '' && { effectiveUrl: response.url } })
   narrator.answered(response)
   const failed = options.fail === true && response.status >= 400
   if (options.json) {
@@ -96,13 +121,16 @@ async function exchange (url: string, options: FetchOptions, parts: readonly Dat
     })
   }
   narrator.done(transfer)
-  if (failed && options.silent !== true) process.stderr.write(`polaris: the workload answered with status ${response.status}\n`)
+  if (failed && options.silent !== true) {
+    process.stderr.write(`polaris: the workload answered with status ${response.status}\n`)
+  }
   return failed ? HTTP_ERROR : VERIFIED
 }
 
 /** Tries again only if nothing can have reached the workload. */
 async function send (
-  polarisFetch: typeof fetch, prepare: () => Promise<PreparedRequest>, retries: number, signal: AbortSignal | undefined, onRequest: (request: PreparedRequest) => void
+  polarisFetch: typeof fetch, prepare: () => Promise<PreparedRequest>, retries: number, signal: AbortSignal | undefined,
+  onRequest: (request: PreparedRequest) => void
 ): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
     const request = await prepare()
@@ -110,20 +138,28 @@ async function send (
     try {
       return await polarisFetch(request.url, { ...request.init, ...signal && { signal } })
     } catch (error) {
-      const nothingSent = error instanceof AttestationFetchError || (error instanceof PolarisFetchError && error.nothingSent && error.code !== 'ERR_POLARIS_OTHER_ORIGIN')
+      const nothingSent = error instanceof AttestationFetchError ||
+        (error instanceof PolarisFetchError && error.nothingSent && error.code !== 'ERR_POLARIS_OTHER_ORIGIN')
       if (!nothingSent || request.once || attempt === retries) throw error
     }
-    await setTimeout(Math.min(2 ** attempt, 60) * 1000, undefined, signal && { signal }).catch(() => signal?.throwIfAborted())
+    await setTimeout(
+      Math.min(2 ** attempt, 60) * 1000, undefined, signal && { signal }
+    ).catch(() => signal?.throwIfAborted())
   }
 }
 
-async function makeFetch (url: string, options: FetchOptions, { fetch: plain }: Network, onVerdict: (verdict: Verdict) => void, fetch: typeof plain): Promise<typeof plain> {
+async function makeFetch (
+  url: string, options: FetchOptions, { fetch: plain }: Network, onVerdict: (verdict: Verdict) => void,
+  fetch: typeof plain
+): Promise<typeof plain> {
   const { origin } = parseUrl(url)
   const baseURL = options.base ?? origin
   parseUrl(baseURL)
   const proof = await proofFor(options, onVerdict, plain)
   const { clock } = options
-  if (clock === 'gateway' && proof.attestation === undefined) throw new UsageError('--clock gateway needs --policy: nothing else vouches for the proxy\'s time')
+  if (clock === 'gateway' && proof.attestation === undefined) {
+    throw new UsageError('--clock gateway needs --policy: nothing else vouches for the proxy\'s time')
+  }
   try {
     return createPolarisFetch({ baseURL, fetch, ...proof, clock })
   } catch (error) {
@@ -141,7 +177,11 @@ async function proofFor (
     const accepted = parseAttestationPolicy(await readPolicy(policy))
     return { attestation: { policy: accepted, onVerdict, ...await readProvenance(options, accepted, fetch) } }
   }
-  if (!insecure) throw new UsageError('give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything')
+  if (!insecure) {
+    throw new UsageError(
+      'give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything'
+    )
+  }
   if (silent !== true) process.stderr.write('polaris: insecure: the proxy did not prove its keys\n')
   return {}
 }
@@ -151,6 +191,12 @@ async function writeJson (response: Response): Promise<number> {
   const text = bytes.toString()
   const isText = Buffer.from(text).equals(bytes)
   const { status, url, redirected, headers } = response
-  process.stdout.write(json({ status, url, redirected, headers: [...headers], ...isText ? { body: text } : { bodyBase64: bytes.toString('base64') } }))
+  process.stdout.write(json({
+    status,
+    url,
+    redirected,
+    headers: [...headers],
+    ...isText ? { body: text } : { bodyBase64: bytes.toString('base64') }
+  }))
   return bytes.length
 }

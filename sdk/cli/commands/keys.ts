@@ -30,20 +30,25 @@ Examples:
       const clock = watchClock(await openNetwork(options))
       const verdict = await appraise(url, options, clock)
       if (!verdict.verified) {
-        process.stderr.write(renderVerdict(verdict, process.stderr) + adviseOnSimulated(verdict, options) + clock.advice(verdict))
+        process.stderr.write(
+          renderVerdict(verdict, process.stderr) + adviseOnSimulated(verdict, options) + clock.advice(verdict)
+        )
         process.exitCode = REFUSED
         return
       }
       if (options.policy === undefined) process.stderr.write(NO_POLICY)
       if (options.format === 'ehbp') return printEhbpKey(verdict.keys)
       const keys = plainKeys(verdict.keys)
-      process.stdout.write(options.json ? json(keys) : keys.map(({ kind, sha256 }) => `${kind} sha256:${sha256}\n`).join(''))
+      process.stdout.write(
+        options.json ? json(keys) : keys.map(({ kind, sha256 }) => `${kind} sha256:${sha256}\n`).join('')
+      )
       process.exitCode = VERIFIED
     })
 }
 
 function printEhbpKey (keys: readonly AttestedKey[]): void {
-  const key = keys.filter(({ kind }) => kind === 'ohttp-keys').map(({ value }) => ehbpKeyOf(value)).find(key => key !== undefined)
+  const key =
+    keys.filter(({ kind }) => kind === 'ohttp-keys').map(({ value }) => ehbpKeyOf(value)).find(key => key !== undefined)
   if (key === undefined) {
     process.stderr.write('polaris: the evidence covers no X25519 key, which EHBP needs\n')
     process.exitCode = REFUSED

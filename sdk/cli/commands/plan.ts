@@ -23,7 +23,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 
 export function planCommand (): Command {
   const command = new Command('plan')
-    .description('Asks five questions, and writes what a first deployment needs: variables, the policy for clients, and the commands. Works offline.')
+    .description('Asks five questions, and writes what a first deployment needs: variables, the policy for clients, ' +
+      'and the commands. Works offline.')
     .addHelpText('after', `
 Examples:
   $ polaris plan azure
@@ -39,7 +40,10 @@ function cloudCommand (cloud: string, plan: Plan): Command {
     .option('-o, --output <directory>', 'write to this new directory', 'polaris-plan')
     .option('--json', 'print the files as one JSON object, and write none')
   for (const question of plan.questions) {
-    command.option(`${optionOf(question)} <value>`, `${question.text}${question.default === undefined ? '' : ` (default: ${question.default})`}`)
+    command.option(
+      `${optionOf(question)} <value>`,
+      `${question.text}${question.default === undefined ? '' : ` (default: ${question.default})`}`
+    )
   }
   return command
     .addHelpText('after', `
@@ -47,7 +51,9 @@ Without a terminal, or with --json, nothing is asked: every answer without a def
 
 Examples:${EXAMPLES[cloud] ?? ''}
 `)
-    .action(async ({ output, json: asJson = false, ...given }: { output: string, json?: boolean } & Record<string, string>) => {
+    .action(async ({
+      output, json: asJson = false, ...given
+    }: { output: string, json?: boolean } & Record<string, string>) => {
       const answers = await ask(plan.questions, given, process.stdin.isTTY && !asJson)
       const files = plan.files(answers)
       if (asJson) process.stdout.write(json({ cloud, answers, files }))
@@ -65,8 +71,11 @@ async function write (directory: string, files: Record<string, string>): Promise
       if (name.endsWith('.sh')) await chmod(join(directory, name), 0o755)
     }
   } catch (error) {
-    throw new UsageError(`cannot write ${directory}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot write ${directory}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
   process.stderr.write(`polaris: ${directory} has ${Object.keys(files).join(', ')}\n` +
-    'polaris: read the commands, then run deploy.sh and verify.sh in the root of the repository; remove.sh removes all of it\n')
+    'polaris: read the commands, then run deploy.sh and verify.sh in the root of the repository; remove.sh removes ' +
+      'all of it\n')
 }

@@ -17,20 +17,26 @@ import { REFUSED, UsageError, VERIFIED } from '../status.ts'
 import { json, renderVerdict } from '../terminal/render.ts'
 
 interface InitOptions extends NetworkOptions, ProvenanceOptions {
-  development?: boolean
-  output?: string
-  repository?: string
-  workflow?: string
-  ref?: string
+  readonly development?: boolean
+  readonly output?: string
+  readonly repository?: string
+  readonly workflow?: string
+  readonly ref?: string
 }
 
 export function policyCommand (): Command {
   const command = new Command('init')
-    .description('Writes a policy that pins exactly what a deployment presents. Review it before you trust it: compare image digest or measurement with what you built. With --repository, it accepts what that repository releases, in place of digests.')
+    .description(
+      'Writes a policy that pins exactly what a deployment presents. Review it before you trust it: compare image ' +
+      'digest or measurement with what you built. With --repository, it accepts what that repository releases, in ' +
+      'place of digests.'
+    )
     .argument('[url]', 'base URL of the proxy; with --repository, it may be left out for Google Confidential Space')
     .option('-o, --output <file>', 'write to this new file instead of standard output')
     .option('--repository <owner/name>', 'accept what a workflow of this GitHub repository built, by Sigstore')
-    .option('--workflow <path>', 'with --repository: this workflow, such as .github/workflows/release.yml; default: any')
+    .option(
+      '--workflow <path>', 'with --repository: this workflow, such as .github/workflows/release.yml; default: any'
+    )
     .option('--ref <pattern>', 'with --repository: this git reference, such as refs/tags/v1.*; default: any tag')
     .option('--development', 'accept simulated evidence')
     .option('--json', 'as always: a policy is JSON')
@@ -54,9 +60,17 @@ async function init (url: string | undefined, options: InitOptions): Promise<voi
   const { development = false, output } = options
   const provenance = provenanceOf(options)
   if (url === undefined) {
-    if (!provenance) throw new UsageError('give the base URL of the proxy, or --repository owner/name for a policy of Confidential Space')
-    await write(output, { version: 1, provenance, platforms: { 'google-confidential-space': { audience: DEFAULT_AUDIENCE } } })
-    process.stderr.write('polaris: for Google Confidential Space; give the URL of a proxy for the pins of its platform as well\n')
+    if (!provenance) {
+      throw new UsageError(
+        'give the base URL of the proxy, or --repository owner/name for a policy of Confidential Space'
+      )
+    }
+    await write(
+      output, { version: 1, provenance, platforms: { 'google-confidential-space': { audience: DEFAULT_AUDIENCE } } }
+    )
+    process.stderr.write(
+      'polaris: for Google Confidential Space; give the URL of a proxy for the pins of its platform as well\n'
+    )
     process.exitCode = VERIFIED
     return
   }
@@ -88,12 +102,16 @@ async function init (url: string | undefined, options: InitOptions): Promise<voi
 }
 
 const DEFAULT_AUDIENCE = 'polaris-secure-proxy'
-const NO_BUNDLE = 'polaris: the proxy sends no Sigstore bundle, so nothing shows yet that the repository built what runs: have it send one ' +
-  '(POLARIS_CONTAINER_ATTESTATION_ENDORSEMENTS), or give polaris verify one with --provenance\n'
+const NO_BUNDLE = 'polaris: the proxy sends no Sigstore bundle, so nothing shows yet that the repository built what ' +
+  'runs: have it send one (POLARIS_CONTAINER_ATTESTATION_ENDORSEMENTS), or give polaris verify one with --provenance\n'
 
-function provenanceOf ({ repository, workflow, ref, provenance, trustedRoot }: InitOptions): ProvenancePolicy | undefined {
+function provenanceOf (
+  { repository, workflow, ref, provenance, trustedRoot }: InitOptions
+): ProvenancePolicy | undefined {
   if (repository === undefined) {
-    if ([workflow, ref, provenance, trustedRoot].some(option => option !== undefined)) throw new UsageError('--workflow, --ref, --provenance and --trusted-root need --repository owner/name')
+    if ([workflow, ref, provenance, trustedRoot].some(option => option !== undefined)) {
+      throw new UsageError('--workflow, --ref, --provenance and --trusted-root need --repository owner/name')
+    }
     return undefined
   }
   const section = { repository, ...workflow !== undefined && { workflow }, ...ref !== undefined && { ref } }
@@ -112,7 +130,9 @@ function withoutSoftware (presented: PlatformPolicies): PlatformPolicies {
     ...azure && { 'azure-maa': { ...provider, issuers: azure.issuers } },
     ...snp && { 'sev-snp': withoutProgram(snp) },
     // The firmware is the cloud's.
-    ...tdx && { tdx: { ...tdx, measurements: (tdx.measurements ?? []).map(({ mrtd }) => ({ ...mrtd !== undefined && { mrtd } })) } }
+    ...tdx && {
+      tdx: { ...tdx, measurements: (tdx.measurements ?? []).map(({ mrtd }) => ({ ...mrtd !== undefined && { mrtd } })) }
+    }
   }
 }
 
@@ -138,6 +158,8 @@ async function create (file: string, content: string): Promise<void> {
     await writeFile(file, content, { flag: 'wx' })
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new UsageError(`cannot write ${file}: ${code}${code === 'EEXIST' ? ', there is such a file: remove it, or name another' : ''}`)
+    throw new UsageError(
+      `cannot write ${file}: ${code}${code === 'EEXIST' ? ', there is such a file: remove it, or name another' : ''}`
+    )
   }
 }

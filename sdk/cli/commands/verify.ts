@@ -14,9 +14,9 @@ import { REFUSED, UsageError, VERIFIED } from '../status.ts'
 import { NO_POLICY, json, plainVerdict, renderVerdict } from '../terminal/render.ts'
 
 interface VerifyOptions extends AppraiseOptions, NetworkOptions {
-  json?: boolean
-  save?: string
-  from?: string
+  readonly json?: boolean
+  readonly save?: string
+  readonly from?: string
 }
 
 export function verifyCommand (): Command {
@@ -36,11 +36,15 @@ Examples:
   $ polaris verify https://proxy.example.com --policy policy.json --save 2026-06-10
   $ polaris verify --from 2026-06-10
 `)
-    .action((url: string | undefined, options: VerifyOptions) => options.from === undefined ? verify(url, options) : repeat(url, options.from, options))
+    .action((url: string | undefined, options: VerifyOptions) => options.from === undefined
+      ? verify(url, options)
+      : repeat(url, options.from, options))
 }
 
 async function verify (url: string | undefined, options: VerifyOptions): Promise<void> {
-  if (url === undefined) throw new UsageError('give the base URL of the proxy, or --from with a folder that --save wrote')
+  if (url === undefined) {
+    throw new UsageError('give the base URL of the proxy, or --from with a folder that --save wrote')
+  }
   const clock = watchClock(await openNetwork(options))
   const recorder = createRecorder(clock.fetch)
   const appraisal = await appraiseAnswer(url, options, clock, recorder.fetch)
@@ -56,7 +60,9 @@ async function repeat (url: string | undefined, folder: string, options: VerifyO
   if ([url, target, development, provenance, trustedRoot].some(value => value !== undefined)) {
     throw new UsageError('--from repeats what was saved: it takes --policy and --json, and no URL or other option')
   }
-  print(await replay(folder, policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))), options)
+  print(
+    await replay(folder, policy === undefined ? undefined : parseAttestationPolicy(await readPolicy(policy))), options
+  )
 }
 
 function print (verdict: Verdict, options: VerifyOptions): void {

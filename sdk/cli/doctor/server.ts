@@ -17,7 +17,9 @@ export interface Answer {
 
 /** @throws what the network does */
 export async function get (patient: Patient, path: string, headers: Record<string, string> = {}): Promise<Answer> {
-  const response = await patient.network.fetch(below(patient, path), { headers, redirect: 'manual', signal: AbortSignal.timeout(patient.timeout) })
+  const response = await patient.network.fetch(
+    below(patient, path), { headers, redirect: 'manual', signal: AbortSignal.timeout(patient.timeout) }
+  )
   const text = Buffer.from(await response.arrayBuffer()).subarray(0, MAX_BODY_BYTES).toString()
   return { status: response.status, headers: response.headers, text, json: parse(text) }
 }
@@ -44,26 +46,48 @@ export async function checkIdentity (patient: Patient, version: string): Promise
   try {
     answer = await get(patient, '/polaris-container/about')
   } catch (error) {
-    return { isOurs: false, findings: [problem(`${below(patient, '')} does not answer: ${networkReason(error) ?? 'the connection failed'}`, 'See the findings above')] }
+    return {
+      isOurs: false,
+      findings: [problem(
+      `${below(patient, '')} does not answer: ${networkReason(error) ?? 'the connection failed'}`,
+      'See the findings above'
+      )]
+    }
   }
   const { status, headers, json } = answer
   const theirs = json?.['version']
   if (status === 200 && typeof theirs === 'string') {
     const protocols = Array.isArray(json?.['protocols']) ? json['protocols'].join(', ') : 'none'
-    const about = `Polaris Secure Proxy ${theirs}, commit ${String(json?.['commit'])}, with ${protocols}; this command is ${version}`
+    const about = `Polaris Secure Proxy ${theirs}, commit ${String(
+      json?.['commit']
+    )}, with ${protocols}; this command is ${version}`
     const same = theirs.split('.', 1)[0] === version.split('.', 1)[0]
-    return { isOurs: true, findings: [same ? ok(about) : warning(about, 'Use the command of the same major version: npx @polaris-secure-proxy/sdk'), ...checkClock(answer)] }
+    return {
+      isOurs: true,
+      findings: [
+        same ? ok(about) : warning(about, 'Use the command of the same major version: npx @polaris-secure-proxy/sdk'),
+        ...checkClock(answer)
+      ]
+    }
   }
   const who = headers.get('server') ?? headers.get('via')
-  const detail = `What answers is not a Polaris Secure Proxy, or not this version of one: status ${status}, ${headers.get('content-type') ?? 'no content type'}${who === null ? '' : `, by ${who}`}`
+  const detail = `What answers is not a Polaris Secure Proxy, or not this version of one: status ${status}, ${headers
+    .get('content-type') ?? 'no content type'}${who === null ? '' : `, by ${who}`}`
   return { isOurs: false, findings: [problem(detail, adviceFor(status, patient)), ...checkClock(answer)] }
 }
 
 function adviceFor (status: number, { url }: Patient): string {
-  if (status === 502 || status === 503 || status === 504) return 'Something in front answers and does not reach the proxy: see its log, and whether the proxy runs'
-  if (status === 401 || status === 403 || status === 407) return 'Something in front asks for authorisation: it has to let /polaris-container/ and /.well-known/ohttp-gateway pass'
+  if (status === 502 || status === 503 || status === 504) {
+    return 'Something in front answers and does not reach the proxy: see its log, and whether the proxy runs'
+  }
+  if (status === 401 || status === 403 || status === 407) {
+    return 'Something in front asks for authorisation: it has to let /polaris-container/ and ' +
+      '/.well-known/ohttp-gateway pass'
+  }
   if (status >= 300 && status < 400) return 'Something in front redirects: use the URL that it redirects to'
-  return `Check whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${url.pathname === '/' ? '' : `, here ${url.pathname}`}), and whether what is in front forwards all of it`
+  return `Check whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${url.pathname === '/'
+    ? ''
+    : `, here ${url.pathname}`}), and whether what is in front forwards all of it`
 }
 
 function checkClock ({ headers }: Answer): Finding[] {
@@ -73,7 +97,9 @@ function checkClock ({ headers }: Answer): Finding[] {
   const ahead = Date.now() - time
   return [Math.abs(ahead) < CLOCK_TOLERANCE_MS
     ? ok('The clocks agree, to within 30 seconds')
-    : problem(`${new Date().toISOString()} here, ${new Date(time).toISOString()} there`, capitalised(clockAdvice(ahead)))]
+    : problem(
+      `${new Date().toISOString()} here, ${new Date(time).toISOString()} there`, capitalised(clockAdvice(ahead))
+    )]
 }
 
 function capitalised (text: string): string {
@@ -84,5 +110,8 @@ export async function checkReadiness (patient: Patient): Promise<Finding> {
   const { ok, problem } = findings('readiness')
   const { status, json, text } = await get(patient, '/polaris-container/readyz')
   if (status === 200) return ok('The proxy is ready')
-  return problem(`The proxy is not ready: ${JSON.stringify(json ?? text.slice(0, 200))}`, 'See the proxy\'s log; docs/operations.md explains each reason')
+  return problem(
+    `The proxy is not ready: ${JSON.stringify(json ?? text.slice(0, 200))}`,
+    'See the proxy\'s log; docs/operations.md explains each reason'
+  )
 }

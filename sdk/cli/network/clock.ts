@@ -1,4 +1,7 @@
-/** Whether a verdict failed because of this machine's clock: evidence that has just been made looks old, or not yet valid. */
+/**
+ * Whether a verdict failed because of this machine's clock: evidence that has just been made looks old, or not yet
+ * valid.
+ */
 import type { Verdict } from '../../attestation/checks.ts'
 import { clockAdvice } from '../report.ts'
 import type { Network } from './network.ts'

@@ -20,11 +20,15 @@ export class ForwardProxyError extends Error {
  *
  * @throws {ForwardProxyError}
  */
-export function forwardProxyFor ({ protocol, hostname, port }: URL, environment: Environment): ForwardProxy | undefined {
+export function forwardProxyFor (
+  { protocol, hostname, port }: URL, environment: Environment
+): ForwardProxy | undefined {
   const scheme = protocol.slice(0, -1)
   const names = [`${scheme}_proxy`, 'all_proxy'].flatMap(name => [name, name.toUpperCase()])
   const variable = names.find(name => (environment[name] ?? '').trim() !== '')
-  if (variable === undefined || isExempt(hostname, port === '' ? defaultPort(protocol) : port, environment)) return undefined
+  if (variable === undefined || isExempt(hostname, port === '' ? defaultPort(protocol) : port, environment)) {
+    return undefined
+  }
   return { variable, url: parse(variable, (environment[variable] ?? '').trim()) }
 }
 
@@ -35,8 +39,14 @@ function defaultPort (protocol: string): string {
 function parse (variable: string, value: string): URL {
   // Without a scheme, it is http.
   const url = URL.parse(/^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`)
-  if (url === null) throw new ForwardProxyError(`${variable} is not the URL of a proxy, such as http://proxy.example.com:3128`)
-  if (!/^https?:$/.test(url.protocol)) throw new ForwardProxyError(`${variable} names a proxy of the kind ${url.protocol.slice(0, -1)}: only http and https ones are supported`)
+  if (url === null) {
+    throw new ForwardProxyError(`${variable} is not the URL of a proxy, such as http://proxy.example.com:3128`)
+  }
+  if (!/^https?:$/.test(url.protocol)) {
+    throw new ForwardProxyError(
+      `${variable} names a proxy of the kind ${url.protocol.slice(0, -1)}: only http and https ones are supported`
+    )
+  }
   return url
 }
 

@@ -32,12 +32,19 @@ const CONNECT_TIMEOUT_MS = 30_000
 /** The options that every command with a network has. */
 export function withNetworkOptions (command: Command): Command {
   return command
-    .option('--cacert <file>', 'trust these certificate authorities as well (PEM), such as that of a proxy that intercepts TLS')
-    .addOption(new Option('--connect-timeout <seconds>', 'for a connection to be made; default: 30').argParser(parseSeconds('--connect-timeout')))
+    .option(
+      '--cacert <file>',
+      'trust these certificate authorities as well (PEM), such as that of a proxy that intercepts TLS'
+    )
+    .addOption(new Option(
+      '--connect-timeout <seconds>', 'for a connection to be made; default: 30'
+    ).argParser(parseSeconds('--connect-timeout')))
 }
 
 /** @throws {UsageError} the file, or a variable of the environment */
-export async function openNetwork ({ cacert, connectTimeout = CONNECT_TIMEOUT_MS }: NetworkOptions, environment: Environment = process.env): Promise<Network> {
+export async function openNetwork (
+  { cacert, connectTimeout = CONNECT_TIMEOUT_MS }: NetworkOptions, environment: Environment = process.env
+): Promise<Network> {
   const ca = cacert === undefined ? undefined : [...trustedRoots(), await readCertificates(cacert)]
   const connect = { timeout: connectTimeout, ...ca && { ca } }
   const limits = { headersTimeout: 0, bodyTimeout: 0, connect }
@@ -55,7 +62,11 @@ export async function openNetwork ({ cacert, connectTimeout = CONNECT_TIMEOUT_MS
       proxyTls: connect,
       // As curl does: only TLS needs a tunnel, and many proxies open none to port 80.
       proxyTunnel: false,
-      ...username !== '' && { token: `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}` }
+      ...username !== '' && {
+        token: `Basic ${Buffer.from(
+        `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+      ).toString('base64')}`
+      }
     })
     agents.set(url.href, agent)
     return agent
@@ -69,7 +80,9 @@ export async function openNetwork ({ cacert, connectTimeout = CONNECT_TIMEOUT_MS
     const url = new URL(input instanceof Request ? input.url : input)
     const proxy = forwardProxy(url)
     const dispatcher = proxy === undefined ? direct : throughProxy(proxy)
-    return undiciFetch(url, { ...init, dispatcher } as Parameters<typeof undiciFetch>[1]) as unknown as Promise<Response>
+    return undiciFetch(
+      url, { ...init, dispatcher } as Parameters<typeof undiciFetch>[1]
+    ) as unknown as Promise<Response>
   }
   return { fetch: fetch as typeof globalThis.fetch, forwardProxy, ca }
 }
@@ -92,6 +105,8 @@ async function readCertificates (file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`cannot read the certificates ${file}: ${error.code ?? 'unknown error'}`)
   })
-  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new UsageError(`there is no certificate in ${file}: it has to be PEM`)
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) {
+    throw new UsageError(`there is no certificate in ${file}: it has to be PEM`)
+  }
   return text
 }

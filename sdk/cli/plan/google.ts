@@ -16,11 +16,29 @@ const PORT = 3001
 export const google: Plan = {
   title: 'Confidential Space on Google Cloud',
   questions: [
-    { name: 'project', text: 'Project id', pattern: /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, form: 'the id of a project: 6 to 30 lower-case letters, digits and hyphens' },
-    { name: 'projectNumber', text: 'Project number (gcloud projects describe PROJECT)', pattern: /^\d{4,20}$/, form: 'the number of the project' },
+    {
+      name: 'project',
+      text: 'Project id',
+      pattern: /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/,
+      form: 'the id of a project: 6 to 30 lower-case letters, digits and hyphens'
+    },
+    {
+      name: 'projectNumber',
+      text: 'Project number (gcloud projects describe PROJECT)',
+      pattern: /^\d{4,20}$/,
+      form: 'the number of the project'
+    },
     { name: 'image', text: 'Image of proxy and workload, by digest', pattern: IMAGE, form: IMAGE_FORM },
-    { name: 'region', text: 'Region', pattern: /^[a-z]+-[a-z]+\d{1,2}$/, form: 'a region, e.g. europe-west4', default: 'europe-west4' },
-    { name: 'technology', text: 'SEV (AMD) or TDX (Intel)', pattern: /^(?:SEV|TDX)$/, form: 'SEV or TDX', default: 'SEV' }
+    {
+      name: 'region',
+      text: 'Region',
+      pattern: /^[a-z]+-[a-z]+\d{1,2}$/,
+      form: 'a region, e.g. europe-west4',
+      default: 'europe-west4'
+    },
+    {
+      name: 'technology', text: 'SEV (AMD) or TDX (Intel)', pattern: /^(?:SEV|TDX)$/, form: 'SEV or TDX', default: 'SEV'
+    }
   ],
 
   files ({ project = '', projectNumber = '', image = '', region = '', technology = '' }) {
@@ -64,7 +82,9 @@ export const google: Plan = {
       }
     }
     return {
-      'terraform.tfvars': Object.entries(variables).map(([name, value]) => `${name.padEnd(26)} = ${JSON.stringify(value).replaceAll('","', '", "')}\n`).join(''),
+      'terraform.tfvars': Object.entries(variables).map(
+        ([name, value]) => `${name.padEnd(26)} = ${JSON.stringify(value).replaceAll('","', '", "')}\n`
+      ).join(''),
       'policy.json': `${JSON.stringify(policy, undefined, 2)}\n`,
       'deploy.sh': deploy(project, region),
       'verify.sh': verify(project, region),
@@ -73,7 +93,8 @@ export const google: Plan = {
   }
 }
 
-const deploy = (project: string, region: string) => script('Makes the key, the pool with its condition, and the confidential VM.', `gcloud config set project ${project}
+const deploy = (project: string, region: string) =>
+  script('Makes the key, the pool with its condition, and the confidential VM.', `gcloud config set project ${project}
 gcloud auth application-default login
 # The VM has no address outside, and still has to reach Google's services.
 gcloud services enable cloudresourcemanager.googleapis.com compute.googleapis.com iap.googleapis.com
@@ -83,7 +104,11 @@ terraform -chdir=examples/terraform/google init
 terraform -chdir=examples/terraform/google apply -var-file="$plan/terraform.tfvars"
 `)
 
-const verify = (project: string, region: string) => script('Asks the VM for evidence, and makes an encrypted request if that satisfies the policy.', `gcloud compute start-iap-tunnel ${NAME} 3000 --local-host-port=localhost:3000 --zone=${region}-a --project=${project} &
+const verify = (
+  project: string, region: string
+) =>
+  script('Asks the VM for evidence, and makes an encrypted request if that satisfies the ' +
+    'policy.', `gcloud compute start-iap-tunnel ${NAME} 3000 --local-host-port=localhost:3000 --zone=${region}-a --project=${project} &
 tunnel=$!
 trap 'kill "$tunnel"' EXIT
 until curl --fail --silent http://localhost:3000/polaris-container/readyz; do sleep 5; done
@@ -92,7 +117,10 @@ npx polaris verify http://localhost:3000 --policy "$plan/policy.json"
 npx polaris fetch 'http://localhost:3000/hello?name=Ada' --policy "$plan/policy.json"
 `)
 
-const remove = (project: string, region: string) => script('Removes everything that deploy.sh made. Nothing encrypted to the key can ever be opened again.', `# The module protects the key from terraform destroy. Key rings and keys stay as names; their versions go.
+const remove = (
+  project: string, region: string
+) => script('Removes everything that deploy.sh made. Nothing encrypted to the key can ever be opened ' +
+  'again.', `# The module protects the key from terraform destroy. Key rings and keys stay as names; their versions go.
 terraform -chdir=examples/terraform/google state rm google_kms_crypto_key.this google_kms_key_ring.this
 terraform -chdir=examples/terraform/google destroy -var-file="$plan/terraform.tfvars"
 gcloud kms keys versions destroy 1 --key=${NAME} --keyring=${NAME} --location=${region} --project=${project}

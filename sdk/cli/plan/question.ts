@@ -17,14 +17,18 @@ export type Answers = Readonly<Record<string, string>>
 export const IMAGE = /^[a-z0-9.-]+(?::\d+)?\/[a-z0-9._/-]+@sha256:[0-9a-f]{64}$/
 export const IMAGE_FORM = 'an image with its digest: registry.example.com/name@sha256:…'
 
-export const optionOf = ({ name }: Question): string => `--${name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
+export const optionOf = ({ name }: Question): string => `--${name.replaceAll(
+  /[A-Z]/g, letter => `-${letter.toLowerCase()}`
+)}`
 
 /**
  * @param given answers that options gave
  * @param interactive whether a user can be asked; else defaults are taken
  * @throws {UsageError} an answer is missing, or has another form
  */
-export async function ask (questions: readonly Question[], given: Readonly<Record<string, string | undefined>>, interactive: boolean): Promise<Answers> {
+export async function ask (
+  questions: readonly Question[], given: Readonly<Record<string, string | undefined>>, interactive: boolean
+): Promise<Answers> {
   const wrong = questions.find(({ name, pattern }) => given[name] !== undefined && !pattern.test(given[name]))
   if (wrong !== undefined) throw new UsageError(`${optionOf(wrong)} has to be ${wrong.form}`)
   const open = questions.filter(({ name }) => given[name] === undefined)
@@ -37,12 +41,16 @@ export async function ask (questions: readonly Question[], given: Readonly<Recor
 async function askAtTerminal (questions: readonly Question[]): Promise<Answers> {
   // Standard output is for what the command writes.
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const ended = new Promise<never>((resolve, reject) => terminal.once('close', () => reject(new UsageError('no more answers'))))
+  const ended = new Promise<never>(
+    (resolve, reject) => terminal.once('close', () => reject(new UsageError('no more answers')))
+  )
   const answers: Record<string, string> = {}
   try {
     for (const { name, text, pattern, form, default: proposal } of questions) {
       for (let answer = ''; answers[name] === undefined;) {
-        answer = (await Promise.race([terminal.question(`${text}${proposal === undefined ? '' : ` [${proposal}]`}: `), ended])).trim()
+        answer = (await Promise.race(
+          [terminal.question(`${text}${proposal === undefined ? '' : ` [${proposal}]`}: `), ended]
+        )).trim()
         if (answer === '' && proposal !== undefined) answer = proposal
         if (pattern.test(answer)) answers[name] = answer
         else process.stderr.write(`  That has to be ${form}.\n`)

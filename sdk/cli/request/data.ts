@@ -18,10 +18,14 @@ export function withDataOptions (command: Command, parts: DataPart[]): Command {
   const option = (flags: string, kind: Kind, description: string) => new Option(flags, description)
     .argParser((value: string) => { parts.push({ kind, value }); return true })
   return command
-    .addOption(option('-d, --data <data>', 'data', 'body; @file is a file, @- standard input, as they are; several are joined by &'))
+    .addOption(option(
+      '-d, --data <data>', 'data', 'body; @file is a file, @- standard input, as they are; several are joined by &'
+    ))
     .addOption(option('--data-binary <data>', 'data', 'the same'))
     .addOption(option('--data-raw <data>', 'raw', 'the same, without a meaning of @'))
-    .addOption(option('--data-urlencode <data>', 'urlencode', 'encoded for a URL: content, =content, name=content, @file or name@file'))
+    .addOption(option(
+      '--data-urlencode <data>', 'urlencode', 'encoded for a URL: content, =content, name=content, @file or name@file'
+    ))
 }
 
 /** The one file that is the whole body: it can be streamed. */
@@ -59,5 +63,7 @@ function percentEncode (bytes: Uint8Array): string {
 /** A file, or standard input as `-`, held in memory. */
 export async function readInput (path: string): Promise<Buffer> {
   if (path === '-') return buffer(process.stdin)
-  return readFile(path).catch((error: NodeJS.ErrnoException) => { throw new UsageError(`cannot read ${path}: ${error.code ?? 'unknown error'}`) })
+  return readFile(path).catch(
+    (error: NodeJS.ErrnoException) => { throw new UsageError(`cannot read ${path}: ${error.code ?? 'unknown error'}`) }
+  )
 }

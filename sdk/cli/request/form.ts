@@ -24,7 +24,9 @@ export async function makeForm (fields: readonly string[]): Promise<FormData> {
 
 function parseFile (text: string): { path: string, type: string | undefined, filename: string | undefined } {
   const [path = '', ...parameters] = text.split(';')
-  const found = { path: unquote(path), type: undefined as string | undefined, filename: undefined as string | undefined }
+  const found = {
+    path: unquote(path), type: undefined as string | undefined, filename: undefined as string | undefined
+  }
   for (const parameter of parameters) {
     const [, name, value = ''] = /^\s*(type|filename)=(.*)$/s.exec(parameter) ?? []
     if (name === 'type') found.type = value.trim()
@@ -45,6 +47,8 @@ async function openFile (path: string, type = 'application/octet-stream'): Promi
     if ((await stat(path)).isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' })
     return await openAsBlob(path, { type })
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** From the options of `polaris fetch` to a request. Finds everything that can be wrong with them before anything is sent. */
+/**
+ * From the options of `polaris fetch` to a request. Finds everything that can be wrong with them before anything is
+ * sent.
+ */
 import { basename } from 'node:path'
 import { parseUrl } from '../appraise.ts'
 import { UsageError } from '../status.ts'
@@ -21,12 +24,18 @@ const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const FORM = 'application/x-www-form-urlencoded'
 
 /** @throws {UsageError} */
-export async function prepareRequest (given: string, options: FetchOptions, parts: readonly DataPart[]): Promise<PreparedRequest> {
+export async function prepareRequest (
+  given: string, options: FetchOptions, parts: readonly DataPart[]
+): Promise<PreparedRequest> {
   const url = parseUrl(given)
   const source = sourceOf(options, parts)
   const method = options.request ?? defaultMethod(options, source)
-  if (!METHOD.test(method) || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) throw new UsageError(`not a method that can be sent: ${method}`)
-  if (source !== undefined && source !== 'query' && /^HEAD$/i.test(method)) throw new UsageError('a HEAD request has no body')
+  if (!METHOD.test(method) || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) {
+    throw new UsageError(`not a method that can be sent: ${method}`)
+  }
+  if (source !== undefined && source !== 'query' && /^HEAD$/i.test(method)) {
+    throw new UsageError('a HEAD request has no body')
+  }
 
   const headers = parseHeaders(options)
   const init = { method, headers, redirect: options.location === true ? 'follow' as const : 'manual' as const }
@@ -36,17 +45,36 @@ export async function prepareRequest (given: string, options: FetchOptions, part
     url.search = url.search === '' ? query : `${url.search}&${query}`
     return { url: url.href, init, length: 0, once: false }
   }
-  if (source === 'form') return { url: given, init: { ...init, body: await makeForm(options.form) }, length: 0, once: options.form.some(field => /=[@<]-(?:;|$)/.test(field)) }
+  if (source === 'form') {
+    return {
+      url: given,
+      init: { ...init, body: await makeForm(options.form) },
+      length: 0,
+      once: options.form.some(field => /=[@<]-(?:;|$)/.test(field))
+    }
+  }
   const file = source === 'data' ? streamedFile(parts) : options.uploadFile
   if (source === 'data' && !headers.has('content-type')) headers.set('content-type', FORM)
   if (file === undefined) {
     const body = await joinData(parts)
-    return { url: given, init: { ...init, body }, length: body.length, once: parts.some(({ kind, value }) => kind !== 'raw' && /^[^=]*@-$/.test(value)) }
+    return {
+      url: given,
+      init: { ...init, body },
+      length: body.length,
+      once: parts.some(({ kind, value }) => kind !== 'raw' && /^[^=]*@-$/.test(value))
+    }
   }
-  if (source === 'file' && url.pathname.endsWith('/') && file !== '-') url.pathname += encodeURIComponent(basename(file))
+  if (source === 'file' && url.pathname.endsWith('/') && file !== '-') {
+    url.pathname += encodeURIComponent(basename(file))
+  }
   const terminal = process.stderr.isTTY && options.silent !== true ? process.stderr : undefined
   const upload = await openUpload(file, headers, terminal)
-  return { url: source === 'file' ? url.href : given, init: { ...init, ...upload as Pick<RequestInit, 'body'> }, length: Number(headers.get('content-length') ?? 0), once: file === '-' }
+  return {
+    url: source === 'file' ? url.href : given,
+    init: { ...init, ...upload as Pick<RequestInit, 'body'> },
+    length: Number(headers.get('content-length') ?? 0),
+    once: file === '-'
+  }
 }
 
 type Source = 'data' | 'query' | 'form' | 'file'
@@ -56,7 +84,9 @@ function sourceOf ({ form, get, uploadFile }: FetchOptions, parts: readonly Data
   if (parts.length > 0) sources.push(['--data', get === true ? 'query' : 'data'])
   if (form.length > 0) sources.push(['--form', 'form'])
   if (uploadFile !== undefined) sources.push(['--upload-file', 'file'])
-  if (sources.length > 1) throw new UsageError(`${sources.map(([name]) => name).join(' and ')} exclude each other: a request has one body`)
+  if (sources.length > 1) {
+    throw new UsageError(`${sources.map(([name]) => name).join(' and ')} exclude each other: a request has one body`)
+  }
   return sources[0]?.[1]
 }
 
@@ -84,6 +114,8 @@ function parseHeaders ({ header, user, userAgent }: FetchOptions): Headers {
 }
 
 function basic (user: string): string {
-  if (!user.includes(':')) throw new UsageError('--user must be written as name:password; nothing asks for the password')
+  if (!user.includes(':')) {
+    throw new UsageError('--user must be written as name:password; nothing asks for the password')
+  }
   return `Basic ${Buffer.from(user).toString('base64')}`
 }

@@ -19,7 +19,9 @@ export interface Upload {
  * @param terminal for progress; undefined shows none
  * @throws {UsageError} there is no such file
  */
-export async function openUpload (path: string, headers: Headers, terminal: NodeJS.WriteStream | undefined): Promise<Upload> {
+export async function openUpload (
+  path: string, headers: Headers, terminal: NodeJS.WriteStream | undefined
+): Promise<Upload> {
   const { stream, length } = path === '-' ? { stream: process.stdin, length: undefined } : await openFile(path)
   if (length !== undefined) headers.set('content-length', String(length))
   const shown = terminal === undefined ? stream : showProgress(stream, 'uploaded', length, terminal)
@@ -34,6 +36,8 @@ async function openFile (path: string) {
     // Only what is a file has a length: pipes and devices say 0.
     return { stream: createReadStream(path, { fd: file }), length: stats.isFile() ? stats.size : undefined }
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot read ${path}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }

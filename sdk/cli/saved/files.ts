@@ -1,6 +1,6 @@
 /**
- * A saved verification: a folder with all that `polaris verify` saw, and `saved.json`, which says when, by which nonce, from
- * where, and names each file with its SHA-256.
+ * A saved verification: a folder with all that `polaris verify` saw, and `saved.json`, which says when, by which nonce,
+ * from where, and names each file with its SHA-256.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -41,7 +41,9 @@ export class ChangedFileError extends Error {
 }
 
 /** @throws {UsageError} there is something at that place, or it cannot be written */
-export async function writeSaved (folder: string, index: Omit<SavedIndex, 'files'>, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+export async function writeSaved (
+  folder: string, index: Omit<SavedIndex, 'files'>, files: ReadonlyMap<string, Uint8Array>
+): Promise<void> {
   const hashes = Object.fromEntries([...files].map(([name, content]) => [name, sha256(content)]))
   try {
     await mkdir(folder)
@@ -49,7 +51,9 @@ export async function writeSaved (folder: string, index: Omit<SavedIndex, 'files
     await writeFile(join(folder, INDEX), `${JSON.stringify({ ...index, files: hashes }, null, 2)}\n`, { flag: 'wx' })
   } catch (error) {
     const code = codeOf(error)
-    throw new UsageError(`cannot save to ${folder}: ${code}${code === 'EEXIST' ? ', there is such a folder: name a new one' : ''}`)
+    throw new UsageError(
+      `cannot save to ${folder}: ${code}${code === 'EEXIST' ? ', there is such a folder: name a new one' : ''}`
+    )
   }
 }
 
@@ -62,9 +66,13 @@ export async function readSaved (folder: string): Promise<{ index: SavedIndex, f
   const files = new Map<string, Buffer>()
   for (const [name, hash] of Object.entries(index.files)) {
     const content = await bounded(join(folder, name)).catch((error: unknown) => {
-      throw new ChangedFileError(`${join(folder, name)} cannot be read: ${error instanceof Error ? error.message : 'unknown error'}`)
+      throw new ChangedFileError(
+        `${join(folder, name)} cannot be read: ${error instanceof Error ? error.message : 'unknown error'}`
+      )
     })
-    if (sha256(content) !== hash) throw new ChangedFileError(`${join(folder, name)} is not what was saved: its SHA-256 is another`)
+    if (sha256(content) !== hash) {
+      throw new ChangedFileError(`${join(folder, name)} is not what was saved: its SHA-256 is another`)
+    }
     files.set(name, content)
   }
   return { index, files }
@@ -72,14 +80,21 @@ export async function readSaved (folder: string): Promise<{ index: SavedIndex, f
 
 function parseIndex (content: Buffer, folder: string): SavedIndex {
   const index = parse(content)
-  if (!isRecord(index) || index['format'] !== FORMAT) throw new UsageError(`${folder} holds no verification that was saved by polaris verify --save`)
+  if (!isRecord(index) || index['format'] !== FORMAT) {
+    throw new UsageError(`${folder} holds no verification that was saved by polaris verify --save`)
+  }
   const { url, at, nonce, trustedRootDate, answers, files } = index
   const strings = [url, at, nonce, trustedRootDate].every(value => typeof value === 'string')
-  const named = isRecord(files) && Object.entries(files).every(([name, hash]) => NAME.test(name) && /^[\da-f]{64}$/.test(String(hash)))
+  const named = isRecord(files) && Object.entries(files).every(
+    ([name, hash]) => NAME.test(name) && /^[\da-f]{64}$/.test(String(hash))
+  )
   const known = Array.isArray(answers) && answers.every(answer =>
-    isRecord(answer) && typeof answer['url'] === 'string' && isRecord(files) && Object.hasOwn(files, String(answer['file'])) &&
+    isRecord(answer) && typeof answer['url'] === 'string' && isRecord(files) &&
+      Object.hasOwn(files, String(answer['file'])) &&
     isRecord(answer['headers']) && Object.values(answer['headers']).every(value => typeof value === 'string'))
-  if (!strings || !named || !known || Number.isNaN(Date.parse(String(at)))) throw new UsageError(`${join(folder, INDEX)} is malformed`)
+  if (!strings || !named || !known || Number.isNaN(Date.parse(String(at)))) {
+    throw new UsageError(`${join(folder, INDEX)} is malformed`)
+  }
   return index as unknown as SavedIndex
 }
 

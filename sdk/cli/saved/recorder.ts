@@ -9,7 +9,9 @@ const HEADER = /issuer-chain$/i
 export interface Recorder {
   readonly fetch: Fetch
   /** What was answered with 200 and read to its end. */
-  answers (): ReadonlyArray<{ readonly url: string, readonly headers: Readonly<Record<string, string>>, readonly body: Uint8Array }>
+  answers (): ReadonlyArray<{
+    readonly url: string, readonly headers: Readonly<Record<string, string>>, readonly body: Uint8Array
+  }>
 }
 
 export function createRecorder (fetch: Fetch): Recorder {

@@ -65,7 +65,9 @@ export async function replay (folder: string, other?: AttestationPolicy): Promis
 /** The root that was shipped then counts, even if another is shipped now. */
 function sourcesOf (files: ReadonlyMap<string, Buffer>, date: string): ProvenanceSources {
   const bundles = files.has(BUNDLES) ? JSON.parse(text(files, BUNDLES)) as unknown : undefined
-  const root = files.has(TRUSTED_ROOT) ? TRUSTED_ROOT : files.has(SHIPPED_ROOT) && date !== TRUSTED_ROOT_DATE ? SHIPPED_ROOT : undefined
+  const root = files.has(TRUSTED_ROOT)
+    ? TRUSTED_ROOT
+    : files.has(SHIPPED_ROOT) && date !== TRUSTED_ROOT_DATE ? SHIPPED_ROOT : undefined
   return {
     ...Array.isArray(bundles) && { bundles },
     ...root !== undefined && { trustedRoot: JSON.parse(text(files, root)) as unknown }

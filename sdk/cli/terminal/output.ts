@@ -21,7 +21,9 @@ const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * @returns the bytes of the body
  * @throws what the body errors with; the file is as it was then
  */
-export async function writeResponse (response: Response, { file, head, body, terminal }: OutputOptions): Promise<number> {
+export async function writeResponse (
+  response: Response, { file, head, body, terminal }: OutputOptions
+): Promise<number> {
   const count = { bytes: 0 }
   const shown = file === undefined && process.stdout.isTTY ? undefined : terminal
   const pieces = read(response, head, body, shown, count)
@@ -50,14 +52,18 @@ async function replace (pieces: AsyncIterable<Uint8Array>, file: string): Promis
   }
 }
 
-async function * read (response: Response, head: boolean, body: boolean, terminal: NodeJS.WriteStream | undefined, count: { bytes: number }): AsyncGenerator<Uint8Array, void, void> {
+async function * read (
+  response: Response, head: boolean, body: boolean, terminal: NodeJS.WriteStream | undefined, count: { bytes: number }
+): AsyncGenerator<Uint8Array, void, void> {
   if (head) {
     const lines = [`HTTP ${response.status}`, ...[...response.headers].map(([name, value]) => `${name}: ${value}`)]
     yield Buffer.from(`${lines.join('\n')}\n\n`, 'latin1')
   }
   if (!body || response.body === null) return response.body?.cancel()
   const length = response.headers.has('content-encoding') ? NaN : Number(response.headers.get('content-length') ?? NaN)
-  const pieces = terminal === undefined ? response.body : showProgress(response.body, 'downloaded', Number.isNaN(length) ? undefined : length, terminal)
+  const pieces = terminal === undefined
+    ? response.body
+    : showProgress(response.body, 'downloaded', Number.isNaN(length) ? undefined : length, terminal)
   for await (const piece of pieces) {
     count.bytes += piece.length
     yield piece
@@ -92,7 +98,9 @@ async function isRegular (file: string): Promise<boolean> {
     return (await stat(file)).isFile()
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true
-    throw new UsageError(`cannot write ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot write ${file}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
 }
 

@@ -13,7 +13,9 @@ export async function * showProgress (
   let shownAt = -Infinity
   const isLong = () => passed >= SMALL_BYTES || performance.now() - startedAt >= QUICK_MS
   const show = () => {
-    const share = length === undefined || length === 0 ? '' : ` of ${megabytes(length)}, ${Math.floor(100 * passed / length)} %`
+    const share = length === undefined || length === 0
+      ? ''
+      : ` of ${megabytes(length)}, ${Math.floor(100 * passed / length)} %`
     terminal.write(`\r\x1b[K${verb} ${megabytes(passed)}${share}`)
     shownAt = performance.now()
   }

@@ -49,7 +49,9 @@ export function plainKeys (keys: readonly AttestedKey[]): PlainKey[] {
 /** A verdict for machines. */
 export function plainVerdict (verdict: Verdict): object {
   const { verified, tee, checks, keys, at } = verdict
-  return { verified, tee, ...at && { sentence: verdictSentence(verdict), at: at.toISOString() }, checks, keys: plainKeys(keys) }
+  return {
+    verified, tee, ...at && { sentence: verdictSentence(verdict), at: at.toISOString() }, checks, keys: plainKeys(keys)
+  }
 }
 
 /** For machines; ends with a newline. */

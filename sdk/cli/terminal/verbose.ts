@@ -22,7 +22,9 @@ export function createNarrator (stream: NodeJS.WriteStream | undefined): Narrato
     verified (verdict) {
       if (stream === undefined) return
       stream.write(renderVerdict(verdict, stream).replace(/^/gm, '* ').replace(/\* $/, ''))
-      for (const { kind, value } of verdict.keys) say(`key ${kind} sha256:${createHash('sha256').update(value).digest('hex')}`)
+      for (const { kind, value } of verdict.keys) {
+        say(`key ${kind} sha256:${createHash('sha256').update(value).digest('hex')}`)
+      }
     },
     watch: fetch => stream === undefined
       ? fetch
@@ -30,7 +32,9 @@ export function createNarrator (stream: NodeJS.WriteStream | undefined): Narrato
         const { origin, pathname } = new URL(input instanceof Request ? input.url : input)
         say(`${init?.method ?? 'GET'} ${origin}${pathname}`)
         const body = init?.body
-        const counted = body instanceof ReadableStream ? body.pipeThrough(count(n => { sealed.sent += n }, first => say(protocolOf(first)))) : body
+        const counted = body instanceof ReadableStream
+          ? body.pipeThrough(count(n => { sealed.sent += n }, first => say(protocolOf(first))))
+          : body
         if (body instanceof Uint8Array) {
           sealed.sent += body.length
           say(protocolOf(body))
@@ -40,8 +44,11 @@ export function createNarrator (stream: NodeJS.WriteStream | undefined): Narrato
         if (init?.method !== 'POST' || response.body === null) return response
         return new Response(response.body.pipeThrough(count(n => { sealed.received += n })), response)
       },
-    answered: ({ status, redirected }) => say(`the workload answered ${status}${redirected ? ', after redirects' : ''}: opened, authentic so far`),
-    done: ({ uploaded, downloaded }) => say(`sent ${uploaded} bytes of content in ${sealed.sent} encrypted, received ${downloaded} in ${sealed.received}; the response is complete`)
+    answered: ({ status, redirected }) => say(
+      `the workload answered ${status}${redirected ? ', after redirects' : ''}: opened, authentic so far`
+    ),
+    done: ({ uploaded, downloaded }) => say(`sent ${uploaded} bytes of content in ${sealed.sent} encrypted, received ` +
+      `${downloaded} in ${sealed.received}; the response is complete`)
   }
 }
 
@@ -49,7 +56,9 @@ export function createNarrator (stream: NodeJS.WriteStream | undefined): Narrato
 function protocolOf (message: Uint8Array): string {
   const [keyId = 0, high = 0, low = 0] = message
   const kem = high << 8 | low
-  return `Chunked Oblivious HTTP, key id ${keyId}, ${kem === KEM_MLKEM768_X25519 ? 'X25519 with ML-KEM-768 (post-quantum)' : 'X25519'}`
+  return `Chunked Oblivious HTTP, key id ${keyId}, ${kem === KEM_MLKEM768_X25519
+    ? 'X25519 with ML-KEM-768 (post-quantum)'
+    : 'X25519'}`
 }
 
 function count (add: (bytes: number) => void, onFirst?: (piece: Uint8Array) => void): TransformStream<Bytes, Bytes> {

@@ -42,7 +42,11 @@ const PARTS = /\\[nrt]|%%|%header\{([^}]*)\}|%\{([^}]*)\}/g
 /** @throws {UsageError} there is no such variable */
 export function checkFormat (format: string): void {
   for (const [, , name] of format.matchAll(PARTS)) {
-    if (name !== undefined && !Object.hasOwn(VARIABLES, name)) throw new UsageError(`--write-out knows no %{${name}}: there are ${Object.keys(VARIABLES).join(', ')} and %header{name}`)
+    if (name !== undefined && !Object.hasOwn(VARIABLES, name)) {
+      throw new UsageError(
+        `--write-out knows no %{${name}}: there are ${Object.keys(VARIABLES).join(', ')} and %header{name}`
+      )
+    }
   }
 }
 

@@ -55,13 +55,19 @@ export function attestedKeys (
     const { AttestationError, fetchAttestation, verifyAttestation } = await verifiers()
     const asked = { date: undefined as Date | undefined, offset: 0 }
     const { document, nonce } = await fetchAttestation(baseURL, noting(options.fetch ?? fetch, asked))
-    const verify = (now = options.now) => verifyAttestation(document, policy, { fetch, ...options, nonce, ...now && { now } })
+    const verify = (now = options.now) => verifyAttestation(
+      document, policy, { fetch, ...options, nonce, ...now && { now } }
+    )
     const verdict = clock.follows ? await correct(clock, asked, verify) : await verify()
     record.judged(verdict)
     onVerdict?.(verdict)
     if (!verdict.verified) throw new AttestationError(verdict)
     const octets = verdict.keys.find(key => key.kind === kind)?.value
-    if (octets === undefined) throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', `The proxy proves no keys of the kind ${kind}: this protocol is not enabled there`)
+    if (octets === undefined) {
+      throw new PolarisFetchError(
+        'ERR_POLARIS_NO_USABLE_KEY', `The proxy proves no keys of the kind ${kind}: this protocol is not enabled there`
+      )
+    }
     return { octets, maxAge }
   }
 }
@@ -83,7 +89,9 @@ function noting (fetch: typeof globalThis.fetch, noted: Noted): typeof globalThi
     const sent = Date.now()
     const response = await fetch(input, init)
     const time = Date.parse(response.headers.get('date') ?? '')
-    if (!Number.isNaN(time)) Object.assign(noted, { date: new Date(time), offset: Math.round(time + 500 - (sent + Date.now()) / 2) })
+    if (!Number.isNaN(time)) {
+      Object.assign(noted, { date: new Date(time), offset: Math.round(time + 500 - (sent + Date.now()) / 2) })
+    }
     return response
   }
 }
@@ -93,7 +101,9 @@ function noting (fetch: typeof globalThis.fetch, noted: Noted): typeof globalThi
  * back and delivered later. So it counts only if the evidence holds a time by its issuer that agrees: such evidence
  * answers this client's nonce, which makes its time the present. Otherwise this machine's clock counts.
  */
-async function correct (clock: Clock, { date, offset }: Noted, verify: (now?: Date) => Promise<Verdict>): Promise<Verdict> {
+async function correct (
+  clock: Clock, { date, offset }: Noted, verify: (now?: Date) => Promise<Verdict>
+): Promise<Verdict> {
   clock.correct(0)
   if (date === undefined || Math.abs(offset) > MAX_CORRECTION_MS) return verify()
   const verdict = await verify(date)
@@ -108,6 +118,8 @@ async function verifiers () {
   try {
     return await import('../../attestation/index.ts')
   } catch (cause) {
-    throw new PolarisFetchError('ERR_POLARIS_KEYS_UNAVAILABLE', 'The attestation verifier cannot be loaded. Nothing was sent', { cause })
+    throw new PolarisFetchError(
+      'ERR_POLARIS_KEYS_UNAVAILABLE', 'The attestation verifier cannot be loaded. Nothing was sent', { cause }
+    )
   }
 }

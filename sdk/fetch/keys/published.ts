@@ -116,17 +116,24 @@ const LONGEST_MAX_AGE = 24 * 3600
  *
  * @throws {PolarisFetchError} ERR_POLARIS_KEYS_UNAVAILABLE, ERR_POLARIS_NOT_A_GATEWAY
  */
-export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gatewayURL' | 'fetch'>, _kind?: SourceKind, { fresh }: KeySourceOptions = { fresh: false }): Promise<PublishedKeys> {
+export async function fetchKeys (
+  { gatewayURL, fetch }: Pick<ProxyAddress, 'gatewayURL' | 'fetch'>, _kind?: SourceKind,
+  { fresh }: KeySourceOptions = { fresh: false }
+): Promise<PublishedKeys> {
   const response = await ask(fresh ? pastCaches(gatewayURL) : gatewayURL, fetch)
   if (response.status >= 500 || response.status === 429) {
     const problem = await readProblem(response)
-    throw unavailable(`${gatewayURL} answered with status ${response.status}${problem?.detail === undefined ? '' : `: ${problem.detail}`}`)
+    throw unavailable(`${gatewayURL} answered with status ${response.status}${problem?.detail === undefined
+      ? ''
+      : `: ${problem.detail}`}`)
   }
   if (response.status !== 200 || mediaType(response) !== KEYS_MEDIA_TYPE || response.body === null) {
     await response.body?.cancel()
     throw notAGateway(response)
   }
-  const octets = await collect(response.body, MAX_KEYS_BYTES).catch((cause: unknown) => { throw unavailable(`The answer of ${gatewayURL} broke off`, cause) })
+  const octets = await collect(response.body, MAX_KEYS_BYTES).catch(
+    (cause: unknown) => { throw unavailable(`The answer of ${gatewayURL} broke off`, cause) }
+  )
   if (octets === undefined) throw notAGateway(response)
   return { octets, maxAge: readMaxAge(response) }
 }
@@ -134,7 +141,9 @@ export async function fetchKeys ({ gatewayURL, fetch }: Pick<ProxyAddress, 'gate
 /** Caches on the way that pass over `Cache-Control` in requests, as nginx does, have nothing for a URL that is new. */
 export function pastCaches (url: string): string {
   const past = new URL(url)
-  past.searchParams.set('fresh', Array.from(crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, '0')).join(''))
+  past.searchParams.set(
+    'fresh', Array.from(crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, '0')).join('')
+  )
   return past.href
 }
 
@@ -155,7 +164,9 @@ async function ask (url: string, fetch: typeof globalThis.fetch): Promise<Respon
 }
 
 function unavailable (what: string, cause?: unknown): PolarisFetchError {
-  return new PolarisFetchError('ERR_POLARIS_KEYS_UNAVAILABLE', `No keys: ${what}. Nothing was sent; try again later`, { cause })
+  return new PolarisFetchError(
+    'ERR_POLARIS_KEYS_UNAVAILABLE', `No keys: ${what}. Nothing was sent; try again later`, { cause }
+  )
 }
 
 /** RFC 9111, sections 5.2.2.1 and 5.1. */
@@ -173,11 +184,15 @@ function readMaxAge ({ headers }: Response): number {
  * @throws {PolarisFetchError} ERR_POLARIS_NOT_A_GATEWAY, ERR_POLARIS_NO_USABLE_KEY
  */
 export async function chooseKey (octets: Uint8Array, postQuantum: PostQuantum): Promise<EncryptionKey> {
-  const key = await selectKey(decode(octets).filter(({ kemId }) => postQuantum === 'prefer' || (kemId === KEM_MLKEM768_X25519) === (postQuantum === 'require')))
+  const key = await selectKey(decode(octets).filter(
+    ({ kemId }) => postQuantum === 'prefer' || (kemId === KEM_MLKEM768_X25519) === (postQuantum === 'require')
+  ))
   if (key !== undefined) return key
   throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', postQuantum === 'require'
-    ? 'There is no post-quantum key that both sides have: set POLARIS_CONTAINER_HPKE_POST_QUANTUM at the proxy, use a runtime with ML-KEM-768 in Web Crypto, or do without postQuantum: \'require\''
-    : 'There is no key that both sides have: this runtime needs X25519 in Web Crypto, which browsers have in secure contexts only (https, or localhost)')
+    ? 'There is no post-quantum key that both sides have: set POLARIS_CONTAINER_HPKE_POST_QUANTUM at the proxy, use ' +
+      'a runtime with ML-KEM-768 in Web Crypto, or do without postQuantum: \'require\''
+    : 'There is no key that both sides have: this runtime needs X25519 in Web Crypto, which browsers have in secure ' +
+      'contexts only (https, or localhost)')
 }
 
 function decode (octets: Uint8Array): KeyConfig[] {
@@ -185,11 +200,15 @@ function decode (octets: Uint8Array): KeyConfig[] {
     return decodeKeyConfigs(octets)
   } catch (cause) {
     if (!(cause instanceof KeyConfigError)) throw cause
-    throw new PolarisFetchError('ERR_POLARIS_NOT_A_GATEWAY', 'The key configurations are malformed: the gateway, or something in front of it, is broken', { cause })
+    throw new PolarisFetchError(
+      'ERR_POLARIS_NOT_A_GATEWAY',
+      'The key configurations are malformed: the gateway, or something in front of it, is broken', { cause }
+    )
   }
 }
 
 /** Whether two keys are the same one, published twice. */
 export function isSameKey (a: EncryptionKey, b: EncryptionKey): boolean {
-  return a.config.keyId === b.config.keyId && a.config.kemId === b.config.kemId && String(a.config.publicKey) === String(b.config.publicKey)
+  return a.config.keyId === b.config.keyId && a.config.kemId === b.config.kemId &&
+    String(a.config.publicKey) === String(b.config.publicKey)
 }

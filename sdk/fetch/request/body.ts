@@ -11,10 +11,15 @@ export type RequestBody =
   /** All of it, in memory. */
   | { readonly bytes: Bytes }
   /**
-   * To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. Where it never
-   * was called, `discard` tells the source that it will not be read.
+   * To be read from a stream, of known length or not. `open` can be called again where it is `replayable`. Where it
+   * never was called, `discard` tells the source that it will not be read.
    */
-  | { readonly length: number | undefined, readonly replayable: boolean, open (signal: AbortSignal): ReadableStream<Uint8Array>, discard? (reason: unknown): Promise<void> }
+  | {
+    readonly length: number | undefined,
+    readonly replayable: boolean,
+    open (signal: AbortSignal): ReadableStream<Uint8Array>,
+    discard? (reason: unknown): Promise<void>
+  }
 
 /** Smaller ones are held in memory rather than streamed: a request of known length passes every proxy. */
 const STREAM_FROM_BYTES = 1024 * 1024
@@ -35,8 +40,12 @@ export function readRequest (input: string | Request, init: RequestInit | undefi
     // Such a runtime would make text of it.
     const { request, method } = makeRequest(input, { ...init, body: '' })
     // A body of text has a type, one that is a stream has not.
-    if (!new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined)).has('content-type')) request.headers.delete('content-type')
-    return { request, method, body: async () => held(await read(collect(checked(source, request.signal)), request), request) }
+    if (!new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined)).has('content-type')) {
+      request.headers.delete('content-type')
+    }
+    return {
+      request, method, body: async () => held(await read(collect(checked(source, request.signal)), request), request)
+    }
   }
   const { request, method } = makeRequest(input, source === given ? init : { ...init, body: source ?? null })
   return { request, method, body: stream => bodyOf(request, source, stream) }
@@ -58,7 +67,9 @@ function makeRequest (input: string | Request, init: RequestInit | undefined): {
 /** What a body fails with, for the caller: it is the body, not the connection, that has to be fixed. */
 export function bodyError (cause: unknown): PolarisFetchError {
   if (cause instanceof PolarisFetchError) return cause
-  if (cause instanceof NotBytesError || cause instanceof ContentLengthError) return requestBodyError(cause.message, cause)
+  if (cause instanceof NotBytesError || cause instanceof ContentLengthError) {
+    return requestBodyError(cause.message, cause)
+  }
   return requestBodyError('the stream that it comes from failed (see the cause)', cause)
 }
 
@@ -114,7 +125,9 @@ function held (bytes: Bytes | undefined, { headers }: Request): RequestBody | un
 
 function checkLength (length: number, headers: Headers): void {
   const announced = announcedLength(headers)
-  if (announced !== undefined && announced !== length) throw requestBodyError(`it has ${length} bytes, and the content-length that you set is ${announced}`)
+  if (announced !== undefined && announced !== length) {
+    throw requestBodyError(`it has ${length} bytes, and the content-length that you set is ${announced}`)
+  }
 }
 
 /** Node lets callers set it. */
@@ -124,7 +137,8 @@ function announcedLength (headers: Headers): number | undefined {
 }
 
 function isWhole (source: unknown): boolean {
-  return typeof source === 'string' || source instanceof URLSearchParams || source instanceof Blob || isArrayBuffer(source) || ArrayBuffer.isView(source)
+  return typeof source === 'string' || source instanceof URLSearchParams || source instanceof Blob ||
+    isArrayBuffer(source) || ArrayBuffer.isView(source)
 }
 
 /**
@@ -142,13 +156,17 @@ function checked (stream: ReadableStream<Uint8Array>, signal: AbortSignal): Read
 
 class NotBytesError extends TypeError {
   constructor (piece: unknown) {
-    super(`a stream has to give Uint8Arrays, and gave ${typeof piece === 'string' ? 'a string: encode it with a TextEncoderStream' : Object.prototype.toString.call(piece).slice(8, -1)}`)
+    super(`a stream has to give Uint8Arrays, and gave ${typeof piece === 'string'
+      ? 'a string: encode it with a TextEncoderStream'
+      : Object.prototype.toString.call(piece).slice(8, -1)}`)
   }
 }
 
 let requestStreams: boolean | undefined
 
-/** Whether a Request takes a stream: one that does not know of it asks for no `duplex`, and makes text of the stream. */
+/**
+ * Whether a Request takes a stream: one that does not know of it asks for no `duplex`, and makes text of the stream.
+ */
 function canStreamRequests (): boolean {
   if (requestStreams === undefined) {
     let asked = false

@@ -11,9 +11,13 @@ export function formDataBlob (form: FormData): Blob {
   const boundary = `----polaris-${Array.from(random, octet => octet.toString(16).padStart(2, '0')).join('')}`
   const parts: (string | Blob)[] = []
   for (const [name, value] of form) {
-    const disposition = `--${boundary}\r\nContent-Disposition: form-data; name="${quoted(name.replace(LINE_BREAK, '\r\n'))}"`
+    const disposition =
+      `--${boundary}\r\nContent-Disposition: form-data; name="${quoted(name.replace(LINE_BREAK, '\r\n'))}"`
     if (typeof value === 'string') parts.push(`${disposition}\r\n\r\n${value.replace(LINE_BREAK, '\r\n')}\r\n`)
-    else parts.push(`${disposition}; filename="${quoted(value.name)}"\r\nContent-Type: ${value.type || 'application/octet-stream'}\r\n\r\n`, value, '\r\n')
+    else {
+      parts.push(`${disposition}; filename="${quoted(value.name)}"\r\nContent-Type: ${value.type ||
+      'application/octet-stream'}\r\n\r\n`, value, '\r\n')
+    }
   }
   parts.push(`--${boundary}--\r\n`)
   return new Blob(parts, { type: `multipart/form-data; boundary=${boundary}` })

@@ -18,7 +18,9 @@ export interface Followed {
 }
 
 /** @throws {RedirectError} and what the transport throws */
-export async function follow (transport: Transport, base: Base, first: PlainRequest, mode: Request['redirect']): Promise<Followed> {
+export async function follow (
+  transport: Transport, base: Base, first: PlainRequest, mode: Request['redirect']
+): Promise<Followed> {
   let request = first
   for (let redirects = 0; ; redirects++) {
     const response = await transport(request)
@@ -26,12 +28,23 @@ export async function follow (transport: Transport, base: Base, first: PlainRequ
     if (!STATUSES.has(response.status) || mode === 'manual') return done
     const header = response.headers.get('location')
     const location = header === null ? undefined : decodeUtf8(header)
-    if (mode === 'error') throw await refuse(response, location, 'The workload answered with a redirect, which redirect: \'error\' rules out')
+    if (mode === 'error') {
+      throw await refuse(
+        response, location, 'The workload answered with a redirect, which redirect: \'error\' rules out'
+      )
+    }
     if (location === undefined) return done
-    if (redirects === MAX_REDIRECTS) throw await refuse(response, location, `There were more than ${MAX_REDIRECTS} redirects: the workload may redirect in a circle`)
+    if (redirects === MAX_REDIRECTS) {
+      throw await refuse(
+        response, location, `There were more than ${MAX_REDIRECTS} redirects: the workload may redirect in a circle`
+      )
+    }
     const target = await locateNext(response, base, location, request.target)
     const next = nextRequest(request, response.status, target)
-    if (next === undefined) throw await refuse(response, location, 'The workload redirects a request whose body is a stream that has been read: send it to the new address, the location of this error')
+    if (next === undefined) {
+      throw await refuse(response, location, 'The workload redirects a request whose body is a stream that has been ' +
+        'read: send it to the new address, the location of this error')
+    }
     await response.body?.cancel()
     request = next
   }
@@ -42,8 +55,11 @@ async function locateNext (response: PlainResponse, base: Base, location: string
     return locate(base, sameScheme(base, location), from)
   } catch (cause) {
     const below = base.origin + base.prefix
-    throw await refuse(response, location, `The workload redirects to ${place(location, base)}, which is not below ${below}, and following would leave the encryption. ` +
-      `If that is the workload itself, have it redirect to paths, or tell it that it is reached at ${below}; otherwise take the place from this error's location, or use redirect: 'manual'`, cause)
+    throw await refuse(response, location, `The workload redirects to ${place(
+      location, base
+    )}, which is not below ${below}, and following would leave the encryption. ` +
+      `If that is the workload itself, have it redirect to paths, or tell it that it is reached at ${below}; ` +
+        'otherwise take the place from this error\'s location, or use redirect: \'manual\'', cause)
   }
 }
 
@@ -76,7 +92,8 @@ function decodeUtf8 (value: string): string {
 function nextRequest (request: PlainRequest, status: number, target: Target): PlainRequest | undefined {
   const { method, body } = request
   if (status !== 303 && isStream(body)) return undefined
-  const becomesGet = ((status === 301 || status === 302) && method === 'POST') || (status === 303 && method !== 'GET' && method !== 'HEAD')
+  const becomesGet = ((status === 301 || status === 302) && method === 'POST') ||
+    (status === 303 && method !== 'GET' && method !== 'HEAD')
   if (!becomesGet) return { ...request, target }
   const headers = new Headers([...request.headers] as [string, string][])
   for (const name of BODY_HEADERS) headers.delete(name)
@@ -87,7 +104,9 @@ function isStream (body: RequestBody | undefined): boolean {
   return body !== undefined && 'open' in body && !body.replayable
 }
 
-async function refuse (response: PlainResponse, location: string | undefined, message: string, cause?: unknown): Promise<RedirectError> {
+async function refuse (
+  response: PlainResponse, location: string | undefined, message: string, cause?: unknown
+): Promise<RedirectError> {
   await response.body?.cancel()
   return new RedirectError(message, location, { cause })
 }

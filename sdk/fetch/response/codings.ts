@@ -10,7 +10,9 @@ import { byteStream } from '../streams.ts'
 const MAX_CODINGS = 5
 
 type Coding = 'gzip' | 'deflate' | 'br' | 'zstd'
-const NAMES = new Map<string, Coding>([['gzip', 'gzip'], ['x-gzip', 'gzip'], ['deflate', 'deflate'], ['br', 'br'], ['zstd', 'zstd']])
+const NAMES = new Map<string, Coding>(
+  [['gzip', 'gzip'], ['x-gzip', 'gzip'], ['deflate', 'deflate'], ['br', 'br'], ['zstd', 'zstd']]
+)
 
 /** Whether all codings in the header are ones that this fetch undoes. */
 export function isKnownCoding (contentEncoding: string): boolean {
@@ -39,7 +41,9 @@ interface NodeModules {
 }
 
 interface Host {
-  readonly process?: { getBuiltinModule?: <Name extends keyof NodeModules> (name: Name) => NodeModules[Name] | undefined }
+  readonly process?: {
+    getBuiltinModule?: <Name extends keyof NodeModules> (name: Name) => NodeModules[Name] | undefined
+  }
 }
 
 /**
@@ -52,7 +56,8 @@ export function decoded (body: ReadableStream<Bytes>, contentEncoding: string | 
   if (contentEncoding === null || contentEncoding === '') return body
   const names = contentEncoding.toLowerCase().split(',').map(name => name.trim())
   if (names.length > MAX_CODINGS) {
-    return failing(body, `The workload names ${names.length} content codings for one response, and at most ${MAX_CODINGS} are undone: have it send fewer`)
+    return failing(body, `The workload names ${names.length} content codings for one response, and at most ` +
+      `${MAX_CODINGS} are undone: have it send fewer`)
   }
   const decoders: [name: string, decoder: Decoder | undefined][] = []
   for (const name of names) {
@@ -63,7 +68,8 @@ export function decoded (body: ReadableStream<Bytes>, contentEncoding: string | 
   }
   const [missing] = decoders.find(([, decoder]) => decoder === undefined) ?? []
   if (missing !== undefined) {
-    return failing(body, `The workload encoded its response with ${missing}, which scripts cannot decode on this platform: have it send ${missing} only to clients that ask for it`)
+    return failing(body, `The workload encoded its response with ${missing}, which scripts cannot decode on this ` +
+      `platform: have it send ${missing} only to clients that ask for it`)
   }
   // The last one was applied last.
   return decoders.reduceRight((stream, [name, decoder]) => decode(stream, name, decoder!), body)
@@ -110,7 +116,8 @@ function decode (source: ReadableStream<Bytes>, name: string, decoder: Decoder):
         return (await output?.read())?.value
       } catch (cause) {
         if (failure !== undefined) throw failure.error
-        throw new PolarisFetchError('ERR_POLARIS_CONTENT_CODING', `The response's content-encoding says ${name}, but its body is not that: the workload, or something between it and the proxy, encodes wrongly`, { cause })
+        throw new PolarisFetchError('ERR_POLARIS_CONTENT_CODING', `The response's content-encoding says ${name}, but ` +
+          'its body is not that: the workload, or something between it and the proxy, encodes wrongly', { cause })
       }
     },
     async cancel (reason) { await (output ?? reader).cancel(reason) }
@@ -127,7 +134,9 @@ function failing (body: ReadableStream<Bytes>, message: string): ReadableStream<
   })
 }
 
-/** As Node's own fetch decodes: lenient towards a body that ends early, as browsers and curl are. Undefined elsewhere. */
+/**
+ * As Node's own fetch decodes: lenient towards a body that ends early, as browsers and curl are. Undefined elsewhere.
+ */
 function nodeDecoder (coding: Coding): Decoder | 'untouched' | undefined {
   // What is built for browsers is without all of this.
   if ((globalThis as Host).process === undefined) return undefined

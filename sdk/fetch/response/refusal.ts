@@ -18,19 +18,32 @@ export async function refusal (response: Response, sentAt: Date): Promise<Polari
   const problem = await readProblem(response)
   if (problem === undefined) {
     return status >= 400
-      ? new GatewayRefusalError('ERR_POLARIS_REFUSED', `Something in front of the gateway answered with status ${status}: see its own log, or what its documentation says about that status`, { status })
+      ? new GatewayRefusalError('ERR_POLARIS_REFUSED', 'Something in front of the gateway answered with status ' +
+        `${status}: see its own log, or what its documentation says about that status`, { status })
       : notAGateway(response)
   }
   if (problem.type === DATE) return new ClockError(status, problem, sentAt, readDate(response))
   if (problem.type === OHTTP_KEY) {
-    return new GatewayRefusalError('ERR_POLARIS_KEY_REFUSED', 'The gateway does not know the key that the request was encrypted to, and did not forward it: send it again', { status, problem })
+    return new GatewayRefusalError(
+      'ERR_POLARIS_KEY_REFUSED',
+      'The gateway does not know the key that the request was encrypted to, and did not forward it: send it again',
+      { status, problem }
+    )
   }
   const says = [problem.title, problem.detail].filter(text => text !== undefined).join(': ')
-  return new GatewayRefusalError('ERR_POLARIS_REFUSED', `The gateway answered with status ${status}: ${says}`, { status, problem })
+  return new GatewayRefusalError(
+    'ERR_POLARIS_REFUSED', `The gateway answered with status ${status}: ${says}`, { status, problem }
+  )
 }
 
 export function notAGateway (response: Response): PolarisFetchError {
-  return new PolarisFetchError('ERR_POLARIS_NOT_A_GATEWAY', `The answer to ${response.url || 'the request'} is not a gateway's (status ${response.status}, content type ${JSON.stringify(mediaType(response))}): check that baseURL is where Polaris Secure Proxy is mounted, and that OHTTP is enabled there`)
+  return new PolarisFetchError(
+    'ERR_POLARIS_NOT_A_GATEWAY',
+    `The answer to ${response.url ||
+      'the request'} is not a gateway's (status ${response.status}, content type ${JSON.stringify(
+        mediaType(response)
+      )}): check that baseURL is where Polaris Secure Proxy is mounted, and that OHTTP is enabled there`
+  )
 }
 
 /** Undefined where the answer holds no problem details. */

@@ -30,7 +30,11 @@ function describe (response: Response, about: About): Response {
   for (const name of READERS) {
     // Not every platform has all of them.
     const read = Response.prototype[name] as (() => Promise<unknown>) | undefined
-    if (read !== undefined) Object.defineProperty(response, name, { value: () => read.call(response).catch(error => { throw about.failure ?? error }) })
+    if (read !== undefined) {
+      Object.defineProperty(
+        response, name, { value: () => read.call(response).catch(error => { throw about.failure ?? error }) }
+      )
+    }
   }
   return Object.defineProperties(response, {
     url: { value: about.url },

@@ -7,7 +7,9 @@ import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { EncryptionKey } from '../../ohttp/hpke-sender.ts'
 import { startChunkedExchange } from '../../ohttp/client.ts'
 import type { ChunkedExchange } from '../../ohttp/client.ts'
-import { CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError } from '../../../lib/protocols/ohttp/ohttp.ts'
+import {
+  CHUNKED_REQUEST_MEDIA_TYPE, CHUNKED_RESPONSE_MEDIA_TYPE, OhttpError
+} from '../../../lib/protocols/ohttp/ohttp.ts'
 import { UnsupportedRequestError } from '../../errors.ts'
 import { isTimeout } from '../../network-error.ts'
 import { mediaType, refusal } from '../response/refusal.ts'
@@ -38,7 +40,9 @@ export interface OhttpResponse extends PlainResponse {
   readonly trailers: readonly Field[]
 }
 
-export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createClock(false) }: OhttpTransportOptions): (request: PlainRequest) => Promise<OhttpResponse> {
+export function createOhttpTransport (
+  { gatewayURL, fetch, keys, clock = createClock(false) }: OhttpTransportOptions
+): (request: PlainRequest) => Promise<OhttpResponse> {
   /**
    * A gateway that does not know the key has not opened the request, so it may be sent again: once, encrypted again.
    * But only if the gateway publishes another key by now. If it still publishes the one that it refuses, an attacker
@@ -51,15 +55,23 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createC
     } catch (error) {
       if (!(error instanceof GatewayRefusalError)) throw error
       if (error.code !== 'ERR_POLARIS_KEY_REFUSED') {
-        // By chance, another key may have the id of the one that was used: then the gateway cannot tell that it is gone.
+        // By chance, another key may have the id of the one that was used: then the gateway cannot tell that it is
+        // gone.
         if (error.code === 'ERR_POLARIS_REFUSED' && error.status === 400) keys.doubt(key)
         // A new proof of the keys may bring the gateway's time along.
         if (error instanceof ClockError && clock.follows) keys.doubt(key)
         throw error
       }
       const renewed = await abortable(() => keys.renew(key), request.signal)
-      if (isSameKey(key, renewed)) throw refused('The gateway refuses the key that it publishes. Do its replicas share their keys? The request was not sent again', error)
-      if (!isReplayable(request.body)) throw refused('The gateway has new keys, and the body of the request is a stream that has been read: send it again', error)
+      if (isSameKey(key, renewed)) {
+        throw refused('The gateway refuses the key that it publishes. Do its replicas share their keys? The request ' +
+          'was not sent again', error)
+      }
+      if (!isReplayable(request.body)) {
+        throw refused(
+          'The gateway has new keys, and the body of the request is a stream that has been read: send it again', error
+        )
+      }
       return await exchange(request, renewed)
     }
   }
@@ -69,7 +81,8 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createC
     const sentAt = clock.now()
     const upload = new AbortController()
     const encapsulation = await startChunkedExchange(key).catch((cause: unknown) => {
-      throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The gateway publishes a key that nothing can be encrypted to: it, or something in front of it, is broken. Nothing was sent', { cause })
+      throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The gateway publishes a key that nothing can be ' +
+        'encrypted to: it, or something in front of it, is broken. Nothing was sent', { cause })
     })
     let bodyFault: PolarisFetchError | undefined
     const blame = (error: unknown) => {
@@ -77,14 +90,18 @@ export function createOhttpTransport ({ gatewayURL, fetch, keys, clock = createC
       bodyFault = bodyError(error)
       return bodyFault
     }
-    const message = await encapsulate(encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]), blame)
+    const message = await encapsulate(
+      encapsulation, headOf(request, sentAt), request.body, AbortSignal.any([signal, upload.signal]), blame
+    )
     const response = await post(message, sentAt, signal).catch((error: unknown) => {
       upload.abort(error)
       throw bodyFault ?? error
     })
     const explain = (error: unknown) => signal.aborted ? signal.reason : bodyFault ?? responseError(error)
     try {
-      const { head, body, trailers } = await readResponse((response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream()))
+      const { head, body, trailers } = await readResponse(
+        (response.body ?? new Blob([]).stream()).pipeThrough(encapsulation.openStream())
+      )
       return { ...await present(request, head, withErrors(body, explain)), fields: head.headers, trailers }
     } catch (error) {
       throw explain(error)
@@ -126,7 +143,8 @@ function headOf ({ target, method, headers }: PlainRequest, date: Date): Request
 
 /** @param blame is given what the body fails with, and returns what to fail with instead */
 async function encapsulate (
-  exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined, signal: AbortSignal, blame: (error: unknown) => unknown
+  exchange: ChunkedExchange, head: RequestHead, body: RequestBody | undefined, signal: AbortSignal,
+  blame: (error: unknown) => unknown
 ): Promise<Bytes | ReadableStream<Bytes>> {
   try {
     if (body === undefined) return await exchange.seal(encodeRequest(head))
@@ -144,7 +162,9 @@ function isReplayable (body: RequestBody | undefined): boolean {
 }
 
 /** Where there is no body to tell of an incomplete response later, the end is waited for. */
-async function present ({ method }: PlainRequest, { status, headers }: ResponseHead, body: ReadableStream<Bytes>): Promise<PlainResponse> {
+async function present (
+  { method }: PlainRequest, { status, headers }: ResponseHead, body: ReadableStream<Bytes>
+): Promise<PlainResponse> {
   const response = { status, headers: new Headers(headers as [string, string][]) }
   if (!isBodiless(method, status)) return { ...response, body: ofLength(body, response.headers.get('content-length')) }
   const reader = body.getReader()
@@ -165,7 +185,10 @@ function ofLength (body: ReadableStream<Bytes>, announced: string | null): Reada
     async pull () {
       const { value } = await reader.read()
       left -= value?.length ?? 0
-      if (value === undefined && left > 0) throw new PolarisFetchError('ERR_POLARIS_INCOMPLETE', `The response is ${left} bytes shorter than its content-length: the workload, or something between it and the proxy, broke off`)
+      if (value === undefined && left > 0) {
+        throw new PolarisFetchError('ERR_POLARIS_INCOMPLETE', `The response is ${left} bytes shorter than its ` +
+          'content-length: the workload, or something between it and the proxy, broke off')
+      }
       return value
     },
     async cancel (reason) { await reader.cancel(reason) }
@@ -180,9 +203,17 @@ function refused (message: string, { status, problem }: GatewayRefusalError): Ga
 function responseError (cause: unknown): PolarisFetchError {
   if (cause instanceof PolarisFetchError) return cause
   if ((cause instanceof OhttpError && cause.code !== 'ERR_OHTTP_INCOMPLETE') || cause instanceof BhttpError) {
-    return new PolarisFetchError('ERR_POLARIS_RESPONSE', 'The response is not what the proxy sealed for this request: it was changed on the way. Do not use what came before', { cause })
+    return new PolarisFetchError('ERR_POLARIS_RESPONSE', 'The response is not what the proxy sealed for this ' +
+      'request: it was changed on the way. Do not use what came before', { cause })
   }
   return isTimeout(cause)
-    ? new PolarisFetchError('ERR_POLARIS_TIMEOUT', 'The response stalled for longer than the connection allows. The request was processed, at least in part', { cause })
-    : new PolarisFetchError('ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part', { cause })
+    ? new PolarisFetchError(
+      'ERR_POLARIS_TIMEOUT',
+      'The response stalled for longer than the connection allows. The request was processed, at least in part',
+      { cause }
+    )
+    : new PolarisFetchError(
+      'ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part',
+      { cause }
+    )
 }

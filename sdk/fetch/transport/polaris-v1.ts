@@ -31,13 +31,17 @@ export interface V1TransportOptions {
 /** The proxy's key, PEM; without a source, as the proxy publishes it. */
 export function v1Keys (proxy: ProxyAddress, source: KeySource | undefined): Reloadable<string> {
   return cached(async fresh => {
-    if (source === undefined) return { key: await fetchPublicKey(`${proxy.baseURL}/`, proxy.fetch, fresh), maxAge: Infinity }
+    if (source === undefined) {
+      return { key: await fetchPublicKey(`${proxy.baseURL}/`, proxy.fetch, fresh), maxAge: Infinity }
+    }
     const { octets, maxAge } = await source(proxy, 'polaris-v1-spki', { fresh })
     return { key: `-----BEGIN PUBLIC KEY-----\n${encodeBase64(octets)}\n-----END PUBLIC KEY-----\n`, maxAge }
   })
 }
 
-export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyHandler() }: V1TransportOptions): Transport {
+export function createV1Transport (
+  { proxy, keys, keyHandler = new EphemeralKeyHandler() }: V1TransportOptions
+): Transport {
   const sdk = new PolarisSDK(keyHandler)
   const { fetch } = proxy
   const url = `${proxy.baseURL}/`
@@ -49,20 +53,31 @@ export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyH
     const response = await post(request, await abortable(() => seal(request, key), signal))
     const { status } = response
     if (response.type === 'opaqueredirect') {
-      throw new PolarisFetchError('ERR_POLARIS_REDIRECT', 'Browsers do not show where a redirect of this protocol leads: use protocol: \'ohttp\'')
+      throw new PolarisFetchError(
+        'ERR_POLARIS_REDIRECT', 'Browsers do not show where a redirect of this protocol leads: use protocol: \'ohttp\''
+      )
     }
     const sealed = await readAll(response.body, signal)
     const plaintext = await open(sealed, status)
     if (plaintext === undefined) throw await refused(new Response(sealed, response), key, sentAt)
     const headers = new Headers(response.headers)
-    // The proxy has undone those that it knows. Something on the way may have encoded the sealed message; that is undone here.
+    // The proxy has undone those that it knows. Something on the way may have encoded the sealed message; that is
+    // undone here.
     if (isKnownCoding(headers.get('content-encoding') ?? '')) headers.delete('content-encoding')
-    if (headers.has('content-length') && request.method !== 'HEAD') headers.set('content-length', String(plaintext.length))
-    return { status, headers, body: isBodiless(request.method, status) ? null : new Blob([plaintext]).stream() as ReadableStream<Bytes> }
+    if (headers.has('content-length') && request.method !== 'HEAD') {
+      headers.set('content-length', String(plaintext.length))
+    }
+    return {
+      status,
+      headers,
+      body: isBodiless(request.method, status) ? null : new Blob([plaintext]).stream() as ReadableStream<Bytes>
+    }
   }
 
   /** Everything into messages; the workload's own headers are only inside. */
-  async function seal ({ target, headers, body, signal }: PlainRequest, key: string): Promise<Pick<RequestInit, 'headers' | 'body'>> {
+  async function seal (
+    { target, headers, body, signal }: PlainRequest, key: string
+  ): Promise<Pick<RequestInit, 'headers' | 'body'>> {
     const message = async (data: string) => encodeBase64(await sdk.encrypt(data, key))
     const bound = {
       'polaris-url': await message(target.path),
@@ -79,9 +94,19 @@ export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyH
     }
   }
 
-  async function post ({ method, signal }: PlainRequest, sealed: Pick<RequestInit, 'headers' | 'body'>): Promise<Response> {
+  async function post (
+    { method, signal }: PlainRequest, sealed: Pick<RequestInit, 'headers' | 'body'>
+  ): Promise<Response> {
     try {
-      return await fetch(url, { ...sealed, method, signal, cache: 'no-store', credentials: 'omit', redirect: 'manual', referrerPolicy: 'no-referrer' } as RequestInit)
+      return await fetch(url, {
+        ...sealed,
+        method,
+        signal,
+        cache: 'no-store',
+        credentials: 'omit',
+        redirect: 'manual',
+        referrerPolicy: 'no-referrer'
+      } as RequestInit)
     } catch (cause) {
       signal.throwIfAborted()
       throw connectionError(url, cause)
@@ -96,7 +121,12 @@ export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyH
       return toOctets(await sdk.decrypt(new TextDecoder().decode(sealed)))
     } catch (cause) {
       if (cause instanceof MessageError && cause.cause === undefined && status >= 400) return undefined
-      throw new PolarisFetchError('ERR_POLARIS_RESPONSE', 'The response is not sealed to this client, or was changed on the way. If the proxy does not seal responses, set POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION=true there', { cause })
+      throw new PolarisFetchError(
+        'ERR_POLARIS_RESPONSE',
+        'The response is not sealed to this client, or was changed on the way. If the proxy does not seal responses, ' +
+          'set POLARIS_CONTAINER_ENABLE_OUTPUT_ENCRYPTION=true there',
+        { cause }
+      )
     }
   }
 
@@ -107,7 +137,9 @@ export function createV1Transport ({ proxy, keys, keyHandler = new EphemeralKeyH
     const renewed = await keys.renew(key).catch(() => key)
     return renewed === key
       ? error
-      : new GatewayRefusalError('ERR_POLARIS_KEY_REFUSED', 'The proxy has a new key and could not open the request: send it again', error)
+      : new GatewayRefusalError(
+        'ERR_POLARIS_KEY_REFUSED', 'The proxy has a new key and could not open the request: send it again', error
+      )
   }
 }
 
@@ -116,7 +148,10 @@ async function readAll (body: ReadableStream<Uint8Array> | null, signal: AbortSi
     return (body && await collect(body)) ?? new Uint8Array(0)
   } catch (cause) {
     signal.throwIfAborted()
-    throw new PolarisFetchError('ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part', { cause })
+    throw new PolarisFetchError(
+      'ERR_POLARIS_INCOMPLETE', 'The response broke off before its end. The request was processed, at least in part',
+      { cause }
+    )
   }
 }
 

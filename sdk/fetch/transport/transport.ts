@@ -24,7 +24,8 @@ export type Transport = (request: PlainRequest) => Promise<PlainResponse>
 
 /** Of one connection, framing included, or set by each protocol itself. */
 const CONNECTION_HEADERS = new Set([
-  'connection', 'content-length', 'date', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'
+  'connection', 'content-length', 'date', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer',
+  'transfer-encoding', 'upgrade'
 ])
 
 /** Names and values of the headers that are for the workload. */

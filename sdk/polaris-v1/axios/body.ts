@@ -35,19 +35,23 @@ export async function requestBody (config: AxiosConfigLike, headers: AxiosHeader
 
   const { octets, type } = await read(data)
   if (type !== undefined) headers.set('Content-Type', type, /^multipart\//.test(type))
-  if (/^(post|put|patch)$/i.test(config.method ?? '')) headers.set('Content-Type', 'application/x-www-form-urlencoded', false)
+  if (/^(post|put|patch)$/i.test(config.method ?? '')) {
+    headers.set('Content-Type', 'application/x-www-form-urlencoded', false)
+  }
   return octets
 }
 
 async function read (data: NonNullable<unknown>): Promise<{ octets: Bytes, type?: string | undefined }> {
   if (typeof data === 'string' || isArrayBuffer(data) || ArrayBuffer.isView(data)) return { octets: toOctets(data) }
-  if (data instanceof FormData || data instanceof URLSearchParams || data instanceof Blob || data instanceof ReadableStream) {
+  if (data instanceof FormData || data instanceof URLSearchParams || data instanceof Blob ||
+    data instanceof ReadableStream) {
     // The platform writes the body and, with its boundary, the type.
     const body = new Response(data)
     return { octets: new Uint8Array(await body.arrayBuffer()), type: body.headers.get('content-type') ?? undefined }
   }
   if (isEventStream(data)) return { octets: await collect(data), type: data.getHeaders?.()['content-type'] }
-  throw new UnsupportedRequestError('This type of data cannot be encrypted: use an object, string, Uint8Array, ArrayBuffer, URLSearchParams, FormData, Blob or a stream')
+  throw new UnsupportedRequestError('This type of data cannot be encrypted: use an object, string, Uint8Array, ' +
+    'ArrayBuffer, URLSearchParams, FormData, Blob or a stream')
 }
 
 function isEventStream (data: NonNullable<unknown>): data is EventStream {

@@ -4,12 +4,12 @@ import { UnsupportedRequestError } from '../../errors.ts'
 type Encode = (value: unknown, defaultEncode: Encode) => string
 
 interface SerializerOptions {
-  serialize?: (params: unknown, options: SerializerOptions) => string
-  encode?: Encode
-  visitor?: unknown
-  indexes?: boolean | null
-  dots?: boolean
-  metaTokens?: boolean
+  readonly serialize?: (params: unknown, options: SerializerOptions) => string
+  readonly encode?: Encode
+  readonly visitor?: unknown
+  readonly indexes?: boolean | null
+  readonly dots?: boolean
+  readonly metaTokens?: boolean
 }
 
 /** As deep as axios goes. */
@@ -22,8 +22,12 @@ export function serializeParams (params: unknown, serializer: unknown): string {
     : serializer ?? {}
   if (options.serialize) return options.serialize(params, options)
   if (params instanceof URLSearchParams) return params.toString()
-  if (options.visitor) throw new UnsupportedRequestError('paramsSerializer.visitor is not supported: use paramsSerializer.serialize')
-  if (typeof params !== 'object' || params === null) throw new UnsupportedRequestError('params are not an object or URLSearchParams')
+  if (options.visitor) {
+    throw new UnsupportedRequestError('paramsSerializer.visitor is not supported: use paramsSerializer.serialize')
+  }
+  if (typeof params !== 'object' || params === null) {
+    throw new UnsupportedRequestError('params are not an object or URLSearchParams')
+  }
   const encode = (value: unknown) => (options.encode ?? encodePlain)(value, encodeStrict)
   return [...pairs(params, [], options)].map(([name, value]) => `${encode(name)}=${encode(value)}`).join('&')
 }
@@ -48,7 +52,9 @@ function * pairs (value: object, path: string[], options: SerializerOptions): Ge
 }
 
 /** @yields `key[]` for each element, or `key[0]`, or `key`, as `indexes` says */
-function * list (elements: unknown[], key: string, { indexes = false, dots = false }: SerializerOptions): Generator<[string, unknown]> {
+function * list (
+  elements: unknown[], key: string, { indexes = false, dots = false }: SerializerOptions
+): Generator<[string, unknown]> {
   for (const [index, element] of elements.entries()) {
     if (element === undefined || element === null) continue
     const name = indexes === null ? key : indexes ? join([key, String(index)], { dots }) : `${key}[]`
@@ -69,7 +75,8 @@ function isNested (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value)) return true
   const prototype: unknown = Object.getPrototypeOf(value)
-  return (prototype === null || prototype === Object.prototype) && !(Symbol.toStringTag in value) && !(Symbol.iterator in value)
+  return (prototype === null || prototype === Object.prototype) && !(Symbol.toStringTag in value) &&
+    !(Symbol.iterator in value)
 }
 
 function scalar (value: unknown): unknown {

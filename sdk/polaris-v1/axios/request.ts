@@ -38,11 +38,16 @@ export interface CreateAxiosRequestInterceptorParams {
 const SYSTEM_PATHS = ['health', 'publicKey', 'logLevel', 'livez', 'readyz', 'startupz', 'keys', 'attestation', 'about']
   .map(name => `/polaris-container/${name}`)
 
-/** These describe the connection or the framing, and each connection has its own. `host` chooses the way to the proxy. */
-const CONNECTION_HEADERS = ['connection', 'content-length', 'expect', 'host', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade']
+/**
+ * These describe the connection or the framing, and each connection has its own. `host` chooses the way to the proxy.
+ */
+const CONNECTION_HEADERS = [
+  'connection', 'content-length', 'expect', 'host', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'
+]
 
 const OPTIONS: readonly (keyof CreateAxiosRequestInterceptorParams)[] = [
-  'polarisSDK', 'enableInputEncryption', 'enableOutputEncryption', 'publicKey', 'polarisProxyBasePath', 'headerNames', 'fetch'
+  'polarisSDK', 'enableInputEncryption', 'enableOutputEncryption', 'publicKey', 'polarisProxyBasePath', 'headerNames',
+  'fetch'
 ]
 const HEADER_NAMES: Required<HeaderNames> = {
   url: 'polaris-url', headers: 'polaris-secure', responsePublicKey: 'polaris-response-public-key'
@@ -58,7 +63,8 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
  * @example
  * ```ts
  * import axios from 'axios'
- * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+ * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from
+ * '@polaris-secure-proxy/sdk'
  *
  * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
  * const client = axios.create({ baseURL: 'https://proxy.example' })
@@ -70,7 +76,9 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
  *
  * @throws {TypeError} there is no such option: a misspelt one could leave something unprotected
  */
-export function createAxiosRequestInterceptor (params: CreateAxiosRequestInterceptorParams): <C extends AxiosConfigLike>(config: C) => Promise<C> {
+export function createAxiosRequestInterceptor (
+  params: CreateAxiosRequestInterceptorParams
+): <C extends AxiosConfigLike>(config: C) => Promise<C> {
   const {
     polarisSDK,
     enableInputEncryption = true,
@@ -125,7 +133,8 @@ export function createAxiosRequestInterceptor (params: CreateAxiosRequestInterce
     const url = requestURL(config)
     if (systemPaths.has(url.pathname) || !(enableInputEncryption || enableOutputEncryption)) return config
     if (enableOutputEncryption && !RESPONSE_TYPES.includes(config.responseType ?? 'json')) {
-      throw new UnsupportedRequestError(`responseType '${config.responseType}' is not possible, a sealed response opens only as a whole: use 'arraybuffer', or createPolarisFetch, which streams`)
+      throw new UnsupportedRequestError(`responseType '${config.responseType}' is not possible, a sealed response ` +
+        'opens only as a whole: use \'arraybuffer\', or createPolarisFetch, which streams')
     }
 
     const base = url.origin + basePath
@@ -163,8 +172,12 @@ type Sealed = Partial<AxiosConfigLike> & { headers: AxiosHeadersLike }
 
 /** Credentials in the config or in the URL become the header that axios would have sent unencrypted (RFC 7617). */
 function authenticate (headers: AxiosHeadersLike, { auth }: AxiosConfigLike, url: URL): void {
-  const { username, password } = auth ?? { username: percentDecode(url.username), password: percentDecode(url.password) }
-  if (auth || username || password) headers.set('Authorization', `Basic ${encodeBase64(toOctets(`${username}:${password}`))}`)
+  const { username, password } = auth ?? {
+    username: percentDecode(url.username), password: percentDecode(url.password)
+  }
+  if (auth || username || password) {
+    headers.set('Authorization', `Basic ${encodeBase64(toOctets(`${username}:${password}`))}`)
+  }
 }
 
 /** What is not percent-encoded is left as it is, as axios leaves it. */
@@ -176,7 +189,9 @@ function percentDecode (text: string): string {
 function fields (headers: AxiosHeadersLike): Record<string, string> {
   const pairs = Object.entries(headers.toJSON() as Record<string, unknown>)
     .filter(([name]) => !CONNECTION_HEADERS.includes(name.toLowerCase()))
-    .map(([name, value]) => [name, Array.isArray(value) ? value.join(/^cookie$/i.test(name) ? '; ' : ', ') : String(value)] as const)
+    .map(([name, value]) => [
+      name, Array.isArray(value) ? value.join(/^cookie$/i.test(name) ? '; ' : ', ') : String(value)
+    ] as const)
   return Object.fromEntries(pairs)
 }
 

@@ -21,7 +21,8 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  * @example
  * ```ts
  * import axios from 'axios'
- * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from '@polaris-secure-proxy/sdk'
+ * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from
+ * '@polaris-secure-proxy/sdk'
  *
  * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
  * const client = axios.create({ baseURL: 'https://proxy.example' })
@@ -36,7 +37,9 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  * @throws {PublicKeyChangedError} the proxy refused the request and has another key by now
  * @throws {ResponseError} the response cannot be opened
  */
-export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosResponseInterceptorParams): <R extends AxiosResponseLike>(response: R) => Promise<R> {
+export function createAxiosResponseInterceptor (
+  { polarisSDK }: CreateAxiosResponseInterceptorParams
+): <R extends AxiosResponseLike>(response: R) => Promise<R> {
   /** @returns undefined if the body is not a message, so that an attacker on the way must have written it */
   async function open (sealed: Bytes): Promise<Bytes | undefined> {
     try {
@@ -53,7 +56,9 @@ export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosRespo
     if (!exchange.sealedResponse) return response
 
     const { data } = response
-    const body = isArrayBuffer(data) || ArrayBuffer.isView(data) || typeof data === 'string' ? toOctets(data) : new Uint8Array(0)
+    const body = isArrayBuffer(data) || ArrayBuffer.isView(data) || typeof data === 'string'
+      ? toOctets(data)
+      : new Uint8Array(0)
     // Nothing is sealed of nothing: HEAD, 204, 304.
     if (body.length === 0) return settle(present(response, body))
 
@@ -71,22 +76,30 @@ export function createAxiosResponseInterceptor ({ polarisSDK }: CreateAxiosRespo
 
   function unreadable (response: AxiosResponseLike, cause?: unknown): ResponseError {
     response.data = undefined
-    const message = 'The response is not sealed to this client or was changed on the way. If the proxy does not seal responses, set enableOutputEncryption: false'
+    const message = 'The response is not sealed to this client or was changed on the way. If the proxy does not seal ' +
+      'responses, set enableOutputEncryption: false'
     return new ResponseError(message, response, { cause })
   }
 }
 
 /** An unencrypted answer with an error status. A proxy that could not open the request may have changed its key. */
 async function refusal (response: AxiosResponseLike, { keyChanged }: Exchange): Promise<ProxyError> {
-  const error = new ProxyError(`The proxy, or something in front of it, answered with status ${response.status}: see response.data`, response)
+  const error = new ProxyError(
+    `The proxy, or something in front of it, answered with status ${response.status}: see response.data`, response
+  )
   if (response.status !== 400) return error
   const changed = await keyChanged().catch(() => false)
   return changed
-    ? new PublicKeyChangedError('The proxy has a new public key and could not open the request: send it again', response, { cause: error })
+    ? new PublicKeyChangedError(
+      'The proxy has a new public key and could not open the request: send it again', response, { cause: error }
+    )
     : error
 }
 
-/** Problem details (RFC 9457) as an object, anything else as text: the caller's transforms are for the workload's responses. */
+/**
+ * Problem details (RFC 9457) as an object, anything else as text: the caller's transforms are for the workload's
+ * responses.
+ */
 function readable (octets: Bytes): unknown {
   const text = toText(octets)
   try {
@@ -101,12 +114,16 @@ function present <R extends AxiosResponseLike> (response: R, octets: Bytes): R {
   const { config, headers, status } = response
   const transforms = [config.transformResponse ?? []].flat() as Transform[]
   let data = represent(response, octets)
-  for (const transform of transforms) data = transform.call({ ...config, response } as AxiosConfigLike, data, headers, status)
+  for (const transform of transforms) {
+    data = transform.call({ ...config, response } as AxiosConfigLike, data, headers, status)
+  }
   response.data = data
   return response
 }
 
-function represent ({ config: { responseType, responseEncoding }, headers, data }: AxiosResponseLike, octets: Bytes): unknown {
+function represent (
+  { config: { responseType, responseEncoding }, headers, data }: AxiosResponseLike, octets: Bytes
+): unknown {
   if (responseType === 'arraybuffer') {
     // Node's adapter gives a Buffer, the others an ArrayBuffer.
     return isArrayBuffer(data) ? octets.slice().buffer : toBuffer(octets)

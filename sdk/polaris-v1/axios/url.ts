@@ -11,7 +11,9 @@ import type { AxiosConfigLike } from './types.ts'
 export function requestURL (config: AxiosConfigLike): URL {
   const url = parse(withParams(config))
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new UnsupportedRequestError('Only absolute http or https URLs can be encrypted: set baseURL to the address of the proxy')
+    throw new UnsupportedRequestError(
+      'Only absolute http or https URLs can be encrypted: set baseURL to the address of the proxy'
+    )
   }
   url.hash = ''
   return url

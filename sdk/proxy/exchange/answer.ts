@@ -7,7 +7,10 @@ import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import type { LocalProblem } from './problems.ts'
 
 /** An answer of this proxy's own, never stored. */
-export function answer (response: ServerResponse, status: number, fields: readonly Field[], body?: { readonly type: string, readonly bytes: Buffer }): void {
+export function answer (
+  response: ServerResponse, status: number, fields: readonly Field[],
+  body?: { readonly type: string, readonly bytes: Buffer }
+): void {
   const lines: Field[] = [...fields, ['cache-control', 'no-store']]
   if (body !== undefined) lines.push(['content-type', body.type], ['content-length', String(body.bytes.length)])
   response.writeHead(status, lines.flat())
@@ -15,7 +18,9 @@ export function answer (response: ServerResponse, status: number, fields: readon
 }
 
 export function answerJson (response: ServerResponse, status: number, fields: readonly Field[], value: unknown): void {
-  answer(response, status, fields, { type: 'application/json', bytes: Buffer.from(JSON.stringify(value, null, 2) + '\n') })
+  answer(
+    response, status, fields, { type: 'application/json', bytes: Buffer.from(JSON.stringify(value, null, 2) + '\n') }
+  )
 }
 
 export function answerProblem (response: ServerResponse, problem: LocalProblem, fields: readonly Field[]): void {
@@ -35,7 +40,9 @@ export function announcedLength (fields: readonly Field[]): number | undefined {
  * @param count called with the bytes of each piece
  * @throws what the body errors with, or a RangeError: it has another length
  */
-export async function pump (body: ReadableStream<Bytes>, response: ServerResponse, length: number | undefined, count: (bytes: number) => void): Promise<void> {
+export async function pump (
+  body: ReadableStream<Bytes>, response: ServerResponse, length: number | undefined, count: (bytes: number) => void
+): Promise<void> {
   const reader = body.getReader()
   const closed = new AbortController()
   response.once('close', () => closed.abort())

@@ -23,7 +23,9 @@ export function preflight (request: IncomingMessage): Field[] | undefined {
     ['access-control-allow-methods', wanted],
     ...names === undefined ? [] : [['access-control-allow-headers', names]] as const,
     // A page of the public web asks for permission to call an address of this machine.
-    ...headers['access-control-request-private-network'] === 'true' ? [['access-control-allow-private-network', 'true']] as const : [],
+    ...headers['access-control-request-private-network'] === 'true'
+      ? [['access-control-allow-private-network', 'true']] as const
+      : [],
     ['access-control-max-age', String(PREFLIGHT_MAX_AGE)]
   ]
 }

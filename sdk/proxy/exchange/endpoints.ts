@@ -1,4 +1,6 @@
-/** GET /.polaris/verdict, livez and readyz: what this proxy verified, for people and for probes. Nothing below goes on. */
+/**
+ * GET /.polaris/verdict, livez and readyz: what this proxy verified, for people and for probes. Nothing below goes on.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Field } from '../../../lib/protocols/bhttp/bhttp.ts'
 import type { Failure, ProofStatus } from '../keys/proof.ts'
@@ -25,7 +27,9 @@ export function isEndpoint ({ path }: LocalTarget): boolean {
 }
 
 /** @throws {LocalProblem} not-found, method-not-allowed */
-export type Endpoints = (request: IncomingMessage, response: ServerResponse, target: LocalTarget, fields: readonly Field[]) => void
+export type Endpoints = (
+  request: IncomingMessage, response: ServerResponse, target: LocalTarget, fields: readonly Field[]
+) => void
 
 export function createEndpoints (options: EndpointOptions): Endpoints {
   return ({ method }, response, { path }, fields) => {
@@ -66,5 +70,9 @@ function verdict (options: EndpointOptions): object {
 function describe (failure: Failure | undefined, { problemOf }: EndpointOptions): object {
   if (failure === undefined) return {}
   const problem = problemOf(failure.error)
-  return { failure: { at: failure.at.toISOString(), ...problem !== undefined && JSON.parse(problem.body().toString()) as object } }
+  return {
+    failure: {
+      at: failure.at.toISOString(), ...problem !== undefined && JSON.parse(problem.body().toString()) as object
+    }
+  }
 }

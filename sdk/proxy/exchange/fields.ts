@@ -5,7 +5,8 @@ import type { Base } from '../../fetch/request/target.ts'
 
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
 const HOP_BY_HOP = new Set([
-  'connection', 'expect', 'http2-settings', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection',
+  'connection', 'expect', 'http2-settings', 'keep-alive', 'proxy-authenticate', 'proxy-authorization',
+  'proxy-connection',
   'te', 'trailer', 'transfer-encoding', 'upgrade'
 ])
 /** Set on each side: the target, the length, and the time that the encrypted request is dated with. */
@@ -44,7 +45,9 @@ export function responseFields (fields: readonly Field[], { base, origin, own }:
     !HOP_BY_HOP.has(name) && name !== VERIFIED_FIELD && name !== 'alt-svc' && !dropped.has(name) &&
     !(cors && name.startsWith('access-control-')))
   return [
-    ...kept.map(([name, value]): Field => name === 'location' || name === 'content-location' ? [name, relocate(value, base, origin)] : [name, value]),
+    ...kept.map(([name, value]): Field => name === 'location' || name === 'content-location'
+      ? [name, relocate(value, base, origin)]
+      : [name, value]),
     ...own
   ]
 }

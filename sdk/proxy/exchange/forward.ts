@@ -24,7 +24,9 @@ export interface ForwarderOptions {
   readonly problemOf: ProblemOf
 }
 
-export type Forward = (request: IncomingMessage, response: ServerResponse, target: LocalTarget, proceed: (() => void) | undefined) => Promise<Pick<Ending, 'received' | 'sent' | 'outcome'>>
+export type Forward = (
+  request: IncomingMessage, response: ServerResponse, target: LocalTarget, proceed: (() => void) | undefined
+) => Promise<Pick<Ending, 'received' | 'sent' | 'outcome'>>
 
 export function createForwarder ({ base, transport, added, own, problemOf }: ForwarderOptions): Forward {
   return async (request, response, target, proceed) => {
@@ -41,7 +43,9 @@ export function createForwarder ({ base, transport, added, own, problemOf }: For
       const fields = responseFields(opened.fields, { base, origin: target.origin, own: lines })
       response.writeHead(opened.status, fields.flat())
       if (opened.body !== null) await pump(opened.body, response, announcedLength(fields), bytes => { sent += bytes })
-      if (opened.trailers.length > 0 && acceptsTrailers(request)) response.addTrailers(opened.trailers as [string, string][])
+      if (opened.trailers.length > 0 && acceptsTrailers(request)) {
+        response.addTrailers(opened.trailers as [string, string][])
+      }
       response.end()
       return ended('complete')
     } catch (error) {
@@ -59,10 +63,17 @@ export function createForwarder ({ base, transport, added, own, problemOf }: For
     }
   }
 
-  function plainRequest ({ method = 'GET' }: IncomingMessage, { path }: LocalTarget, headers: readonly Field[], { body }: Upload, signal: AbortSignal): PlainRequest {
+  function plainRequest (
+    { method = 'GET' }: IncomingMessage, { path }: LocalTarget, headers: readonly Field[], { body }: Upload,
+    signal: AbortSignal
+  ): PlainRequest {
     const { protocol, host } = new URL(base.origin)
     return {
-      target: { url: base.origin + base.prefix + path, scheme: protocol.slice(0, -1), authority: host, path }, method, headers, body, signal
+      target: { url: base.origin + base.prefix + path, scheme: protocol.slice(0, -1), authority: host, path },
+      method,
+      headers,
+      body,
+      signal
     }
   }
 }

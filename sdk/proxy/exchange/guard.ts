@@ -23,14 +23,20 @@ export function createGuard ({ hosts, origins }: GuardOptions): Guard {
   return ({ headers, socket }, { authority }) => {
     const host = parseAuthority(authority)
     if (host === undefined || !(isOwn(host, socket) || hosts.includes(host.name) || hosts.includes(authority))) {
-      throw new LocalProblem('host-not-allowed', 'The Host header names another server. If this proxy is to be called by that name, start it with --allow-host')
+      throw new LocalProblem(
+        'host-not-allowed',
+        'The Host header names another server. If this proxy is to be called by that name, start it with --allow-host'
+      )
     }
     const { origin } = headers
     // Not every request of a page has an Origin: images and links do not. Browsers say of them where they come from.
     const site = headers['sec-fetch-site']
     const fromOtherPage = origin === undefined && site !== undefined && site !== 'none' && site !== 'same-origin'
     if (fromOtherPage || (origin !== undefined && !origins.includes(origin))) {
-      throw new LocalProblem('origin-not-allowed', 'The request comes from a page. If pages of its origin may use this proxy, start it with --allow-origin')
+      throw new LocalProblem(
+        'origin-not-allowed',
+        'The request comes from a page. If pages of its origin may use this proxy, start it with --allow-origin'
+      )
     }
   }
 }
@@ -47,7 +53,10 @@ function parseAuthority (authority: string): Host | undefined {
   return host === undefined ? undefined : { name: host, port: port === undefined ? undefined : Number(port) }
 }
 
-/** The address that the connection was made to, or `localhost` for one of this machine alone. No name server is asked for those. */
+/**
+ * The address that the connection was made to, or `localhost` for one of this machine alone. No name server is asked
+ * for those.
+ */
 function isOwn ({ name, port }: Host, socket: Socket): boolean {
   const { localAddress, localPort } = socket
   // A Unix domain socket: no page can reach it, whatever it is called.

@@ -21,7 +21,9 @@ export interface HandlerOptions {
 }
 
 /** @param expects whether the client waits for 100 Continue before it sends its body */
-export type Handler = (request: IncomingMessage, response: ServerResponse, expects: 'nothing' | 'continue' | 'unknown') => Promise<void>
+export type Handler = (
+  request: IncomingMessage, response: ServerResponse, expects: 'nothing' | 'continue' | 'unknown'
+) => Promise<void>
 
 export function createHandler ({ guard, endpoints, forward, own, log }: HandlerOptions): Handler {
   return async (request, response, expects) => {
@@ -30,11 +32,16 @@ export function createHandler ({ guard, endpoints, forward, own, log }: HandlerO
     response.sendDate = false
     linger(request)
     const end = (ending: Pick<Ending, 'received' | 'sent' | 'outcome'>) => log.exchange({
-      method: request.method ?? '', status: response.headersSent ? response.statusCode : undefined, ...ending, milliseconds: performance.now() - begin
+      method: request.method ?? '',
+      status: response.headersSent ? response.statusCode : undefined,
+      ...ending,
+      milliseconds: performance.now() - begin
     })
     try {
       if (request.httpVersion !== '1.1') {
-        throw new LocalProblem('http-version', 'In earlier versions, an answer that broke off cannot be told from a complete one')
+        throw new LocalProblem(
+          'http-version', 'In earlier versions, an answer that broke off cannot be told from a complete one'
+        )
       }
       const target = targetOf(request)
       guard(request, target)

@@ -1,6 +1,6 @@
 /**
- * Closes a connection so that its last answer arrives (RFC 9112, section 9.6). Closed over bytes that were not read, TCP
- * resets it, and a client that still sends its body would lose the answer.
+ * Closes a connection so that its last answer arrives (RFC 9112, section 9.6). Closed over bytes that were not read,
+ * TCP resets it, and a client that still sends its body would lose the answer.
  */
 import type { IncomingMessage } from 'node:http'
 

@@ -1,4 +1,6 @@
-/** Every answer that is this proxy's own: problem details (RFC 9457), told apart from those of the other side by `type`. */
+/**
+ * Every answer that is this proxy's own: problem details (RFC 9457), told apart from those of the other side by `type`.
+ */
 import { AttestationDocumentError } from '../../../lib/protocols/attestation.ts'
 import { AttestationError } from '../../attestation/attest-keys.ts'
 import { AttestationFetchError } from '../../attestation/http.ts'
@@ -39,7 +41,9 @@ export class LocalProblem extends Error {
   readonly status: number
   readonly #members: Readonly<Record<string, unknown>>
 
-  constructor (code: LocalProblemCode, detail: string, members: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions) {
+  constructor (
+    code: LocalProblemCode, detail: string, members: Readonly<Record<string, unknown>> = {}, options?: ErrorOptions
+  ) {
     super(detail, options)
     this.code = code
     this.status = problemTypes[code].status
@@ -48,7 +52,9 @@ export class LocalProblem extends Error {
 
   body (): Buffer {
     const { status, title } = problemTypes[this.code]
-    return Buffer.from(JSON.stringify({ type: PROBLEM_TYPE_PREFIX + this.code, title, status, detail: this.message, ...this.#members }) + '\n')
+    return Buffer.from(JSON.stringify(
+      { type: PROBLEM_TYPE_PREFIX + this.code, title, status, detail: this.message, ...this.#members }
+    ) + '\n')
   }
 }
 
@@ -82,8 +88,12 @@ export function createProblems (explain: (error: unknown) => string | undefined)
 function problemOf (error: unknown, explain: (error: unknown) => string | undefined): LocalProblem | undefined {
   if (error instanceof LocalProblem) return error
   if (error instanceof AttestationError) {
-    const failed = error.verdict.checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => ({ name, detail }))
-    return new LocalProblem('not-verified', `Nothing was sent. Failed checks: ${failed.map(({ name }) => name).join(', ')}`, { checks: failed })
+    const failed =
+      error.verdict.checks.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => ({ name, detail }))
+    return new LocalProblem(
+      'not-verified', `Nothing was sent. Failed checks: ${failed.map(({ name }) => name).join(', ')}`,
+      { checks: failed }
+    )
   }
   if (error instanceof AttestationFetchError || error instanceof AttestationDocumentError) {
     return new LocalProblem('cannot-verify', `Nothing was sent. ${withReason(error, explain)}`)

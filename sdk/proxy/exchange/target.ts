@@ -1,4 +1,6 @@
-/** What a request names: host and path. A target in absolute form overrides the Host header (RFC 9112, section 3.2.2). */
+/**
+ * What a request names: host and path. A target in absolute form overrides the Host header (RFC 9112, section 3.2.2).
+ */
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { LocalProblem } from './problems.ts'

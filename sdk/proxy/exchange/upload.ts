@@ -1,4 +1,6 @@
-/** The body of a request, read no faster than it is sent on. Small ones are kept, so that they can be encrypted again. */
+/**
+ * The body of a request, read no faster than it is sent on. Small ones are kept, so that they can be encrypted again.
+ */
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { concat } from '../../../lib/protocols/bytes.ts'

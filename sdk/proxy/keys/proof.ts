@@ -1,4 +1,6 @@
-/** The keys that requests are encrypted to, as they were proven last. They are proven again before a proof is too old. */
+/**
+ * The keys that requests are encrypted to, as they were proven last. They are proven again before a proof is too old.
+ */
 import { createHash } from 'node:crypto'
 import { KEM_MLKEM768_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
 import { AttestationError } from '../../attestation/attest-keys.ts'
@@ -41,7 +43,10 @@ export interface ProofStatus {
 
 export interface Proof extends Pick<Cached<EncryptionKey>, 'get' | 'renew' | 'doubt'> {
   status (): ProofStatus
-  /** Proves the keys again before each proof is too old, and after a failure until they are proven. Returns what stops it. */
+  /**
+   * Proves the keys again before each proof is too old, and after a failure until they are proven. Returns what stops
+   * it.
+   */
   keepFresh (): () => void
 }
 
@@ -90,7 +95,8 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   }
 
   function fail (failed: Failure): void {
-    // A proxy that is unreachable may be back before the last proof is too old. One that fails a check proves nothing now.
+    // A proxy that is unreachable may be back before the last proof is too old. One that fails a check proves nothing
+    // now.
     if (failed.error instanceof AttestationError && proven !== undefined) {
       keys.doubt(proven.key)
       proven = undefined
@@ -109,7 +115,9 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   return {
     async get () {
       // A failure answers every request for a moment, so that the proxy is not asked by each.
-      if (failure !== undefined && current() === undefined && Date.now() - failure.at.getTime() < FIRST_RETRY_MS) throw failure.error
+      if (failure !== undefined && current() === undefined && Date.now() - failure.at.getTime() < FIRST_RETRY_MS) {
+        throw failure.error
+      }
       return keys.get()
     },
     renew: refused => keys.renew(refused),

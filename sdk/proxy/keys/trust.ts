@@ -68,14 +68,19 @@ export function trustAnything (): Trust {
 }
 
 async function prove (
-  proxy: ProxyAddress, policyFor: (document: Uint8Array) => AttestationPolicy, maxAge: number, provenance?: ProvenanceSources
+  proxy: ProxyAddress, policyFor: (document: Uint8Array) => AttestationPolicy, maxAge: number,
+  provenance?: ProvenanceSources
 ): Promise<Appraised> {
   const { document, nonce } = await fetchAttestation(proxy.baseURL, proxy.fetch)
-  const verdict = await verifyAttestation(document, policyFor(document), { nonce, fetch: proxy.fetch, ...provenance && { provenance } })
+  const verdict = await verifyAttestation(
+    document, policyFor(document), { nonce, fetch: proxy.fetch, ...provenance && { provenance } }
+  )
   if (!verdict.verified) throw new AttestationError(verdict)
   const octets = verdict.keys.find(({ kind }) => kind === 'ohttp-keys')?.value
   if (octets === undefined) {
-    throw new PolarisFetchError('ERR_POLARIS_NO_USABLE_KEY', 'The proxy proves no OHTTP keys: set POLARIS_CONTAINER_ENABLE_OHTTP there')
+    throw new PolarisFetchError(
+      'ERR_POLARIS_NO_USABLE_KEY', 'The proxy proves no OHTTP keys: set POLARIS_CONTAINER_ENABLE_OHTTP there'
+    )
   }
   return { octets, maxAge, verdict }
 }

@@ -15,9 +15,12 @@ export function parseListen (text: string, allowRemote: boolean): ListenAddress 
   const [, v6, other = '', digits] = /^(?:\[([\da-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text) ?? []
   const host = other === 'localhost' ? '127.0.0.1' : v6 ?? other
   const port = Number(digits)
-  if (isIP(host) === 0 || !(port <= 65535)) throw new UsageError(`not an address to listen on, such as ${DEFAULT_LISTEN}: ${text}`)
+  if (isIP(host) === 0 || !(port <= 65535)) {
+    throw new UsageError(`not an address to listen on, such as ${DEFAULT_LISTEN}: ${text}`)
+  }
   if (!isLoopback(canonical(host)) && !allowRemote) {
-    throw new UsageError(`${host} can be reached by other machines: what they send here is not encrypted by this proxy yet. If that is meant, add --allow-remote`)
+    throw new UsageError(`${host} can be reached by other machines: what they send here is not encrypted by this ` +
+      'proxy yet. If that is meant, add --allow-remote')
   }
   return { host, port }
 }

@@ -13,7 +13,12 @@ import type { RenewedCertificate } from './tls.ts'
 
 /** Bodies may take as long as they need; a head and an idle connection may not. */
 const OPTIONS: ServerOptions = {
-  maxHeaderSize: 64 * 1024, headersTimeout: 60_000, requestTimeout: 0, keepAliveTimeout: 60_000, keepAlive: true, noDelay: true
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 60_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 60_000,
+  keepAlive: true,
+  noDelay: true
 }
 /** Of `sockaddr_un` on macOS; Linux takes 107. */
 const MAX_SOCKET_PATH = 103
@@ -28,8 +33,12 @@ export interface Listener {
 }
 
 /** @throws {UsageError} the address is in use, or may not be used */
-export async function listen (address: ListenAddress, handler: Handler, certificate?: RenewedCertificate): Promise<Listener> {
-  const server = certificate === undefined ? createServer(OPTIONS) : createTlsServer({ ...OPTIONS, ...certificate.current, ALPNProtocols: ['http/1.1'] })
+export async function listen (
+  address: ListenAddress, handler: Handler, certificate?: RenewedCertificate
+): Promise<Listener> {
+  const server = certificate === undefined
+    ? createServer(OPTIONS)
+    : createTlsServer({ ...OPTIONS, ...certificate.current, ALPNProtocols: ['http/1.1'] })
   if (certificate !== undefined && 'setSecureContext' in server) {
     // Before TLS takes the connection, so that the first one after a renewal has the new certificate.
     server.prependListener('connection', () => {
@@ -47,14 +56,18 @@ export async function listen (address: ListenAddress, handler: Handler, certific
     })
     return handler(request, response, expects)
   }
-  server.on('request', handle('nothing')).on('checkContinue', handle('continue')).on('checkExpectation', handle('unknown'))
+  server.on('request', handle('nothing')).on('checkContinue', handle('continue')).on(
+    'checkExpectation', handle('unknown')
+  )
   server.on('connect', refuseTunnel)
   try {
     await ('path' in address ? listenOnSocket(server, address.path) : listening(server.listen(address)))
   } catch (error) {
     if (error instanceof UsageError) throw error
     const where = 'path' in address ? address.path : `${address.host}:${address.port}`
-    throw new UsageError(`cannot listen on ${where}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`)
+    throw new UsageError(
+      `cannot listen on ${where}: ${error instanceof Error && 'code' in error ? error.code : 'unknown error'}`
+    )
   }
   return {
     address: 'path' in address ? address.path : urlOf(server, certificate !== undefined),
@@ -73,7 +86,9 @@ async function listening (server: Server): Promise<void> {
 
 /** A socket without a listener was left behind by a process that was killed: it is replaced. */
 async function listenOnSocket (server: Server, path: string): Promise<void> {
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) throw new UsageError(`the path of a socket has at most ${MAX_SOCKET_PATH} bytes: ${path}`)
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+    throw new UsageError(`the path of a socket has at most ${MAX_SOCKET_PATH} bytes: ${path}`)
+  }
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found !== undefined) {
     if (!found.isSocket()) throw new UsageError(`${path} is there, and is no socket`)

@@ -40,7 +40,10 @@ t.test('bundles, certificates, revocation lists and COSE are told by what is in 
   t.same(await reads(await file('list.crl', list)), [revocations])
   const pem = `-----BEGIN X509 CRL-----\n${list.toString('base64')}\n-----END X509 CRL-----\n`
   t.same(await reads(await file('list.pem', pem)), [revocations])
-  t.same(await reads(await file('uvm.cose', Buffer.of(0xd2, 0x84, 0x40))), [['application/cose; cose-type="cose-sign1"', '0oRA']])
+  t.same(
+    await reads(await file('uvm.cose', Buffer.of(0xd2, 0x84, 0x40))),
+    [['application/cose; cose-type="cose-sign1"', '0oRA']]
+  )
   t.same(await reads(join(folder, 'uvm.cose'), join(folder, 'one.json')).then(items => items.map(([type]) => type)),
     ['application/cose; cose-type="cose-sign1"', SIGSTORE], 'in the order of the setting')
 })
@@ -50,7 +53,10 @@ t.test('a file of another form is refused by name, and none of its content is re
     ['', /is no Sigstore bundle/],
     ['secret', /is no Sigstore bundle/],
     ['{"mediaType":"secret"}', /is no Sigstore bundle/],
-    [JSON.stringify({ ...bundle('a'), mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.1' }), /of version 0\.3/],
+    [
+      JSON.stringify({ ...bundle('a'), mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.1' }),
+      /of version 0\.3/
+    ],
     [`${JSON.stringify(bundle('a'))}\nsecret`, /is no Sigstore bundle/],
     [`${certPem}secret`, /is no Sigstore bundle/],
     [certPem.replace('M', '!'), /is no Sigstore bundle/],

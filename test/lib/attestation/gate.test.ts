@@ -7,7 +7,8 @@ function scene (required = true) {
   return { clock, gate: createGate({ required, grace: 100, now: () => clock.time }) }
 }
 
-t.test('the gate is closed until there is evidence, open while it is fresh and within the grace, then closed', async t => {
+t.test('the gate is closed until there is evidence, open while it is fresh and within the grace, then ' +
+  'closed', async t => {
   const { clock, gate } = scene()
   t.match(gate.status(), { state: 'waiting', open: false, reason: /yet/, evidenceAge: undefined })
   t.equal(gate.closesAt(), undefined)

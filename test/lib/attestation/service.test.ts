@@ -44,7 +44,9 @@ interface Scene extends Partial<AttestationServiceOptions> {
 
 function scene (t: { teardown (close: () => void): void }, { lifetime, ...options }: Scene = {}) {
   const requests: EvidenceRequest[] = []
-  const platform: { fail: RemoteError | undefined, held: Promise<void> | undefined } = { fail: undefined, held: undefined }
+  const platform: { fail: RemoteError | undefined, held: Promise<void> | undefined } = {
+    fail: undefined, held: undefined
+  }
   const keys: AttestedKey[] = [{ kind: 'polaris-v1-spki', value: Uint8Array.of(1) }]
   const log = createLog()
   const attester: Attester = {
@@ -53,7 +55,12 @@ function scene (t: { teardown (close: () => void): void }, { lifetime, ...option
       requests.push(request)
       await platform.held
       if (platform.fail) throw platform.fail
-      return { tee: 'simulated', evidence: [['text/plain', 'x']], endorsements: [], ...lifetime !== undefined && { expiresAt: new Date(Date.now() + lifetime) } }
+      return {
+        tee: 'simulated',
+        evidence: [['text/plain', 'x']],
+        endorsements: [],
+        ...lifetime !== undefined && { expiresAt: new Date(Date.now() + lifetime) }
+      }
     }
   }
   const service = createAttestationService({
@@ -207,11 +214,16 @@ t.test('own evidence outside the operator\'s policy closes the gate at once', as
   t.match(service.status(), { state: 'fresh', open: true })
 })
 
-t.test('own evidence that cannot be appraised now is none that was refused: what was there before counts for its time', async t => {
+t.test('own evidence that cannot be appraised now is none that was refused: what was there before counts for its ' +
+  'time', async t => {
   let answer: () => Promise<string[]> = async () => []
   const { service } = scene(t, { appraise: () => answer() })
   await started(service)
-  answer = async () => { throw new RemoteError('transient', 'The issuer is away', { providerCode: 'AWAY', advice: 'Wait' }) }
+  answer = async () => {
+    throw new RemoteError(
+      'transient', 'The issuer is away', { providerCode: 'AWAY', advice: 'Wait' }
+    )
+  }
   await service.refresh()
   t.match(service.status(), { state: 'fresh', open: true, failures: 1 })
   await pass(21 * MINUTE)

@@ -83,7 +83,9 @@ for (const setting of Object.values<Setting>(settings)) {
         t.same(read({ [env]: spaced }), plain, `white space does not count: ${JSON.stringify(spaced)}`)
       }
       for (const quoted of [`'${value}'`, ` "${value}"\n`]) {
-        t.match(about(env, read({ [env]: quoted }).problems), [/is in quotes, which are part of its value here/], quoted)
+        t.match(
+          about(env, read({ [env]: quoted }).problems), [/is in quotes, which are part of its value here/], quoted
+        )
       }
       for (const empty of ['', ' \n']) {
         if (setting.required) t.match(read({ [env]: empty }).problems, [/is required but not set/])
@@ -113,7 +115,9 @@ t.test('values that cannot work are refused with the reason', async t => {
     ['HOST', '300.1.2.3', /accepted: an IP address/],
     ['HOST', 'http://localhost', /accepted: an IP address/]
   ]
-  for (const [name, value, reason] of cases) t.match(about(name, read({ [name]: value }).problems), [reason], `${name}=${value}`)
+  for (const [name, value, reason] of cases) {
+    t.match(about(name, read({ [name]: value }).problems), [reason], `${name}=${value}`)
+  }
 })
 
 t.test('an address may be in the brackets of a URL', async t => {

@@ -4,7 +4,13 @@ import { quietEnvironment } from '../../../lib/config/quiet-environment.ts'
 import { run } from '../../fixtures/process.ts'
 
 const loud = {
-  AZURE_LOG_LEVEL: 'verbose', DEBUG: '*', GOOGLE_SDK_NODE_LOGGING: '*', GRPC_NODE_TRACE: 'all', GRPC_NODE_VERBOSITY: 'DEBUG', GRPC_TRACE: 'all', GRPC_VERBOSITY: 'DEBUG'
+  AZURE_LOG_LEVEL: 'verbose',
+  DEBUG: '*',
+  GOOGLE_SDK_NODE_LOGGING: '*',
+  GRPC_NODE_TRACE: 'all',
+  GRPC_NODE_VERBOSITY: 'DEBUG',
+  GRPC_TRACE: 'all',
+  GRPC_VERBOSITY: 'DEBUG'
 }
 const POLARIS_CONTAINER_WORKLOAD_BASE_URL = 'http://127.0.0.1:9'
 
@@ -42,7 +48,12 @@ t.test('server.ts ignores them before a library reads them, and warns', async t 
 })
 
 t.test('server.ts warns of NODE_DEBUG, once however many processes serve', async t => {
-  const started = run(t, ['server.ts'], { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL, POLARIS_CONTAINER_WORKERS: '2', NODE_DEBUG: 'nothing' })
+  const started = run(
+    t, ['server.ts'],
+    { PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL, POLARIS_CONTAINER_WORKERS: '2', NODE_DEBUG: 'nothing' }
+  )
   await started.line(/keys ready/)
-  t.equal(started.lines.filter(line => /"NODE_DEBUG is set: Node writes parts of opened requests to standard error"/.test(line)).length, 1)
+  t.equal(started.lines.filter(
+    line => /"NODE_DEBUG is set: Node writes parts of opened requests to standard error"/.test(line)
+  ).length, 1)
 })

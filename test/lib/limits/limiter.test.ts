@@ -1,4 +1,6 @@
-/** The accounts of limited clients: rates, bytes and exchanges at once, by a clock of the test's, with bounded memory. */
+/**
+ * The accounts of limited clients: rates, bytes and exchanges at once, by a clock of the test's, with bounded memory.
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import { limitsByWorker } from '../../../lib/limits/by-worker.ts'
@@ -9,7 +11,9 @@ import { identityOf, namedLimiter } from '../../../lib/limits/names.ts'
 const none = { requestRate: 0, burst: 1, bytesPerMinute: 0, concurrency: 0 }
 
 /** Takes so many requests, ends each at once, and counts those that were allowed. */
-function allowed (limiter: { take (client: string): Verdict, end: ClientLimiter['end'] }, client: string, count: number): number {
+function allowed (
+  limiter: { take (client: string): Verdict, end: ClientLimiter['end'] }, client: string, count: number
+): number {
   let served = 0
   for (let i = 0; i < count; i++) {
     if (!limiter.take(client).allowed) continue
@@ -43,7 +47,9 @@ t.test('what is left is told', async t => {
 })
 
 t.test('over any time, no more than burst and rate allow, whatever the pattern', async t => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc.array(fc.nat(500), { maxLength: 200 }), (requestRate, burst, pauses) => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc.array(
+    fc.nat(500), { maxLength: 200 }
+  ), (requestRate, burst, pauses) => {
     let now = 0
     const limiter = createMemoryLimiter({ ...none, requestRate, burst }, () => now)
     const times: number[] = []
@@ -53,12 +59,15 @@ t.test('over any time, no more than burst and rate allow, whatever the pattern',
       if (allowed) times.push(now)
       else if (retryAfter < 1) return false
     }
-    return times.every((from, i) => times.slice(i).every((to, j) => j + 1 <= burst + (to - from) / 1000 * requestRate + 1e-6))
+    return times.every(
+      (from, i) => times.slice(i).every((to, j) => j + 1 <= burst + (to - from) / 1000 * requestRate + 1e-6)
+    )
   }))
 })
 
 t.test('waiting as long as was said is enough', async t => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 100 }), (requestRate, burst, count) => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc
+    .integer({ min: 1, max: 100 }), (requestRate, burst, count) => {
     let now = 0
     const limiter = createMemoryLimiter({ ...none, requestRate, burst }, () => now)
     allowed(limiter, 'a', count)
@@ -95,7 +104,9 @@ t.test('exchanges at once are limited, and given back', async t => {
 t.test('100,000 clients and ten times as many take bounded memory, and none is limited for another', async t => {
   let now = 0
   const most = 100_000
-  const limiter = createMemoryLimiter({ requestRate: 1, burst: 2, bytesPerMinute: 1e6, concurrency: 2 }, () => now, most)
+  const limiter = createMemoryLimiter(
+    { requestRate: 1, burst: 2, bytesPerMinute: 1e6, concurrency: 2 }, () => now, most
+  )
   limiter.take('open')
   for (let i = 0; i < most * 10; i++) {
     now += 0.001
@@ -113,7 +124,8 @@ t.test('100,000 clients and ten times as many take bounded memory, and none is l
   t.ok(limiter.size < 5, 'those who are gone leave nothing behind')
 })
 
-t.test('of two layers both have to allow it; if the shared one fails, the other counts alone, and that is said once', async t => {
+t.test('of two layers both have to allow it; if the shared one fails, the other counts alone, and that is said ' +
+  'once', async t => {
   const states: boolean[] = []
   let works = true
   const ended: string[] = []
@@ -154,7 +166,8 @@ t.test('what a worker has open ends with it', async t => {
   t.ok((await workers.take('2', 'a')).allowed)
 })
 
-t.test('clients are told apart by the header that is named, of which only a hash is kept, and by their address without it', async t => {
+t.test('clients are told apart by the header that is named, of which only a hash is kept, and by their address ' +
+  'without it', async t => {
   const address = () => '192.0.2.1'
   const seen: string[] = []
   const recording: ClientLimiter = {

@@ -20,7 +20,9 @@ async function provide (t: Test, input: ConfigInput) {
   return { provider, log }
 }
 
-const idsOf = ({ publicKeys }: { publicKeys (): readonly { keyId: string }[] }) => publicKeys().map(({ keyId }) => keyId)
+const idsOf = (
+  { publicKeys }: { publicKeys (): readonly { keyId: string }[] }
+) => publicKeys().map(({ keyId }) => keyId)
 
 t.test('ephemeral', async t => {
   const { provider } = await provide(t, {})
@@ -43,7 +45,9 @@ t.test('file: several paths, newest first', async t => {
 })
 
 t.test('the fetch deadline ends the wait', async t => {
-  const { provider } = await provide(t, { keyType: 'file', keyFile: join(t.testdir(), 'missing'), keyFetchDeadline: '1ms' })
+  const { provider } = await provide(
+    t, { keyType: 'file', keyFile: join(t.testdir(), 'missing'), keyFetchDeadline: '1ms' }
+  )
   await t.rejects(provider.ready)
   t.match(provider.status(), { ready: false, reason: /cannot be read/ })
 })
@@ -90,9 +94,22 @@ t.test('azure-skr', async t => {
 
 t.test('keys that stay elsewhere are remote', async t => {
   const google = await provide(t, {
-    keyType: 'google-federated', googleProject: 'p', googleLocation: 'l', googleKeyRing: 'r', googleKey: 'k', googleAudience: '//iam.googleapis.com/x', googleTokenFile: join(t.testdir(), 'missing')
+    keyType: 'google-federated',
+    googleProject: 'p',
+    googleLocation: 'l',
+    googleKeyRing: 'r',
+    googleKey: 'k',
+    googleAudience: '//iam.googleapis.com/x',
+    googleTokenFile: join(t.testdir(), 'missing')
   })
-  const vault: ConfigInput = { keyType: 'azure-key-vault', azureVaultUrl: 'https://127.0.0.1:9', azureVaultKey: 'k', azureMaaEndpoint: '127.0.0.1:9', azureSidecarEndpoint: 'http://127.0.0.1:9', azureCredential: 'environment' }
+  const vault: ConfigInput = {
+    keyType: 'azure-key-vault',
+    azureVaultUrl: 'https://127.0.0.1:9',
+    azureVaultKey: 'k',
+    azureMaaEndpoint: '127.0.0.1:9',
+    azureSidecarEndpoint: 'http://127.0.0.1:9',
+    azureCredential: 'environment'
+  }
   const release = await provide(t, vault)
   const remote = await provide(t, { ...vault, azureVaultMode: 'remote' })
   t.same([google, release, remote].map(({ provider }) => provider.remote), [true, false, true])

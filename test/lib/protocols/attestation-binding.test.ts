@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { KEY_KINDS, bindingDigest, bindingPreimage, bindingPreimageV1, deviceNonce, maaRuntimeData, reportData, sha256 } from '../../../lib/protocols/attestation.ts'
+import {
+  KEY_KINDS, bindingDigest, bindingPreimage, bindingPreimageV1, deviceNonce, maaRuntimeData, reportData, sha256
+} from '../../../lib/protocols/attestation.ts'
 import type { AttestedKey, Claim, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { decodeBase64url, encodeBase64url } from '../../../lib/protocols/base64url.ts'
 
@@ -22,7 +24,9 @@ interface Vector {
   maaRuntimeData: string
 }
 
-const { vectors } = JSON.parse(readFileSync(new URL('../../../docs/vectors/attestation.json', import.meta.url), 'utf8')) as { vectors: Vector[] }
+const { vectors } = JSON.parse(
+  readFileSync(new URL('../../../docs/vectors/attestation.json', import.meta.url), 'utf8')
+) as { vectors: Vector[] }
 const octets = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
 const hex = (value: Uint8Array) => Buffer.from(value).toString('hex')
 
@@ -30,7 +34,9 @@ for (const vector of vectors) {
   t.test(`the vector "${vector.name}" holds`, async t => {
     const keys = vector.keys.map(({ kind, value }) => ({ kind, value: octets(value) }))
     const nonce = octets(vector.nonce)
-    const preimage = vector.version === 1 ? await bindingPreimageV1(nonce, keys) : await bindingPreimage(nonce, keys, vector)
+    const preimage = vector.version === 1
+      ? await bindingPreimageV1(nonce, keys)
+      : await bindingPreimage(nonce, keys, vector)
     const digest = await sha256(preimage)
     t.equal(hex(preimage), vector.preimage)
     t.equal(hex(digest), vector.binding)
@@ -49,7 +55,9 @@ for (const vector of vectors) {
     const list = (items: Array<readonly [string, Buffer]>) => Buffer.concat([
       Buffer.from([0, items.length]), ...items.flatMap(([name, value]) => [lp(Buffer.from(name)), lp(hash(value))])
     ])
-    const texts = (items: ReadonlyArray<readonly [string, string]>) => list(items.map(([name, value]) => [name, Buffer.from(value)]))
+    const texts = (items: ReadonlyArray<readonly [string, string]>) => list(
+      items.map(([name, value]) => [name, Buffer.from(value)])
+    )
     const start = [
       lp(Buffer.from(`polaris attestation binding v${vector.version}`)),
       lp(Buffer.from(vector.nonce, 'hex')),
@@ -58,7 +66,10 @@ for (const vector of vectors) {
     const base = Buffer.concat(vector.version === 1 ? start : [...start, texts(vector.claims)])
     const preimage = vector.version === 1 ? base : Buffer.concat([base, texts(vector.devices)])
     if (vector.version === 2) {
-      t.equal(hash(Buffer.concat([lp(Buffer.from('polaris attestation device nonce v2')), lp(hash(base))])).toString('hex'), vector.deviceNonce)
+      t.equal(
+        hash(Buffer.concat([lp(Buffer.from('polaris attestation device nonce v2')), lp(hash(base))])).toString('hex'),
+        vector.deviceNonce
+      )
     }
     t.equal(preimage.toString('hex'), vector.preimage)
     t.equal(createHash('sha256').update(preimage).digest('hex') + '00'.repeat(32), vector.reportData)
@@ -81,17 +92,26 @@ t.test('nonces and key counts out of bounds are refused', async t => {
 })
 
 t.test('different inputs have different pre-images', async () => {
-  const pairs = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'weakenings'), fc.string({ maxLength: 3 })), { maxLength: 3 })
+  const pairs = fc.array(
+    fc.tuple(fc.constantFrom('a', 'b', 'weakenings'), fc.string({ maxLength: 3 })), { maxLength: 3 }
+  )
   const input = fc.record({
     nonce: fc.uint8Array({ minLength: 16, maxLength: 64 }),
-    keys: fc.array(fc.record({ kind: fc.constantFrom(...KEY_KINDS), value: fc.uint8Array({ minLength: 1, maxLength: 40 }) }), { maxLength: 4 }),
+    keys: fc.array(
+      fc.record({ kind: fc.constantFrom(...KEY_KINDS), value: fc.uint8Array({ minLength: 1, maxLength: 40 }) }),
+      { maxLength: 4 }
+    ),
     claims: pairs,
     devices: pairs
   })
-  const identity = ({ nonce, keys, claims, devices }: { nonce: Uint8Array, keys: Array<{ kind: string, value: Uint8Array }>, claims: unknown, devices: unknown }) =>
+  const identity = ({
+    nonce, keys, claims, devices
+  }: { nonce: Uint8Array, keys: Array<{ kind: string, value: Uint8Array }>, claims: unknown, devices: unknown }) =>
     JSON.stringify([hex(nonce), keys.map(key => [key.kind, hex(key.value)]), claims, devices])
   await fc.assert(fc.asyncProperty(input, input, async (a, b) => {
-    const [one, other] = await Promise.all([a, b].map(({ nonce, keys, ...too }) => bindingPreimage(nonce, keys as AttestedKey[], too)))
+    const [one, other] = await Promise.all(
+      [a, b].map(({ nonce, keys, ...too }) => bindingPreimage(nonce, keys as AttestedKey[], too))
+    )
     return (identity(a) === identity(b)) === (hex(one!) === hex(other!))
   }), { numRuns: 200 })
 })
@@ -105,5 +125,7 @@ t.test('base64url has one text for each octet string, and no other is read', asy
     const value = decodeBase64url(text)
     return value === undefined || encodeBase64url(value) === text
   }))
-  for (const text of ['A', 'AB==', 'AAAAA', 'AB', 'AAB', '+/AA', 'A A', 'AA\n', 'ÄÄ']) t.equal(decodeBase64url(text), undefined, text)
+  for (const text of ['A', 'AB==', 'AAAAA', 'AB', 'AAB', '+/AA', 'A A', 'AA\n', 'ÄÄ']) {
+    t.equal(decodeBase64url(text), undefined, text)
+  }
 })

@@ -10,7 +10,10 @@ const base = await attestationDocument({
   tee: 'sev-snp',
   nonce: new Uint8Array(32).fill(7),
   cached: false,
-  keys: [{ kind: 'polaris-v1-spki', value: new Uint8Array(90).fill(1) }, { kind: 'ohttp-keys', value: new Uint8Array(45).fill(2) }],
+  keys: [
+    { kind: 'polaris-v1-spki', value: new Uint8Array(90).fill(1) },
+    { kind: 'ohttp-keys', value: new Uint8Array(45).fill(2) }
+  ],
   claims: [['weakenings', '[]']],
   evidence: [['application/vnd.polaris.sev-snp-report', 'AAAA']],
   devices: [['application/vnd.polaris.nvidia-gpu-evidence+json', '{}']],
@@ -27,7 +30,10 @@ t.test('a document survives the way', async t => {
     t.equal(parsed.tee, 'sev-snp')
     t.equal(parsed.cached, false)
     t.same(parsed.nonce, new Uint8Array(32).fill(7))
-    t.same(parsed.keys.map(key => [key.kind, key.value.length, encodeBase64url(key.sha256)]), base.keys.map((key, i) => [key.kind, [90, 45][i], key.sha256]))
+    t.same(
+      parsed.keys.map(key => [key.kind, key.value.length, encodeBase64url(key.sha256)]),
+      base.keys.map((key, i) => [key.kind, [90, 45][i], key.sha256])
+    )
     t.equal(encodeBase64url(parsed.binding.sha256), base.binding.sha256)
     t.same(parsed.evidence, base.evidence)
     t.same(parsed.claims, base.claims)
@@ -47,8 +53,13 @@ t.test('a document of version 1 has neither claims nor devices, whatever it says
 
 t.test('what a later version brings is read', async t => {
   const key = { ...spki, kind: 'receipt-key' }
-  const parsed = parseAttestationDocument(JSON.stringify({ ...base, tee: 'cca', keys: [key], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] }))
-  t.match(parsed, { tee: 'cca', keys: [{ kind: 'receipt-key' }], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] })
+  const parsed = parseAttestationDocument(JSON.stringify(
+    { ...base, tee: 'cca', keys: [key], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] }
+  ))
+  t.match(
+    parsed,
+    { tee: 'cca', keys: [{ kind: 'receipt-key' }], claims: [['novelty', 'x']], evidence: [['application/novel', 'x']] }
+  )
 })
 
 t.test('an unknown member and a missing expiry do not matter', async t => {
@@ -76,7 +87,10 @@ const malformed: Array<[name: string, change: Record<string, unknown>]> = [
   ['a short hash', { keys: [{ ...spki, sha256: long(31) }] }],
   ['a null key', { keys: [null] }],
   ['the same key twice', { keys: [spki, spki] }],
-  ['seventeen keys', { keys: Array.from({ length: 17 }, (_, i) => ({ ...spki, value: encodeBase64url(Uint8Array.of(i)) })) }],
+  [
+    'seventeen keys',
+    { keys: Array.from({ length: 17 }, (_, i) => ({ ...spki, value: encodeBase64url(Uint8Array.of(i)) })) }
+  ],
   ['no binding', { binding: undefined }],
   ['a binding without pre-image', { binding: { sha256: base.binding.sha256 } }],
   ['evidence as a string', { evidence: 'x' }],
@@ -99,13 +113,17 @@ const malformed: Array<[name: string, change: Record<string, unknown>]> = [
 ]
 for (const [name, change] of malformed) {
   t.test(`${name} is refused`, async t => {
-    t.throws(() => parseAttestationDocument(JSON.stringify({ ...base, ...change })), { code: 'ERR_ATTESTATION_DOCUMENT' })
+    t.throws(
+      () => parseAttestationDocument(JSON.stringify({ ...base, ...change })), { code: 'ERR_ATTESTATION_DOCUMENT' }
+    )
   })
 }
 
 t.test('bounds are inclusive', async t => {
-  for (const change of [{ nonce: long(16) }, { nonce: long(64) }, { evidence: [['a'.repeat(128), 'b'.repeat(128 * 1024)]] },
-    { keys: [{ ...spki, value: long(8192) }] }, { keys: [] }, { evidence: Array(16).fill(['a', 'b']) }]) {
+  for (const change of [{ nonce: long(16) }, { nonce: long(64) }, {
+    evidence: [['a'.repeat(128), 'b'.repeat(128 * 1024)]]
+  },
+  { keys: [{ ...spki, value: long(8192) }] }, { keys: [] }, { evidence: Array(16).fill(['a', 'b']) }]) {
     t.doesNotThrow(() => parseAttestationDocument(JSON.stringify({ ...base, ...change })))
   }
 })
@@ -115,12 +133,18 @@ t.test('whatever is not JSON of an object is refused', async t => {
     t.throws(() => parseAttestationDocument(json), AttestationDocumentError)
   }
   t.throws(() => parseAttestationDocument(Uint8Array.of(0x22, 0xff, 0x22)), AttestationDocumentError, 'not UTF-8')
-  t.throws(() => parseAttestationDocument(' '.repeat(MAX_DOCUMENT_BYTES) + JSON.stringify(base)), AttestationDocumentError, 'too long')
+  t.throws(
+    () => parseAttestationDocument(' '.repeat(MAX_DOCUMENT_BYTES) + JSON.stringify(base)), AttestationDocumentError,
+    'too long'
+  )
 })
 
 t.test('members are not read from a prototype', async t => {
   const { profile, ...rest } = base
-  t.throws(() => parseAttestationDocument(`{"__proto__":{"profile":"${profile}"},${JSON.stringify(rest).slice(1)}`), AttestationDocumentError)
+  t.throws(
+    () => parseAttestationDocument(`{"__proto__":{"profile":"${profile}"},${JSON.stringify(rest).slice(1)}`),
+    AttestationDocumentError
+  )
 })
 
 t.test('truncation at every octet and random changes give a document or that error, nothing else', async t => {

@@ -22,7 +22,9 @@ t.test('both alphabets, missing padding and white space are read', t => {
 })
 
 t.test('what is not base64 is refused, not skipped', t => {
-  for (const text of ['A', 'AAAAA', 'AA=', 'AA===', '=', 'AA==AA==', 'A=AA', 'AAA*', 'AA\u00a0AA', 'AAAé', 'AA.A', 'AA\0A']) {
+  for (const text of [
+    'A', 'AAAAA', 'AA=', 'AA===', '=', 'AA==AA==', 'A=AA', 'AAA*', 'AA\u00a0AA', 'AAAé', 'AA.A', 'AA\0A'
+  ]) {
     t.equal(decodeBase64(text), undefined, JSON.stringify(text))
   }
   t.end()

@@ -1,4 +1,7 @@
-import { constants, createCipheriv, createDecipheriv, createHash, createPrivateKey, generateKeyPairSync, privateDecrypt, publicEncrypt, randomBytes, webcrypto } from 'node:crypto'
+import {
+  constants, createCipheriv, createDecipheriv, createHash, createPrivateKey, generateKeyPairSync, privateDecrypt,
+  publicEncrypt, randomBytes, webcrypto
+} from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
@@ -24,7 +27,10 @@ t.test('valid recorded messages open, and are cut as recorded', { skip: vectors 
     const key = Buffer.from(vector.aesKey, 'hex')
     const iv = Buffer.from(vector.iv, 'hex')
     const message = vector.message === undefined
-      ? Buffer.concat([Buffer.from(vector.messageHead ?? '', 'base64'), aes(key, iv, fromSeed(vector.plaintextSeed ?? '', vector.plaintextBytes)).ciphertext])
+      ? Buffer.concat([
+        Buffer.from(vector.messageHead ?? '', 'base64'),
+        aes(key, iv, fromSeed(vector.plaintextSeed ?? '', vector.plaintextBytes)).ciphertext
+      ])
       : Buffer.from(vector.message, 'base64')
     if (vector.messageSha256) t.equal(sha256(message), vector.messageSha256)
     const plaintext = await openMessage(message, unwrapWith(createPrivateKey(vectors?.keys.server.privatePem ?? '')))
@@ -33,9 +39,15 @@ t.test('valid recorded messages open, and are cut as recorded', { skip: vectors 
   }
 })
 
-t.test('invalid recorded messages are refused in one way, lenient ones open', { skip: vectors ? false : ABSENT }, async t => {
+t.test('invalid recorded messages are refused in one way, lenient ones open', {
+  skip: vectors
+    ? false
+    : ABSENT
+}, async t => {
   for (const { name, message, mustReject } of vectors?.invalid ?? []) {
-    const opened = openMessage(Buffer.from(message, 'base64'), unwrapWith(createPrivateKey(vectors?.keys.server.privatePem ?? '')))
+    const opened = openMessage(
+      Buffer.from(message, 'base64'), unwrapWith(createPrivateKey(vectors?.keys.server.privatePem ?? ''))
+    )
     if (mustReject) await t.rejects(opened, REFUSAL, name)
     else await t.resolves(opened, name)
   }
@@ -43,13 +55,18 @@ t.test('invalid recorded messages are refused in one way, lenient ones open', { 
 
 t.test('recorded responses open with the recorded client key', { skip: vectors ? false : ABSENT }, async t => {
   for (const { name, referenceResponse } of vectors?.requests ?? []) {
-    const plaintext = await openMessage(Buffer.from(referenceResponse.bodyText, 'base64'), unwrapWith(createPrivateKey(vectors?.keys.client.privatePem ?? '')))
+    const plaintext = await openMessage(
+      Buffer.from(referenceResponse.bodyText, 'base64'),
+      unwrapWith(createPrivateKey(vectors?.keys.client.privatePem ?? ''))
+    )
     t.equal(Buffer.from(plaintext).toString('base64'), referenceResponse.plaintext, name)
   }
 })
 
 t.test('the head is written as the original writes it', { skip: vectors ? false : ABSENT }, t => {
-  for (const { name, message, messageHead } of vectors?.valid.filter(({ name }) => /\((node|webcrypto)\)$/.test(name)) ?? []) {
+  for (const {
+    name, message, messageHead
+  } of vectors?.valid.filter(({ name }) => /\((node|webcrypto)\)$/.test(name)) ?? []) {
     const { header, ciphertext } = splitMessage(Buffer.from(message ?? messageHead ?? '', 'base64'))
     const head = encodeMessageHead(parseMessageHeader(header))
     t.same(Buffer.concat([head, ciphertext]), Buffer.from(message ?? messageHead ?? '', 'base64'), name)
@@ -79,12 +96,20 @@ t.test('a message of the Node client, with its 16-octet IV, opens', async t => {
 })
 
 t.test('keys, IVs and tags of any other length are refused', async t => {
-  for (const keyBytes of [0, 16, 24, 31, 33]) await t.rejects(openMessage(seal(Buffer.from('x'), { keyBytes }), unwrap), REFUSAL, `key of ${keyBytes}`)
-  for (const ivBytes of [1, 8, 11, 13, 15, 17, 64]) await t.rejects(openMessage(seal(Buffer.from('x'), { ivBytes }), unwrap), REFUSAL, `IV of ${ivBytes}`)
-  for (const tagBytes of [0, 4, 8, 12, 15, 17]) await t.rejects(openMessage(seal(Buffer.from('x'), { tagBytes }), unwrap), REFUSAL, `tag of ${tagBytes}`)
+  for (const keyBytes of [0, 16, 24, 31, 33]) {
+    await t.rejects(openMessage(seal(Buffer.from('x'), { keyBytes }), unwrap), REFUSAL, `key of ${keyBytes}`)
+  }
+  for (const ivBytes of [1, 8, 11, 13, 15, 17, 64]) {
+    await t.rejects(openMessage(seal(Buffer.from('x'), { ivBytes }), unwrap), REFUSAL, `IV of ${ivBytes}`)
+  }
+  for (const tagBytes of [0, 4, 8, 12, 15, 17]) {
+    await t.rejects(openMessage(seal(Buffer.from('x'), { tagBytes }), unwrap), REFUSAL, `tag of ${tagBytes}`)
+  }
   t.throws(() => checkKey(new Uint8Array(31)), REFUSAL)
   t.throws(() => checkIV(new Uint8Array(0)), REFUSAL)
-  t.doesNotThrow(() => { checkKey(new Uint8Array(KEY_BYTES)); checkIV(new Uint8Array(12)); checkIV(new Uint8Array(16)) })
+  t.doesNotThrow(
+    () => { checkKey(new Uint8Array(KEY_BYTES)); checkIV(new Uint8Array(12)); checkIV(new Uint8Array(16)) }
+  )
 })
 
 t.test('a header is strict JSON with three base64 strings of the right lengths', t => {
@@ -93,13 +118,21 @@ t.test('a header is strict JSON with three base64 strings of the right lengths',
   const good = { wrappedKey: b256, wrappedIV: b256, authTag: tag }
   const accepted: Record<string, string> = {
     'as written': JSON.stringify(good),
-    'an unknown field and another order': JSON.stringify({ authTag: tag, more: [1, { a: null }], wrappedIV: b256, wrappedKey: b256 }),
+    'an unknown field and another order': JSON.stringify(
+      { authTag: tag, more: [1, { a: null }], wrappedIV: b256, wrappedKey: b256 }
+    ),
     'base64url without padding': JSON.stringify({ ...good, wrappedKey: Buffer.alloc(256, 0xfb).toString('base64url') }),
-    'white space in a field and around the JSON': ` \n${JSON.stringify({ ...good, wrappedIV: b256.replace(/.{64}/g, '$&\r\n') })} `,
+    'white space in a field and around the JSON': ` \n${JSON.stringify(
+      { ...good, wrappedIV: b256.replace(/.{64}/g, '$&\r\n') }
+    )} `,
     'a name twice, the last one good': `{"authTag":7,"wrappedKey":"","wrappedKey":"${b256}","wrappedIV":"${b256}","authTag":"${tag}"}`,
-    'RSA-4096 lengths': JSON.stringify({ ...good, wrappedKey: Buffer.alloc(512).toString('base64'), wrappedIV: Buffer.alloc(512).toString('base64') })
+    'RSA-4096 lengths': JSON.stringify(
+      { ...good, wrappedKey: Buffer.alloc(512).toString('base64'), wrappedIV: Buffer.alloc(512).toString('base64') }
+    )
   }
-  for (const [name, json] of Object.entries(accepted)) t.equal(parseMessageHeader(Buffer.from(json)).authTag.length, TAG_BYTES, name)
+  for (const [name, json] of Object.entries(accepted)) {
+    t.equal(parseMessageHeader(Buffer.from(json)).authTag.length, TAG_BYTES, name)
+  }
 
   const refused: Record<string, string | Uint8Array> = {
     'no octets': '',
@@ -107,7 +140,9 @@ t.test('a header is strict JSON with three base64 strings of the right lengths',
     'an array': JSON.stringify([good]),
     'a string': JSON.stringify(JSON.stringify(good)),
     'a byte order mark': `\ufeff${JSON.stringify(good)}`,
-    'not UTF-8': Buffer.concat([Buffer.from(JSON.stringify(good).slice(0, -1) + ',"x":"'), Buffer.from([0xff]), Buffer.from('"}')]),
+    'not UTF-8': Buffer.concat(
+      [Buffer.from(JSON.stringify(good).slice(0, -1) + ',"x":"'), Buffer.from([0xff]), Buffer.from('"}')]
+    ),
     'something after it': `${JSON.stringify(good)}x`,
     'a length in place of a string': '{"wrappedKey":{"length":1e9}}',
     'only a length in place of a string': JSON.stringify({ ...good, wrappedKey: { length: 1e9 } }),
@@ -124,7 +159,10 @@ t.test('a header is strict JSON with three base64 strings of the right lengths',
   for (const [name, json] of Object.entries(refused)) {
     t.throws(() => parseMessageHeader(typeof json === 'string' ? Buffer.from(json) : json), REFUSAL, name)
   }
-  t.equal(parseMessageHeader(Buffer.from(JSON.stringify(good).padEnd(MAX_HEADER_BYTES))).authTag.length, TAG_BYTES, 'the bound itself')
+  t.equal(
+    parseMessageHeader(Buffer.from(JSON.stringify(good).padEnd(MAX_HEADER_BYTES))).authTag.length, TAG_BYTES,
+    'the bound itself'
+  )
   t.end()
 })
 
@@ -132,7 +170,9 @@ t.test('a polluted Object.prototype supplies no field', t => {
   const wrappedKey = Buffer.alloc(256).toString('base64')
   Reflect.defineProperty(Object.prototype, 'wrappedKey', { value: wrappedKey, configurable: true })
   t.teardown(() => Reflect.deleteProperty(Object.prototype, 'wrappedKey'))
-  const header = Buffer.from(JSON.stringify({ wrappedIV: wrappedKey, authTag: Buffer.alloc(TAG_BYTES).toString('base64') }))
+  const header = Buffer.from(
+    JSON.stringify({ wrappedIV: wrappedKey, authTag: Buffer.alloc(TAG_BYTES).toString('base64') })
+  )
   t.throws(() => parseMessageHeader(header), REFUSAL)
   t.end()
 })
@@ -203,7 +243,9 @@ t.test('why a key could not be unwrapped stays inside, as the cause', async t =>
 function seal (plaintext: Uint8Array, { keyBytes = KEY_BYTES, ivBytes = 12, tagBytes = TAG_BYTES } = {}): Buffer {
   const key = randomBytes(keyBytes)
   const iv = randomBytes(ivBytes)
-  const { ciphertext, tag } = keyBytes === KEY_BYTES && ivBytes > 0 ? aes(key, iv, plaintext) : { ciphertext: plaintext, tag: randomBytes(TAG_BYTES) }
+  const { ciphertext, tag } = keyBytes === KEY_BYTES && ivBytes > 0
+    ? aes(key, iv, plaintext)
+    : { ciphertext: plaintext, tag: randomBytes(TAG_BYTES) }
   const wrap = (octets: Uint8Array): Uint8Array => publicEncrypt({ key: pair.publicKey, ...OAEP }, octets)
   const authTag = Buffer.concat([tag, Buffer.alloc(1)]).subarray(0, tagBytes)
   const head = encodeMessageHead({ wrappedKey: wrap(key), wrappedIV: wrap(iv), authTag })

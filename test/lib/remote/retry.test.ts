@@ -16,14 +16,16 @@ function attemptOf (...errors: unknown[]): () => Promise<string> {
   }
 }
 
-t.test('what is transient or refused is tried again, and every failure is reported with the wait', async (t) => {
+t.test('what is transient or refused is tried again, and every failure is reported with the wait', async t => {
   const heard: unknown[] = []
   const errors = [fails('transient'), fails('refused'), fails('transient')]
-  t.equal(await retry(attemptOf(...errors), quick, never, (error, attempt, retryIn) => heard.push([error, attempt, typeof retryIn])), 'done')
+  t.equal(await retry(
+    attemptOf(...errors), quick, never, (error, attempt, retryIn) => heard.push([error, attempt, typeof retryIn])
+  ), 'done')
   t.same(heard, errors.map((error, i) => [error, i + 1, 'number']))
 })
 
-t.test('waits double up to the maximum, and vary by at most a half', async (t) => {
+t.test('waits double up to the maximum, and vary by at most a half', async t => {
   const waits: number[] = []
   await retry(attemptOf(...Array.from({ length: 8 }, () => fails('transient'))), { firstDelay: 2, maxDelay: 16 }, never,
     (error, attempt, retryIn) => { if (error) waits.push(retryIn ?? NaN) })
@@ -33,27 +35,29 @@ t.test('waits double up to the maximum, and vary by at most a half', async (t) =
   }
 })
 
-t.test('bad configuration is not tried again', async (t) => {
+t.test('bad configuration is not tried again', async t => {
   const heard: unknown[] = []
   const error = fails('configuration')
   await t.rejects(retry(attemptOf(error), quick, never, (...all) => heard.push(all)), error)
   t.same(heard, [[error, 1, undefined]])
 })
 
-t.test('no attempt begins after the deadline', async (t) => {
+t.test('no attempt begins after the deadline', async t => {
   const error = fails('transient')
   await t.rejects(retry(attemptOf(error), { firstDelay: 1000, deadline: 499 }, never, () => undefined), error)
 })
 
-t.test('the other side may ask for a longer wait', async (t) => {
+t.test('the other side may ask for a longer wait', async t => {
   let wait: number | undefined
-  await t.rejects(retry(attemptOf(fails('transient', 100)), { ...quick, deadline: 1000 }, never, (e, a, retryIn) => { wait = retryIn }))
+  await t.rejects(retry(
+    attemptOf(fails('transient', 100)), { ...quick, deadline: 1000 }, never, (e, a, retryIn) => { wait = retryIn }
+  ))
   t.equal(wait, undefined, 'longer than the deadline: given up at once')
   await retry(attemptOf(fails('transient', 0.01)), quick, never, (e, a, retryIn) => { wait = retryIn })
   t.equal(wait, 10)
 })
 
-t.test('a fixed policy retries so often, so far apart, whatever the deadline', async (t) => {
+t.test('a fixed policy retries so often, so far apart, whatever the deadline', async t => {
   const waits: unknown[] = []
   const errors = Array.from({ length: 4 }, () => fails('transient'))
   const policy = { deadline: 1, fixed: { retries: 3, interval: 3 } }
@@ -61,18 +65,18 @@ t.test('a fixed policy retries so often, so far apart, whatever the deadline', a
   t.same(waits, [3, 3, 3, undefined])
 })
 
-t.test('an attempt that hangs is ended and counts as a failure', async (t) => {
+t.test('an attempt that hangs is ended and counts as a failure', async t => {
   let aborted = false
   let calls = 0
-  const result = await retry((signal) => {
+  const result = await retry(signal => {
     signal.addEventListener('abort', () => { aborted = true })
     return ++calls === 1 ? new Promise<string>(() => undefined) : Promise.resolve('done')
-  }, { ...quick, attemptTimeout: 5 }, never, (error) => t.match(error, { kind: 'transient', providerCode: 'TIMEOUT' }))
+  }, { ...quick, attemptTimeout: 5 }, never, error => t.match(error, { kind: 'transient', providerCode: 'TIMEOUT' }))
   t.equal(result, 'done')
   t.ok(aborted)
 })
 
-t.test('an unexpected error is transient, and only its code goes further', async (t) => {
+t.test('an unexpected error is transient, and only its code goes further', async t => {
   const cases: Array<[unknown, string]> = [
     [Object.assign(new Error('token abc'), { code: 'ESOMETHING' }), 'ESOMETHING'],
     [Object.assign(new Error('token abc'), { code: 'eyJhbGciOi.J9.x' }), 'Error'],
@@ -80,14 +84,14 @@ t.test('an unexpected error is transient, and only its code goes further', async
     ['token abc', 'UNKNOWN']
   ]
   for (const [thrown, providerCode] of cases) {
-    await retry(attemptOf(thrown), quick, never, (error) => {
+    await retry(attemptOf(thrown), quick, never, error => {
       t.match(error, { kind: 'transient', providerCode })
       t.notMatch(`${error.message} ${error.advice}`, 'abc')
     })
   }
 })
 
-t.test('aborting ends the attempt, and the wait for the next', async (t) => {
+t.test('aborting ends the attempt, and the wait for the next', async t => {
   for (const attempt of [() => new Promise<string>(() => undefined), attemptOf(fails('transient'))]) {
     const controller = new AbortController()
     const running = retry(attempt, { firstDelay: 60_000 }, controller.signal, () => undefined)
@@ -96,7 +100,7 @@ t.test('aborting ends the attempt, and the wait for the next', async (t) => {
   }
 })
 
-t.test('withTimeout gives the outcome, in time or not at all', async (t) => {
+t.test('withTimeout gives the outcome, in time or not at all', async t => {
   t.equal(await withTimeout(async () => 1, 1000), 1)
   await t.rejects(withTimeout(async () => { throw new RangeError('mine') }, 1000), RangeError)
   await t.rejects(withTimeout(() => new Promise(() => undefined), 1), TimeoutError)

@@ -44,7 +44,8 @@ t.test('the digest of a request depends on key id and encapsulated key', async t
   t.notOk(replayDigest(1, enc).equals(replayDigest(1, randomBytes(32))))
 })
 
-t.test('a digest is remembered for at least the span, whenever in a generation it came, and for at most two', async t => {
+t.test('a digest is remembered for at least the span, whenever in a generation it came, and for at most ' +
+  'two', async t => {
   for (let offset = 0; offset < SPAN; offset += 50) {
     const { clock, store } = storeAt(0)
     store.admit(digestOf(-1))

@@ -9,7 +9,9 @@ const fresh = () => randomBytes(DIGEST_BYTES)
 
 function keyMemory (capacity = 1000) {
   const state = { keyIds: ['a'], filled: 0 }
-  return { state, memory: createKeyMemory({ keyIds: () => state.keyIds, capacity, onFilling: () => { state.filled++ } }) }
+  return {
+    state, memory: createKeyMemory({ keyIds: () => state.keyIds, capacity, onFilling: () => { state.filled++ } })
+  }
 }
 
 t.test('a message is known by its key, its wrapped key and its tag, and by nothing else', async t => {
@@ -17,19 +19,26 @@ t.test('a message is known by its key, its wrapped key and its tag, and by nothi
   const digest = messageDigest('a', wrapped, tag)
   t.equal(digest.length, DIGEST_BYTES)
   t.ok(digest.equals(messageDigest('a', Uint8Array.from(wrapped), Uint8Array.from(tag))))
-  for (const other of [messageDigest('b', wrapped, tag), messageDigest('a', randomBytes(512), tag), messageDigest('a', wrapped, randomBytes(16))]) {
+  for (const other of [
+    messageDigest('b', wrapped, tag), messageDigest('a', randomBytes(512), tag),
+    messageDigest('a', wrapped, randomBytes(16))
+  ]) {
     t.notOk(digest.equals(other))
   }
 })
 
 for (const kind of ['key', 'window'] as const) {
-  const make = () => kind === 'key' ? keyMemory().memory : createWindowMemory(createMemoryReplayStore({ remember: 60_000, capacity: 1000 }))
+  const make = () => kind === 'key'
+    ? keyMemory().memory
+    : createWindowMemory(createMemoryReplayStore({ remember: 60_000, capacity: 1000 }))
 
   t.test(`${kind}: a message is admitted once, in whatever company it comes again`, async t => {
     const memory = make()
     const [url, headers, body] = [fresh(), fresh(), fresh()]
     t.equal(await memory.admit('a', [url, headers, body]), true)
-    for (const again of [[url], [headers], [body], [fresh(), body], [url, fresh()], [fresh(), headers, fresh()], [url, headers, body]]) {
+    for (const again of [
+      [url], [headers], [body], [fresh(), body], [url, fresh()], [fresh(), headers, fresh()], [url, headers, body]
+    ]) {
       t.equal(await memory.admit('a', again), false)
     }
     t.equal(memory.problem(), undefined)
@@ -50,7 +59,8 @@ for (const kind of ['key', 'window'] as const) {
   })
 }
 
-t.test('another key is asked for once, when three quarters of the room are taken, and the old one is remembered until it is gone', async t => {
+t.test('another key is asked for once, when three quarters of the room are taken, and the old one is remembered ' +
+  'until it is gone', async t => {
   const { state, memory } = keyMemory(100)
   const old = Array.from({ length: 74 }, fresh)
   for (const digest of old) t.equal(memory.admit('a', [digest]), true)

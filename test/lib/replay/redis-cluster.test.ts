@@ -12,7 +12,9 @@ const skip = noRedis
 for (const how of ['one node', 'all nodes'] as const) {
   t.test(`a cluster is found by the address of ${how}, and every key has its node`, { skip }, async t => {
     const nodes = await startCluster(t)
-    const { store, states } = openStore(t, (how === 'one node' ? nodes.slice(0, 1) : nodes).map(({ url }) => url).join())
+    const { store, states } = openStore(
+      t, (how === 'one node' ? nodes.slice(0, 1) : nodes).map(({ url }) => url).join()
+    )
     await soon(() => store.problem() === undefined, 'ready')
     const digests = Array.from({ length: 300 }, () => randomBytes(16))
     for (const digest of digests) t.equal(await store.admit(digest), true)
@@ -29,7 +31,10 @@ t.test('keys that move to another node are followed: nothing is lost, nothing ad
   const { admitted, counts, stop } = load(store)
   await setTimeout(300)
   const [from, to] = nodes.map(node => node.cli('cluster', 'myid').trim())
-  const moved = spawnSync('redis-cli', ['--cluster', 'reshard', `127.0.0.1:${nodes[0]?.port}`, '--cluster-from', from ?? '', '--cluster-to', to ?? '', '--cluster-slots', '1500', '--cluster-yes'], { encoding: 'utf8' })
+  const moved = spawnSync('redis-cli', [
+    '--cluster', 'reshard', `127.0.0.1:${nodes[0]?.port}`, '--cluster-from', from ?? '', '--cluster-to', to ?? '',
+    '--cluster-slots', '1500', '--cluster-yes'
+  ], { encoding: 'utf8' })
   t.equal(moved.status, 0, moved.stdout.slice(-300))
   await setTimeout(300)
   await stop()
@@ -51,7 +56,9 @@ t.test('a node of a cluster that dies gives way to its replica, in the middle of
   const during = load(store)
   await victim?.kill()
   const others = nodes.filter(node => node !== victim)
-  await soon(() => others.filter(node => node.cli('info', 'replication').includes('role:master')).length === 3, 'a new primary')
+  await soon(
+    () => others.filter(node => node.cli('info', 'replication').includes('role:master')).length === 3, 'a new primary'
+  )
   await soon(() => during.counts.lastFailure < performance.now() - 2000, 'served again')
   await during.stop()
   t.equal(during.counts.refused, 0, 'no new one is taken for a replay')

@@ -7,7 +7,9 @@ import { admitsNoneAgain, load, openStore } from '../../fixtures/replay-load.ts'
 
 const skip = noRedis
 
-t.test('the primary that Sentinels name is used, and after its death the next one, in the middle of a load', { skip }, async t => {
+t.test('the primary that Sentinels name is used, and after its death the next one, in the middle of a load', {
+  skip
+}, async t => {
   const { primary, url } = await startWatched(t)
   const { store } = openStore(t, url)
   await soon(() => store.problem() === undefined, 'ready')

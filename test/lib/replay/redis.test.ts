@@ -95,7 +95,9 @@ t.test('a server that is gone refuses everything; once it is back the store work
   t.equal(states.length, 3)
 })
 
-t.test('a server that stops answering refuses, within the time a command may take, and its connection is given up', { skip }, async t => {
+t.test('a server that stops answering refuses, within the time a command may take, and its connection is given up', {
+  skip
+}, async t => {
   const redis = await startRedis(t)
   const { store } = open(t, redis.url)
   await untilWell(store)
@@ -155,7 +157,9 @@ t.test('a user who may not write is a problem with a name, until an operator all
   t.strictSame(states, ['connected', 'refuses commands NOPERM', 'accepts commands'])
 })
 
-t.test('a user who may do nothing but SET is enough; that nothing else can be checked is said once', { skip }, async t => {
+t.test('a user who may do nothing but SET is enough; that nothing else can be checked is said once', {
+  skip
+}, async t => {
   const redis = await startRedis(t)
   redis.cli('acl', 'setuser', 'proxy', 'on', '>secret', '~polaris:*', '+set')
   const { store, states } = open(t, redis.url.replace('//', '//proxy:secret@'))
@@ -173,7 +177,9 @@ t.test('a replica that only reads is a problem with a name', { skip }, async t =
   t.strictSame(states, ['connected', 'refuses commands READONLY'])
 })
 
-t.test('a server that may forget is told of; one that did forget refuses for as long as it should have remembered', { skip }, async t => {
+t.test('a server that may forget is told of; one that did forget refuses for as long as it should have remembered', {
+  skip
+}, async t => {
   const redis = await startRedis(t, ['--maxmemory', '3mb', '--maxmemory-policy', 'allkeys-random'])
   const { store, states } = open(t, redis.url, 8_000)
   await untilWell(store)
@@ -194,7 +200,9 @@ t.test('a policy that forgets is no problem without a limit on memory', { skip }
   t.strictSame(states, ['connected'])
 })
 
-t.test('the date of what this process saw long ago is refused, even when the server has forgotten it', { skip }, async t => {
+t.test('the date of what this process saw long ago is refused, even when the server has forgotten it', {
+  skip
+}, async t => {
   const redis = await startRedis(t)
   const { store } = open(t, redis.url, 200)
   await untilWell(store)
@@ -240,9 +248,14 @@ async function startTls (t: Test, args: readonly string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'polaris-redis-'))
   const authority = createAuthority('Operator')
   const { certPem, keyPem } = authority.issue(['localhost'])
-  for (const [name, pem] of [['ca', authority.certPem], ['cert', certPem], ['key', keyPem]] as const) writeFileSync(join(folder, `${name}.pem`), pem)
+  for (const [name, pem] of [['ca', authority.certPem], ['cert', certPem], ['key', keyPem]] as const) {
+    writeFileSync(join(folder, `${name}.pem`), pem)
+  }
   const port = await freePort()
-  const redis = await startRedis(t, ['--tls-port', String(port), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'), '--tls-auth-clients', 'no', ...args])
+  const redis = await startRedis(t, [
+    '--tls-port', String(port), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'),
+    '--tls-auth-clients', 'no', ...args
+  ])
   return { redis, port, ca: join(folder, 'ca.pem') }
 }
 
@@ -254,7 +267,8 @@ t.test('over TLS a certificate that nobody vouches for is refused', { skip }, as
   await t.rejects(async () => store.admit(randomBytes(16)), ReplayStoreError)
 })
 
-t.test('over TLS a CA of the operator\'s own is accepted, with a user, a password of special characters and a database', { skip }, async t => {
+t.test('over TLS a CA of the operator\'s own is accepted, with a user, a password of special characters and a ' +
+  'database', { skip }, async t => {
   const { redis, port, ca } = await startTls(t)
   const password = 'p@ss:/?#[]!$&\'()*+,;=% ü'
   redis.cli('acl', 'setuser', 'proxy', 'on', `>${password}`, '~polaris:replay:*', '+set', '+get', '+info', '+select')
@@ -274,11 +288,17 @@ t.test('over TLS a CA of the operator\'s own is accepted, with a user, a passwor
 })
 
 t.test('what is no URL of Redis is refused by name', async t => {
-  for (const url of ['memory', 'http://x', 'redis://', 'redis://a,rediss://b', 'redis://a/x', 'redis-sentinel://a', 'redis-sentinel://a/', 'redis://a,,redis://b']) {
+  for (const url of [
+    'memory', 'http://x', 'redis://', 'redis://a,rediss://b', 'redis://a/x', 'redis-sentinel://a',
+    'redis-sentinel://a/', 'redis://a,,redis://b'
+  ]) {
     t.throws(() => parseTarget(url), TypeError, url)
     t.notOk(formats['replay-store'].test(url) && url !== 'memory', url)
   }
-  for (const url of ['redis://a', 'rediss://u:p@[::1]:1/2', 'redis://a:1, redis://b:2', 'redis-sentinel://a/x,redis-sentinel://b/x', 'rediss-sentinel://:p%2C@a:1/x']) {
+  for (const url of [
+    'redis://a', 'rediss://u:p@[::1]:1/2', 'redis://a:1, redis://b:2', 'redis-sentinel://a/x,redis-sentinel://b/x',
+    'rediss-sentinel://:p%2C@a:1/x'
+  ]) {
     t.ok(parseTarget(url).nodes.length > 0, url)
     t.ok(formats['replay-store'].test(url), url)
   }

@@ -1,4 +1,6 @@
-/** The budget of what is held in memory: never exceeded, given back once, and not kept by senders who take their time. */
+/**
+ * The budget of what is held in memory: never exceeded, given back once, and not kept by senders who take their time.
+ */
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import t from 'tap'

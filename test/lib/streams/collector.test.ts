@@ -21,7 +21,9 @@ const cut = (whole: Buffer, size: number) => Array.from({ length: Math.ceil(whol
   own(whole.subarray(i * size, (i + 1) * size)))
 
 t.test('the bytes come out as they went in, and every byte of memory is counted', async t => {
-  fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 0, max: 70_000 })), { maxLength: 40 }), sizes => {
+  fc.assert(fc.property(fc.array(
+    fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 0, max: 70_000 })), { maxLength: 40 }
+  ), sizes => {
     const pieces = sizes.map(size => own(randomBytes(size)))
     const { blocks, length, held, memory } = collect(pieces)
     t.ok(Buffer.concat(blocks).equals(Buffer.concat(pieces)))
@@ -40,7 +42,9 @@ for (const size of [1, 2, 3, 1023, 1024, 4095, 4096, 65_535, 65_536]) {
 
 t.test('a message as long as it may be takes no more than its length', async t => {
   for (const length of [1, 1000, 5000, 2 ** 16 + 1, 2 ** 20]) {
-    for (const size of [1, 4095, 65_535]) t.equal(collect(cut(randomBytes(length), size), length).held, length, `${length} in pieces of ${size}`)
+    for (const size of [1, 4095, 65_535]) {
+      t.equal(collect(cut(randomBytes(length), size), length).held, length, `${length} in pieces of ${size}`)
+    }
   }
 })
 

@@ -35,7 +35,9 @@ for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]
 
   t.test(`what the conversion throws is the stream's error, ${name}`, async t => {
     const failing: Record<string, Partial<Conversion>> = {
-      'at the second piece': { convert: piece => piece.toString() === 'b' ? Promise.reject(new Error('no b')) : convert(piece) },
+      'at the second piece': {
+        convert: piece => piece.toString() === 'b' ? Promise.reject(new Error('no b')) : convert(piece)
+      },
       'at once, at the second piece': {
         convert (piece) {
           if (piece.toString() === 'b') throw new Error('no b')
@@ -46,7 +48,9 @@ for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]
     }
     for (const [when, conversion] of Object.entries(failing)) {
       const source = of('a', 'b', 'c')
-      await t.rejects(buffer(convertStream(source, { convert, end: () => undefined, ...conversion })), { message: 'no b' }, when)
+      await t.rejects(
+        buffer(convertStream(source, { convert, end: () => undefined, ...conversion })), { message: 'no b' }, when
+      )
       t.equal(source.errored, null, 'the source is not at fault')
     }
   })
@@ -149,7 +153,10 @@ t.test('destroyed while it reads, it leaves the rest where it is', async t => {
 t.test('close is called once, whether it ends, fails or is not wanted', async t => {
   for (const [name, source, use] of [
     ['ends', of('a'), (result: Readable) => buffer(result)],
-    ['fails', new Readable({ read () { this.destroy(new Error('reset')) } }), (result: Readable) => t.rejects(buffer(result))],
+    [
+      'fails', new Readable({ read () { this.destroy(new Error('reset')) } }),
+      (result: Readable) => t.rejects(buffer(result))
+    ],
     ['is not wanted', of('a'), async (result: Readable) => result.destroy()]
   ] as const) {
     let closed = 0

@@ -158,7 +158,9 @@ t.test('an upload to a pool leaves unharmed, and is freed; the bytes of others a
   const pieces = Array.from({ length: 40 }, () => random(65_536))
   const theirs = Buffer.from(randomBytes(MIB))
   const expected = [digestOf(pieces), digestOf([theirs])]
-  for (const body of [OwnedStream.of(pieces), theirs]) await (await pool.request({ path: '/', method: 'POST', body })).body.dump()
+  for (const body of [OwnedStream.of(pieces), theirs]) {
+    await (await pool.request({ path: '/', method: 'POST', body })).body.dump()
+  }
   t.strictSame(received, expected)
   t.ok(await allFreed(pieces))
   t.equal(theirs.length, MIB)
@@ -169,6 +171,8 @@ t.test('a connection that fails is reported as undici reports it', async t => {
   const port = await listen(t, server)
   await new Promise(resolve => server.close(resolve))
   const { promise, resolve } = Promise.withResolvers<unknown>()
-  createFreeingConnector({ timeout: 1000 })({ hostname: '127.0.0.1', port: String(port), protocol: 'http:' }, (...[error]) => resolve(error))
+  createFreeingConnector({ timeout: 1000 })(
+    { hostname: '127.0.0.1', port: String(port), protocol: 'http:' }, (...[error]) => resolve(error)
+  )
   t.match(await promise, { code: 'ECONNREFUSED' })
 })

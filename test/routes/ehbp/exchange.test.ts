@@ -42,7 +42,9 @@ t.test('without OHTTP, evidence covers the key all the same', async t => {
   t.equal(response.status, 200)
   const document = JSON.stringify(await response.json())
   t.match(document, 'ohttp-keys')
-  t.equal([...document.matchAll(/[A-Za-z0-9_-]{60,}/g)].some(([text]) => Buffer.from(text, 'base64url').includes(key)), true)
+  t.equal(
+    [...document.matchAll(/[A-Za-z0-9_-]{60,}/g)].some(([text]) => Buffer.from(text, 'base64url').includes(key)), true
+  )
 })
 
 for (const chunked of [false, true]) {
@@ -50,7 +52,9 @@ for (const chunked of [false, true]) {
     const { url, key, workload } = await start(t, { trustProxy: 'false' })
     const request = await ehbpRequest(key, 'hel', '', 'lo')
     const { status, headers, text } = await exchangeEhbp(`${url}/a?b=c`, request, {
-      headers: { 'accept-encoding': 'gzip, br', 'x-forwarded-for': '1.2.3.4', 'content-type': 'text/plain', 'x-a': 'b' },
+      headers: {
+        'accept-encoding': 'gzip, br', 'x-forwarded-for': '1.2.3.4', 'content-type': 'text/plain', 'x-a': 'b'
+      },
       ...chunked && { body: inPieces(request.body, [3, 50]) }
     })
     t.equal(status, 200)
@@ -60,18 +64,22 @@ for (const chunked of [false, true]) {
     const [received] = workload.received
     t.match(received?.headers, { 'x-a': 'b', 'content-type': 'text/plain', 'accept-encoding': 'identity' })
     t.equal(received?.headers['content-length'], chunked ? undefined : '5')
-    for (const name of ['ehbp-encapsulated-key', 'ehbp-response-nonce', 'x-forwarded-for']) t.notOk(name in received!.headers, name)
+    for (const name of ['ehbp-encapsulated-key', 'ehbp-response-nonce', 'x-forwarded-for']) {
+      t.notOk(name in received!.headers, name)
+    }
   })
 }
 
 t.test('a body cut anywhere opens to the same', async t => {
   const { url, key } = await start(t)
-  await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 5 }), fc.array(fc.nat(), { maxLength: 5 }),
-    async (pieces, offsets) => {
-      const request = await ehbpRequest(key, ...pieces)
-      const { text } = await exchangeEhbp(url, request, { body: inPieces(request.body, offsets) })
-      return JSON.parse(text).body === Buffer.concat(pieces).toString('base64')
-    }), { numRuns: 15 })
+  await fc.assert(fc.asyncProperty(fc.array(
+    fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 5 }
+  ), fc.array(fc.nat(), { maxLength: 5 }),
+  async (pieces, offsets) => {
+    const request = await ehbpRequest(key, ...pieces)
+    const { text } = await exchangeEhbp(url, request, { body: inPieces(request.body, offsets) })
+    return JSON.parse(text).body === Buffer.concat(pieces).toString('base64')
+  }), { numRuns: 15 })
 })
 
 t.test('a large body goes through in frames, and one that is too large for a frame does not', async t => {
@@ -110,7 +118,10 @@ t.test('what is malformed has one answer', async t => {
     ['no body', enc, Buffer.alloc(0)],
     ['frames of no length only', enc, Buffer.alloc(8)],
     ['a frame shorter than its tag', enc, frame(Buffer.alloc(15))],
-    ...Array.from({ length: body.length - 1 }, (_, i): [string, string, Uint8Array] => [`only ${i + 1} bytes`, enc, body.subarray(0, i + 1)])
+    ...Array.from(
+      { length: body.length - 1 },
+      (_, i): [string, string, Uint8Array] => [`only ${i + 1} bytes`, enc, body.subarray(0, i + 1)]
+    )
   ]
   for (const [name, given, bytes] of cases) {
     for (const streamed of [false, true]) {
@@ -143,7 +154,8 @@ t.test('no change to the first frame, or to the key, goes unnoticed', async t =>
   t.equal(workload.received.length, 0)
 })
 
-t.test('a later frame that was changed, or is in the wrong place, is refused in a sealed answer, and the workload gets no whole body', async t => {
+t.test('a later frame that was changed, or is in the wrong place, is refused in a sealed answer, and the workload ' +
+  'gets no whole body', async t => {
   const { url, key, workload } = await start(t)
   const spoilt: ((frames: readonly Buffer[]) => Buffer[])[] = [
     ([a, b, c]) => [a!, c!, b!],
@@ -156,7 +168,9 @@ t.test('a later frame that was changed, or is in the wrong place, is refused in 
     for (const streamed of [false, true]) {
       const request = await ehbpRequest(key, 'a', 'b', 'c')
       const body = Buffer.concat(spoil(request.frames))
-      const { status, text } = await exchangeEhbp(url, { ...request, body }, streamed ? { body: inPieces(body, [30, 50]) } : {})
+      const { status, text } = await exchangeEhbp(
+        url, { ...request, body }, streamed ? { body: inPieces(body, [30, 50]) } : {}
+      )
       t.equal(status, 400)
       t.equal(JSON.parse(text).type, CANNOT_OPEN)
     }
@@ -220,7 +234,9 @@ t.test('every answer after a request was opened is sealed', async t => {
 })
 
 t.test('a response in a content coding is refused: clients would undo it before they decrypt', async t => {
-  const { url, key } = await start(t, {}, (_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'))
+  const { url, key } = await start(
+    t, {}, (_request, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('x')
+  )
   const { status, text } = await exchangeEhbp(url, await ehbpRequest(key, 'x'))
   t.equal(status, 502)
   t.match(JSON.parse(text).type, 'upstream-invalid')
@@ -231,7 +247,9 @@ t.test('pages of other origins may read and send the headers', async t => {
   const origin = 'https://a.example'
   const preflight = await fetch(url, {
     method: 'OPTIONS',
-    headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'ehbp-encapsulated-key' }
+    headers: {
+      origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'ehbp-encapsulated-key'
+    }
   })
   t.equal(preflight.headers.get('access-control-allow-headers'), 'ehbp-encapsulated-key')
   const { headers } = await exchangeEhbp(url, await ehbpRequest(key, 'x'), { headers: { origin } })
@@ -250,8 +268,14 @@ t.test('while it is off, its header and its path are the workload\'s', async t =
 t.test('it does not start if its requests cannot be remembered for as long as their keys live', t => {
   const workloadBaseUrl = 'http://127.0.0.1:9'
   const derived = { keyType: 'file', keyFile: '/x', hpkeSeed: 'derived' } as const
-  t.throws(() => configFrom({ workloadBaseUrl, enableEhbp: true, hpkeRotation: '0' }), /ENABLE_EHBP cannot be true if .*HPKE_ROTATION is 0/)
-  t.throws(() => configFrom({ workloadBaseUrl, enableOhttp: false, enableEhbp: true, ...derived }), /REPLAY_STORE must be a store that all replicas share/)
+  t.throws(
+    () => configFrom({ workloadBaseUrl, enableEhbp: true, hpkeRotation: '0' }),
+    /ENABLE_EHBP cannot be true if .*HPKE_ROTATION is 0/
+  )
+  t.throws(
+    () => configFrom({ workloadBaseUrl, enableOhttp: false, enableEhbp: true, ...derived }),
+    /REPLAY_STORE must be a store that all replicas share/
+  )
   t.doesNotThrow(() => configFrom({ workloadBaseUrl, enableEhbp: true, ...derived, replayStore: 'redis://x' }))
   t.doesNotThrow(() => configFrom({ workloadBaseUrl, enableOhttp: false, ...derived }))
   t.end()
@@ -264,7 +288,9 @@ t.test('when the replay store cannot tell, nothing is forwarded', async t => {
     problem: () => 'full',
     close: async () => undefined
   }
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableEhbp: true, enableOhttp: false }, { replayStore })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableEhbp: true, enableOhttp: false }, { replayStore }
+  )
   const response = await sendEhbp(url, await ehbpRequest(await fetchEhbpKey(url), 'x'))
   t.equal(response.status, 503)
   t.equal(await typeOf(response), 'urn:polaris-secure-proxy:problem:replay-store')

@@ -1,4 +1,7 @@
-/** EHBP streams: each way piece by piece, with errors where something breaks off, and nothing that looks complete without being so. */
+/**
+ * EHBP streams: each way piece by piece, with errors where something breaks off, and nothing that looks complete
+ * without being so.
+ */
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { ServerResponse } from 'node:http'
@@ -16,7 +19,8 @@ async function start (t: Parameters<typeof startWorkload>[0], listener: Listener
   return { ...proxy, key: await fetchEhbpKey(proxy.url) }
 }
 
-t.test('the workload sees each frame of a request when it has arrived, and its answer comes back before the end', async t => {
+t.test('the workload sees each frame of a request when it has arrived, and its answer comes back before the ' +
+  'end', async t => {
   const { url, key } = await start(t, (request, response) => {
     response.writeHead(200).flushHeaders()
     request.on('data', (piece: Buffer) => response.write(piece.toString().toUpperCase()))
@@ -72,11 +76,17 @@ for (const [how, headers] of [['without a length', {}], ['with a length', { 'con
 t.test('a client that breaks off, within a frame or behind one, leaves the workload without an end', async t => {
   const ends: string[] = []
   const { port, key } = await start(t, request => {
-    request.resume().on('end', () => ends.push('complete')).on('close', () => ends.push('closed')).on('error', () => undefined)
+    request.resume().on('end', () => ends.push('complete')).on('close', () => ends.push('closed')).on(
+      'error', () => undefined
+    )
   })
   const { headers: { 'ehbp-encapsulated-key': enc }, frames } = await ehbpRequest(key, 'a', 'b')
   for (const more of [Buffer.alloc(0), frames[1]!.subarray(0, 7)]) {
-    const fresh = more.length === 0 ? { enc, frames } : await ehbpRequest(key, 'a', 'b').then(({ headers, frames }) => ({ enc: headers['ehbp-encapsulated-key'], frames }))
+    const fresh = more.length === 0
+      ? { enc, frames }
+      : await ehbpRequest(key, 'a', 'b').then(
+        ({ headers, frames }) => ({ enc: headers['ehbp-encapsulated-key'], frames })
+      )
     const sent = Buffer.concat([fresh.frames[0]!, more])
     const client = await rawClient(t, port)
     const before = ends.length

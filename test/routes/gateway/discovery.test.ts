@@ -10,7 +10,9 @@ import { startWorkload } from '../../fixtures/workload.ts'
 const GATEWAY = '/.well-known/ohttp-gateway'
 const workloadBaseUrl = 'http://127.0.0.1:9'
 
-const maxAge = (response: Response) => Number(/^public, max-age=(\d+)$/.exec(response.headers.get('cache-control') ?? '')?.[1])
+const maxAge = (response: Response) => Number(
+  /^public, max-age=(\d+)$/.exec(response.headers.get('cache-control') ?? '')?.[1]
+)
 
 t.test('the keys are handed out as application/ohttp-keys, to GET and HEAD', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl })
@@ -45,11 +47,17 @@ t.test('with post-quantum keys the hybrid comes first, and both work', async t =
 })
 
 t.test('max-age does not outlive the key', async t => {
-  for (const [hpkeRotation, hpkeRetirement, most] of [['10s', '0s', 10], ['10s', '5s', 15], ['500ms', '400ms', 0]] as const) {
+  for (const [hpkeRotation, hpkeRetirement, most] of [
+    ['10s', '0s', 10], ['10s', '5s', 15], ['500ms', '400ms', 0]
+  ] as const) {
     const { url } = await startProxy(t, { workloadBaseUrl, hpkeRotation, hpkeRetirement })
     const before = Date.now()
     const age = maxAge(await fetch(url + GATEWAY))
-    const { keys } = await (await fetch(`${url}/polaris-container/keys`)).json() as { keys: { state: string, notAfter: string }[] }
+    const { keys } = await (await fetch(`${url}/polaris-container/keys`)).json() as {
+      keys: {
+        state: string, notAfter: string
+      }[]
+    }
     const end = Date.parse(keys.find(({ state }) => state === 'active')?.notAfter ?? '')
     t.ok(age <= most && before + age * 1000 <= end, `${age} s, rotation every ${hpkeRotation}`)
   }
@@ -91,13 +99,20 @@ t.test('/polaris-container/keys tells of all keys, and holds nothing secret', as
   t.equal(Date.parse(pending['notBefore'] ?? ''), Date.parse(active['notBefore'] ?? '') + 86_400_000)
   t.equal(Date.parse(active['notAfter'] ?? ''), Date.parse(pending['notBefore'] ?? '') + 3_600_000)
   t.match(rsa['publicKey'], /^-----BEGIN PUBLIC KEY-----/)
-  for (const key of keys) t.strictSame(Object.keys(key).filter(name => !['protocol', 'keyId', 'algorithm', 'state', 'notBefore', 'notAfter', 'publicKey'].includes(name)), [])
+  for (const key of keys) {
+    t.strictSame(Object.keys(key).filter(
+      name => !['protocol', 'keyId', 'algorithm', 'state', 'notBefore', 'notAfter', 'publicKey'].includes(name)
+    ), [])
+  }
 })
 
 t.test('keys that never rotate have no end', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl, hpkeRotation: '0' })
   const { keys } = await (await fetch(`${url}/polaris-container/keys`)).json() as { keys: Record<string, string>[] }
-  t.strictSame(keys.filter(({ protocol }) => protocol === 'ohttp').map(({ state, notAfter }) => [state, notAfter]), [['active', undefined]])
+  t.strictSame(
+    keys.filter(({ protocol }) => protocol === 'ohttp').map(({ state, notAfter }) => [state, notAfter]),
+    [['active', undefined]]
+  )
 })
 
 t.test('below a context root the gateway is there and at the root', async t => {
@@ -122,7 +137,9 @@ t.test('without OHTTP there is no gateway, and its media types are like any othe
     t.equal(response.headers.get('content-type'), 'application/problem+json')
   }
   t.equal(workload.received.length, 0)
-  const response = await fetch(`${url}/x`, { method: 'POST', headers: { 'content-type': 'message/ohttp-req' }, body: 'x' })
+  const response = await fetch(
+    `${url}/x`, { method: 'POST', headers: { 'content-type': 'message/ohttp-req' }, body: 'x' }
+  )
   t.equal(response.status, 200)
   t.equal(workload.received[0]?.body.toString(), 'x', 'which in clear is the workload\'s affair')
   const { keys } = await (await fetch(`${url}/polaris-container/keys`)).json() as { keys: Record<string, string>[] }
@@ -132,15 +149,21 @@ t.test('without OHTTP there is no gateway, and its media types are like any othe
 t.test('a POST of anything else to the gateway is refused', async t => {
   const workload = await startWorkload(t)
   const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url })
-  for (const type of ['application/json', 'message/ohttp-res', 'message/bhttp', 'message/ohttp-reqx', 'message/ohttp']) {
+  for (const type of [
+    'application/json', 'message/ohttp-res', 'message/bhttp', 'message/ohttp-reqx', 'message/ohttp'
+  ]) {
     const response = await fetch(url + GATEWAY, { method: 'POST', headers: { 'content-type': type }, body: '{}' })
     t.equal(response.status, 415, type)
     t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:unsupported-media-type' })
   }
-  const untyped = await rawExchange(t, port, `POST ${GATEWAY} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi`)
+  const untyped = await rawExchange(
+    t, port, `POST ${GATEWAY} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi`
+  )
   t.equal(statusOf(untyped), 415, 'no media type')
   t.equal(workload.received.length, 0)
-  t.equal((await fetch(`${url}/elsewhere`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).status, 200)
+  t.equal((await fetch(
+    `${url}/elsewhere`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+  )).status, 200)
 })
 
 t.test('the media type is read as RFC 9110 writes it', async t => {
@@ -148,7 +171,10 @@ t.test('the media type is read as RFC 9110 writes it', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true })
   const key = await fetchKey(url)
   for (const chunked of [true, false]) {
-    for (const spell of [(type: string) => `${type}; charset=x`, (type: string) => `${type};a="b;c"`, (type: string) => type.toUpperCase(), (type: string) => `${type} ; q=1`]) {
+    for (const spell of [
+      (type: string) => `${type}; charset=x`, (type: string) => `${type};a="b;c"`, (type: string) => type.toUpperCase(),
+      (type: string) => `${type} ; q=1`
+    ]) {
       const request = await encapsulate(key, requestHead('GET', '/'), undefined, { chunked })
       const response = await send(url, { ...request, contentType: spell(request.contentType) })
       t.equal((await request.open(response)).status, 200, spell(request.contentType))
@@ -158,9 +184,12 @@ t.test('the media type is read as RFC 9110 writes it', async t => {
 
 for (const enableInputEncryption of [false, true]) {
   for (const enableOutputEncryption of [false, true]) {
-    t.test(`OHTTP is served with input encryption ${enableInputEncryption}, output encryption ${enableOutputEncryption}`, async t => {
+    t.test(`OHTTP is served with input encryption ${enableInputEncryption}, output encryption ` +
+      `${enableOutputEncryption}`, async t => {
       const workload = await startWorkload(t)
-      const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption, enableOutputEncryption })
+      const { url } = await startProxy(
+        t, { workloadBaseUrl: workload.url, enableInputEncryption, enableOutputEncryption }
+      )
       const key = await fetchKey(url)
       for (const chunked of [true, false]) {
         for (const path of ['/', GATEWAY, '/any/path', '/%zz', '/a//b/../c?x=%00']) {
@@ -197,7 +226,11 @@ t.test('browsers on other origins may use the gateway', async t => {
   t.equal(keys.headers.get('access-control-allow-origin'), '*')
   const preflight = await fetch(url + GATEWAY, {
     method: 'OPTIONS',
-    headers: { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+    headers: {
+      origin: 'https://app.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'content-type'
+    }
   })
   t.equal(preflight.status, 204)
   t.match(preflight.headers.get('access-control-allow-methods'), /POST/)
@@ -206,7 +239,9 @@ t.test('browsers on other origins may use the gateway', async t => {
 
 t.test('keys go on to rotate once their ids begin again', async t => {
   // 128 rotations with two KEMs: ids are used a second time.
-  const { url, log } = await startProxy(t, { workloadBaseUrl, hpkeRotation: '10ms', hpkeRetirement: '10ms', hpkePostQuantum: true })
+  const { url, log } = await startProxy(
+    t, { workloadBaseUrl, hpkeRotation: '10ms', hpkeRetirement: '10ms', hpkePostQuantum: true }
+  )
   const rotations = () => log.filter(line => line.includes('"HPKE keys"')).length
   while (rotations() < 140) await new Promise(resolve => { setTimeout(resolve, 50) })
   const { keyId } = await fetchKey(url)

@@ -1,7 +1,7 @@
 /**
- * Answers that do not wait for all of the request: the client, which still sends, must not lose them. A workload that was
- * told the length of a body has all of it before the client has sent the proof of its end, and may answer then; reply-from
- * has the connection closed after such an answer.
+ * Answers that do not wait for all of the request: the client, which still sends, must not lose them. A workload that
+ * was told the length of a body has all of it before the client has sent the proof of its end, and may answer then;
+ * reply-from has the connection closed after such an answer.
  */
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
@@ -19,7 +19,9 @@ const CONTENT = Buffer.alloc(1000, 'x')
 
 t.test('the answer arrives, and nothing is reset by what the client sends after it', async t => {
   const workload = await startRawWorkload(t, (socket, received) => {
-    if (received.subarray(-CONTENT.length).equals(CONTENT)) socket.write('HTTP/1.1 200 OK\r\nx-answer: early\r\ncontent-length: 0\r\n\r\n')
+    if (received.subarray(-CONTENT.length).equals(CONTENT)) {
+      socket.write('HTTP/1.1 200 OK\r\nx-answer: early\r\ncontent-length: 0\r\n\r\n')
+    }
   })
   const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url })
   const config = await fetchKey(url)
@@ -32,7 +34,8 @@ t.test('the answer arrives, and nothing is reset by what the client sends after 
   const client = await rawClient(t, port, { allowHalfOpen: true })
   const errors: Error[] = []
   client.socket.on('error', error => errors.push(error))
-  client.send(`POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ${CHUNKED_REQUEST_MEDIA_TYPE}\r\ntransfer-encoding: chunked\r\n\r\n`)
+  client.send('POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ' +
+    `${CHUNKED_REQUEST_MEDIA_TYPE}\r\ntransfer-encoding: chunked\r\n\r\n`)
   const sent = (async () => {
     for await (const octets of sealing.readable) {
       client.send(`${octets.length.toString(16)}\r\n`)
@@ -73,10 +76,13 @@ t.test('a refusal of the head lets the client send the rest of a large body', as
   const client = await rawClient(t, port, { allowHalfOpen: true })
   const errors: Error[] = []
   client.socket.on('error', error => errors.push(error))
-  client.send(`POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ${CHUNKED_REQUEST_MEDIA_TYPE}\r\ncontent-length: ${message.length}\r\n\r\n`)
+  client.send('POST / HTTP/1.1\r\nhost: proxy.example\r\ncontent-type: ' +
+    `${CHUNKED_REQUEST_MEDIA_TYPE}\r\ncontent-length: ${message.length}\r\n\r\n`)
   client.send(message.subarray(0, 2 ** 20))
   await once(client.socket, 'end')
-  t.match(client.text(), /^HTTP\/1\.1 400 Bad Request\r\n[^]*"https:\/\/iana\.org\/assignments\/http-problem-types#date"/)
+  t.match(
+    client.text(), /^HTTP\/1\.1 400 Bad Request\r\n[^]*"https:\/\/iana\.org\/assignments\/http-problem-types#date"/
+  )
 
   // More than sockets hold: all of it is taken only where somebody reads.
   const taken = once(client.socket, 'finish')

@@ -13,7 +13,10 @@ for (const chunked of [false, true]) {
     const key = await fetchKey(proxy.url)
 
     for (const path of ['/.well-known/ohttp-gateway', '/', '/any/path?at=all']) {
-      const request = await encapsulate(key, requestHead('POST', '/things?q=1&r=%zz', [['content-type', 'text/plain'], ['x-custom', 'yes']]), Buffer.from('hello'), { chunked })
+      const request = await encapsulate(
+        key, requestHead('POST', '/things?q=1&r=%zz', [['content-type', 'text/plain'], ['x-custom', 'yes']]),
+        Buffer.from('hello'), { chunked }
+      )
       const response = await send(proxy.url + path, request)
       const inner = await request.open(response)
       t.equal(inner.status, 200)
@@ -30,14 +33,18 @@ for (const chunked of [false, true]) {
     const proxy = await startProxy(t, { workloadBaseUrl: workload.url })
     const request = await encapsulate(await fetchKey(proxy.url), requestHead('GET', '/'), undefined, { chunked })
     t.equal((await request.open(await send(proxy.url, request))).status, 200)
-    t.strictSame([workload.received[0]?.method, workload.received[0]?.url, workload.received[0]?.body.length], ['GET', '/', 0])
+    t.strictSame(
+      [workload.received[0]?.method, workload.received[0]?.url, workload.received[0]?.body.length], ['GET', '/', 0]
+    )
     t.notOk(workload.received[0]?.headers['transfer-encoding'])
   })
 
   t.test(`${form}: the same request is not forwarded twice`, async t => {
     const workload = await startWorkload(t)
     const proxy = await startProxy(t, { workloadBaseUrl: workload.url })
-    const request = await encapsulate(await fetchKey(proxy.url), requestHead('POST', '/'), Buffer.from('once'), { chunked })
+    const request = await encapsulate(
+      await fetchKey(proxy.url), requestHead('POST', '/'), Buffer.from('once'), { chunked }
+    )
     t.equal((await request.open(await send(proxy.url, request))).status, 200)
     const second = await send(proxy.url, request)
     t.equal(second.status, 400)
@@ -47,11 +54,15 @@ for (const chunked of [false, true]) {
 
   t.test(`${form}: the proxy's own errors after opening are inside`, async t => {
     const proxy = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' })
-    const request = await encapsulate(await fetchKey(proxy.url), requestHead('POST', '/'), Buffer.from('x'), { chunked })
+    const request = await encapsulate(
+      await fetchKey(proxy.url), requestHead('POST', '/'), Buffer.from('x'), { chunked }
+    )
     const inner = await request.open(await send(proxy.url, request))
     t.equal(inner.status, 502)
     t.equal(inner.headers.get('content-type'), 'application/problem+json')
-    t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable', status: 502 })
+    t.match(
+      JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable', status: 502 }
+    )
   })
 }
 

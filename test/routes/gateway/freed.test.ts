@@ -11,8 +11,12 @@ import { startWorkload } from '../../fixtures/workload.ts'
 const CONTENT = Buffer.alloc(2 ** 20, 'x')
 
 for (const chunked of [false, true]) {
-  t.test(`the sealed pieces of a ${chunked ? 'chunked' : 'one-shot'} response are freed once they were sent`, async t => {
-    const workload = await startWorkload(t, (_request, response) => response.setHeader('content-length', CONTENT.length).end(CONTENT))
+  t.test(`the sealed pieces of a ${chunked
+    ? 'chunked'
+    : 'one-shot'} response are freed once they were sent`, async t => {
+    const workload = await startWorkload(
+      t, (_request, response) => response.setHeader('content-length', CONTENT.length).end(CONTENT)
+    )
     const app = fastify(serverOptions)
     const pieces: { sealed: Uint8Array, length: number }[] = []
     app.server.prependListener('request', (_request, response: ServerResponse) => {

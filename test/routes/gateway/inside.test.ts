@@ -15,7 +15,9 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 const problem = (code: string) => ({ type: `urn:polaris-secure-proxy:problem:${code}` })
 
-async function exchange (url: string, key: KeyConfig, head: RequestHead, content: Uint8Array | undefined, chunked: boolean): Promise<Inner> {
+async function exchange (
+  url: string, key: KeyConfig, head: RequestHead, content: Uint8Array | undefined, chunked: boolean
+): Promise<Inner> {
   const request = await encapsulate(key, head, content, { chunked })
   return request.open(await send(url, request))
 }
@@ -24,13 +26,17 @@ async function exchange (url: string, key: KeyConfig, head: RequestHead, content
 async function sendInner (url: string, config: KeyConfig, message: Uint8Array, chunked: boolean) {
   const [suite] = config.suites
   if (suite === undefined) throw new Error('no suite')
-  const post = (contentType: string, body: Uint8Array<ArrayBuffer>) => fetch(url, { method: 'POST', headers: { 'content-type': contentType }, body })
+  const post = (contentType: string, body: Uint8Array<ArrayBuffer>) => fetch(
+    url, { method: 'POST', headers: { 'content-type': contentType }, body }
+  )
   let plaintext: Uint8Array
   if (chunked) {
     const exchange = await startChunkedExchange({ config, suite })
     const response = await post('message/ohttp-chunked-req', await exchange.seal(message))
     if (response.status !== 200) return { outer: response.status }
-    plaintext = new Uint8Array(await new Response(response.body?.pipeThrough(exchange.openStream()) ?? null).arrayBuffer())
+    plaintext = new Uint8Array(
+      await new Response(response.body?.pipeThrough(exchange.openStream()) ?? null).arrayBuffer()
+    )
   } else {
     const exchange = await encapsulateRequest({ config, suite }, message)
     const response = await post('message/ohttp-req', exchange.message)
@@ -40,7 +46,10 @@ async function sendInner (url: string, config: KeyConfig, message: Uint8Array, c
   const reader = createResponseReader()
   const events = [...reader.push(plaintext), ...reader.end()]
   const [head] = events.flatMap(event => event.type === 'response' ? [event.head] : [])
-  return { status: head?.status, body: Buffer.concat(events.flatMap(event => event.type === 'content' ? [event.bytes] : [])).toString() }
+  return {
+    status: head?.status,
+    body: Buffer.concat(events.flatMap(event => event.type === 'content' ? [event.bytes] : [])).toString()
+  }
 }
 
 async function start (t: Test, config = {}) {
@@ -55,7 +64,9 @@ for (const chunked of [false, true]) {
   t.test(`${form}: what is inside and no HTTP request is refused inside`, async t => {
     const { workload, url, key } = await start(t)
     const valid = Buffer.from(encodeRequest(requestHead('GET', '/path', [['x-field', 'value']])))
-    const spoil = (find: string, replacement: string) => Buffer.from(valid.toString('latin1').replace(find, replacement), 'latin1')
+    const spoil = (find: string, replacement: string) => Buffer.from(
+      valid.toString('latin1').replace(find, replacement), 'latin1'
+    )
     const cases: [string, Uint8Array][] = [
       ['nothing', Buffer.alloc(0)],
       ['zeros', Buffer.alloc(100)],
@@ -107,7 +118,10 @@ for (const chunked of [false, true]) {
 
   t.test(`${form}: targets arrive byte for byte`, async t => {
     const { workload, url, key } = await start(t)
-    for (const path of ['/', '/?', '/a/../b', '//double', '/%zz', '/ä'.replace('ä', '%C3%A4'), '/x?y=/../z', '/"<>\\^`{|}', `/${'p'.repeat(8000)}`]) {
+    for (const path of [
+      '/', '/?', '/a/../b', '//double', '/%zz', '/ä'.replace('ä', '%C3%A4'), '/x?y=/../z', '/"<>\\^`{|}',
+      `/${'p'.repeat(8000)}`
+    ]) {
       t.equal((await exchange(url, key, requestHead('GET', path), undefined, chunked)).status, 200)
       t.equal(workload.received.at(-1)?.url, path)
     }
@@ -117,23 +131,31 @@ for (const chunked of [false, true]) {
     const { workload, url, key } = await start(t, { trustProxy: 'false' })
     const dropped: Field[] = [
       ['host', 'other.example'], ['connection', 'x-named, keep-alive'], ['x-named', '1'], ['keep-alive', 'timeout=5'],
-      ['proxy-authorization', 'x'], ['proxy-connection', 'x'], ['te', 'trailers'], ['trailer', 'x-t'], ['upgrade', 'h2c'], ['expect', '100-continue'],
+      ['proxy-authorization', 'x'], ['proxy-connection', 'x'], ['te', 'trailers'], ['trailer', 'x-t'],
+      ['upgrade', 'h2c'], ['expect', '100-continue'],
       ['transfer-encoding', 'chunked'], ['content-length', '3'], ['http2-settings', 'x'],
       ['polaris-url', 'x'], ['polaris-secure', 'x'], ['polaris-response-public-key', 'x'],
-      ['x-forwarded-for', '1.2.3.4'], ['x-forwarded-host', 'x'], ['x-forwarded-proto', 'x'], ['x-forwarded-port', '1'], ['forwarded', 'for=x']
+      ['x-forwarded-for', '1.2.3.4'], ['x-forwarded-host', 'x'], ['x-forwarded-proto', 'x'], ['x-forwarded-port', '1'],
+      ['forwarded', 'for=x']
     ]
     const kept: Field[] = [
-      ['content-type', 'text/plain'], ['authorization', 'Bearer x'], ['cookie', 'a=1'], ['x-empty', ''], ['cookie', 'b=2; c=3'],
+      ['content-type', 'text/plain'], ['authorization', 'Bearer x'], ['cookie', 'a=1'], ['x-empty', ''],
+      ['cookie', 'b=2; c=3'],
       ['x-latin', 'caf\u00e9 \u00a0'], ['x-repeated', '1'], ['x-repeated', '2']
     ]
-    const inner = await exchange(url, key, requestHead('POST', '/', [...dropped, ['accept-encoding', 'gzip, br'], ...kept]), Buffer.from('the body'), chunked)
+    const inner = await exchange(
+      url, key, requestHead('POST', '/', [...dropped, ['accept-encoding', 'gzip, br'], ...kept]),
+      Buffer.from('the body'), chunked
+    )
     t.equal(inner.status, 200)
     const [received] = workload.received
     t.equal(received?.body.toString(), 'the body')
     const raw = received?.rawHeaders ?? []
     const pairs = raw.flatMap((name, i) => i % 2 === 0 ? [[name.toLowerCase(), raw[i + 1]]] : [])
     const framing = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'date'])
-    const expected = kept.flatMap(([name, value]) => value === 'a=1' ? [[name, 'a=1; b=2; c=3']] : name === 'cookie' ? [] : [[name, value]])
+    const expected = kept.flatMap(
+      ([name, value]) => value === 'a=1' ? [[name, 'a=1; b=2; c=3']] : name === 'cookie' ? [] : [[name, value]]
+    )
     t.strictSame(pairs.filter(([name]) => !framing.has(name as string)), [...expected, ['accept-encoding', 'identity']])
     t.match(received?.headers, { host: new URL(workload.url).host, connection: 'keep-alive', 'content-length': '8' })
   })
@@ -141,7 +163,9 @@ for (const chunked of [false, true]) {
   t.test(`${form}: the authority inside is ignored, but where a list allows some`, async t => {
     const open = await start(t)
     for (const authority of ['', 'anything.example', 'anything.example:99']) {
-      t.equal((await exchange(open.url, open.key, { ...requestHead('GET', '/'), authority }, undefined, chunked)).status, 200)
+      t.equal(
+        (await exchange(open.url, open.key, { ...requestHead('GET', '/'), authority }, undefined, chunked)).status, 200
+      )
     }
     const { workload, url, key } = await start(t, { ohttpAllowedAuthorities: 'api.example, Other.example:8443' })
     const cases = [
@@ -151,7 +175,9 @@ for (const chunked of [false, true]) {
       ['evil.example', [['host', 'api.example']], 421], ['api.example', [['host', 'evil.example']], 200]
     ] as const
     for (const [authority, headers, status] of cases) {
-      const inner = await exchange(url, key, { ...requestHead('GET', '/', headers as unknown as Field[]), authority }, undefined, chunked)
+      const inner = await exchange(
+        url, key, { ...requestHead('GET', '/', headers as unknown as Field[]), authority }, undefined, chunked
+      )
       t.equal(inner.status, status, `${authority} ${JSON.stringify(headers)}`)
       if (status === 421) t.match(JSON.parse(inner.body.toString()), problem('misdirected'))
     }
@@ -161,8 +187,10 @@ for (const chunked of [false, true]) {
   t.test(`${form}: of the workload's headers only what is end to end comes back`, async t => {
     const workload = await startRawWorkload(t, socket => {
       socket.end([
-        'HTTP/1.1 201 Created', 'Content-Type: text/plain', 'Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2', 'X-Latin: caf\xe9\xa0', 'X-Empty:',
-        'Connection: close, x-named', 'X-Named: 1', 'Keep-Alive: timeout=5', 'Proxy-Authenticate: x', 'Trailer: x-t', 'Upgrade: h2c',
+        'HTTP/1.1 201 Created', 'Content-Type: text/plain', 'Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2',
+        'X-Latin: caf\xe9\xa0', 'X-Empty:',
+        'Connection: close, x-named', 'X-Named: 1', 'Keep-Alive: timeout=5', 'Proxy-Authenticate: x', 'Trailer: x-t',
+        'Upgrade: h2c',
         'Content-Length: 5', '', 'hello'
       ].join('\r\n'), 'latin1')
     })
@@ -174,7 +202,8 @@ for (const chunked of [false, true]) {
     t.equal(inner.status, 201)
     t.equal(inner.body.toString(), 'hello')
     t.strictSame(inner.fields, [
-      ['content-type', 'text/plain'], ['set-cookie', 'a=1; Path=/'], ['set-cookie', 'b=2'], ['x-latin', 'caf\u00e9\u00a0'], ['x-empty', ''], ['content-length', '5']
+      ['content-type', 'text/plain'], ['set-cookie', 'a=1; Path=/'], ['set-cookie', 'b=2'],
+      ['x-latin', 'caf\u00e9\u00a0'], ['x-empty', ''], ['content-length', '5']
     ])
   })
 
@@ -186,7 +215,9 @@ for (const chunked of [false, true]) {
     })
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
     const key = await fetchKey(url)
-    for (const [method, status] of [['HEAD', 200], ['GET', 204], ['GET', 304], ['HEAD', 404], ['POST', 204], ['DELETE', 205]] as const) {
+    for (const [method, status] of [
+      ['HEAD', 200], ['GET', 204], ['GET', 304], ['HEAD', 404], ['POST', 204], ['DELETE', 205]
+    ] as const) {
       const inner = await exchange(url, key, requestHead(method, `/${status}`), undefined, chunked)
       t.equal(inner.status, status)
       t.equal(inner.body.length, 0)
@@ -196,7 +227,9 @@ for (const chunked of [false, true]) {
   })
 
   t.test(`${form}: statuses from 200 to 599 come back as they are, redirects and errors among them`, async t => {
-    const workload = await startWorkload(t, (request, response) => { response.writeHead(Number(request.url?.slice(1)), { location: '/elsewhere' }).end('body') })
+    const workload = await startWorkload(t, (request, response) => {
+      response.writeHead(Number(request.url?.slice(1)), { location: '/elsewhere' }).end('body')
+    })
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
     const key = await fetchKey(url)
     for (const status of [200, 206, 299, 301, 307, 400, 401, 404, 418, 500, 502, 503, 599]) {
@@ -214,13 +247,38 @@ for (const chunked of [false, true]) {
       ['closes', closing.url, 502, 'upstream-unreachable'],
       ['hangs', hanging.url, 504, 'upstream-timeout'],
       ['garbage', (await answering('SSH-2.0-OpenSSH_9.2\r\n')).url, 502, 'upstream-invalid'],
-      ['status out of range', (await answering('HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
-      ['a protocol that nobody asked for', (await answering('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')).url, 502, 'upstream-unreachable'],
-      ['status below 100', (await answering('HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-unreachable'],
-      ['control character in a header', (await answering('HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'],
-      ['more headers than clients read', (await answering(`HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(200)}content-length: 0\r\n\r\n`)).url, 502, 'upstream-invalid'],
-      ['a header longer than clients read', (await answering(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(32 * 1024 + 1)}\r\ncontent-length: 0\r\n\r\n`)).url, 502, 'upstream-invalid'],
-      ['headers without end', (await answering(`HTTP/1.1 200 OK\r\n${`x: ${'y'.repeat(1000)}\r\n`.repeat(100)}\r\n`)).url, 502, 'upstream-invalid']
+      [
+        'status out of range', (await answering('HTTP/1.1 999 X\r\ncontent-length: 0\r\n\r\n')).url, 502,
+        'upstream-invalid'
+      ],
+      [
+        'a protocol that nobody asked for',
+        (await answering('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n')).url, 502,
+        'upstream-unreachable'
+      ],
+      [
+        'status below 100', (await answering('HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n')).url, 502,
+        'upstream-unreachable'
+      ],
+      [
+        'control character in a header',
+        (await answering('HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 0\r\n\r\n')).url, 502, 'upstream-invalid'
+      ],
+      [
+        'more headers than clients read',
+        (await answering(`HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(200)}content-length: 0\r\n\r\n`)).url, 502,
+        'upstream-invalid'
+      ],
+      [
+        'a header longer than clients read',
+        (await answering(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(32 * 1024 + 1)}\r\ncontent-length: 0\r\n\r\n`)).url, 502,
+        'upstream-invalid'
+      ],
+      [
+        'headers without end',
+        (await answering(`HTTP/1.1 200 OK\r\n${`x: ${'y'.repeat(1000)}\r\n`.repeat(100)}\r\n`)).url, 502,
+        'upstream-invalid'
+      ]
     ]
     for (const [name, workloadBaseUrl, status, code] of cases) {
       const { url, log } = await startProxy(t, { workloadBaseUrl, workloadHeadersTimeout: '300ms' })
@@ -239,12 +297,18 @@ t.test('the requests of one connection are as separate as those of several', asy
   const { port, hostname } = new URL(url)
   const socket = connect(Number(port), hostname)
   t.teardown(() => socket.destroy())
-  const requests = await Promise.all([1, 2, 3].map(n => encapsulate(key, requestHead('POST', `/${n}`), Buffer.from(`${n}`))))
+  const requests = await Promise.all(
+    [1, 2, 3].map(n => encapsulate(key, requestHead('POST', `/${n}`), Buffer.from(`${n}`)))
+  )
   // Pipelined: all before any answer.
   for (const { contentType, message } of requests) {
-    socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ${contentType}\r\ncontent-length: ${message.length}\r\n\r\n`)
+    socket.write(
+      `POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ${contentType}\r\ncontent-length: ${message.length}\r\n\r\n`
+    )
     socket.write(message)
   }
   while (workload.received.length < 3) await new Promise(resolve => setTimeout(resolve, 10))
-  t.strictSame(workload.received.map(({ url, body }) => [url, body.toString()]), [['/1', '1'], ['/2', '2'], ['/3', '3']])
+  t.strictSame(
+    workload.received.map(({ url, body }) => [url, body.toString()]), [['/1', '1'], ['/2', '2'], ['/3', '3']]
+  )
 })

@@ -9,13 +9,21 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 const STREAMS = 8
 const LENGTH = 32 * 2 ** 20
-/** What all streams together may add: far less than the 256 MiB that pass, and room for what the runtime has not collected yet. */
+/**
+ * What all streams together may add: far less than the 256 MiB that pass, and room for what the runtime has not
+ * collected yet.
+ */
 const MOST_GROWTH = 120 * 2 ** 20
 const PIECE = Buffer.alloc(64 * 1024, 0x61)
 
 /** Runs the clients in a process of their own; they answer with what they got. */
-async function streamThrough (t: Test, url: string, up: number, down: number): Promise<{ status: number, length: number }[]> {
-  const child = fork(fileURLToPath(new URL('../../fixtures/stream-clients.ts', import.meta.url)), [url, String(STREAMS), String(up), String(down)])
+async function streamThrough (
+  t: Test, url: string, up: number, down: number
+): Promise<{ status: number, length: number }[]> {
+  const child = fork(
+    fileURLToPath(new URL('../../fixtures/stream-clients.ts', import.meta.url)),
+    [url, String(STREAMS), String(up), String(down)]
+  )
   t.teardown(() => { child.kill('SIGKILL') })
   const [results] = await once(child, 'message')
   return results as { status: number, length: number }[]

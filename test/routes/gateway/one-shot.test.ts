@@ -26,7 +26,10 @@ async function sendPieces (url: string, { contentType, message }: Encapsulated, 
   }
   request.end()
   const [answer] = await answered
-  return new Response(Uint8Array.from(await buffer(answer)), { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> })
+  return new Response(
+    Uint8Array.from(await buffer(answer)),
+    { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> }
+  )
 }
 
 /** Octets that are not the same everywhere. */
@@ -42,10 +45,13 @@ t.test('messages of all sizes come through, however they are cut', async t => {
   const key = await fetchKey(url)
   for (const suite of key.suites) {
     for (const [length, size] of [
-      [0, 1], [1, 1], [1000, 7], [16_384, 1000], [65_535, 65_536], [65_536, 4096], [262_144, 10_000], [262_145, 262_144], [3 * MIB, 65_536], [3 * MIB, 100_000]
+      [0, 1], [1, 1], [1000, 7], [16_384, 1000], [65_535, 65_536], [65_536, 4096], [262_144, 10_000],
+      [262_145, 262_144], [3 * MIB, 65_536], [3 * MIB, 100_000]
     ] as const) {
       const content = pattern(length)
-      const request = await encapsulate({ ...key, suites: [suite] }, requestHead('POST', '/'), content, { chunked: false })
+      const request = await encapsulate(
+        { ...key, suites: [suite] }, requestHead('POST', '/'), content, { chunked: false }
+      )
       const whole = { ...request }
       const inner = await request.open(await sendPieces(url, whole, size))
       t.equal(inner.status, 200)
@@ -65,7 +71,10 @@ t.test('a large message that was tampered with cannot be opened, and nothing of 
     t.equal((await sendPieces(url, { ...request, message }, 65_536)).status, 400, `octet ${at}`)
   }
   for (const length of [request.message.length - 1, MIB, 100_000]) {
-    t.equal((await sendPieces(url, { ...request, message: request.message.subarray(0, length) }, 65_536)).status, 400, `${length} octets`)
+    t.equal(
+      (await sendPieces(url, { ...request, message: request.message.subarray(0, length) }, 65_536)).status, 400,
+      `${length} octets`
+    )
   }
   t.equal(workload.received.length, 0)
 })
@@ -80,7 +89,11 @@ t.test('a request over the limit is told so, whether its length is announced or 
     const responses = [await sendPieces(url, request, 50_000), await send(url, again)]
     for (const response of responses) {
       t.equal(response.status, status)
-      if (status === 413) t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:body-too-large', detail: /chunked OHTTP/ })
+      if (status === 413) {
+        t.match(
+          await response.json(), { type: 'urn:polaris-secure-proxy:problem:body-too-large', detail: /chunked OHTTP/ }
+        )
+      }
     }
   }
   t.equal(workload.received.length, 2)
@@ -93,13 +106,18 @@ t.test('a response over the limit is a failure of the workload, told inside, whi
   const workload = await startWorkload(t, async (request, response) => {
     request.resume()
     response.once('close', () => resolve())
-    while (!response.destroyed) if (!response.write(Buffer.alloc(50_000))) await Promise.race([once(response, 'drain'), closed])
+    while (!response.destroyed) {
+      if (!response.write(Buffer.alloc(50_000))) await Promise.race([once(response, 'drain'), closed])
+    }
   })
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url, ohttpMaxBodyBytes: 400_000 })
   const request = await encapsulate(await fetchKey(url), requestHead('GET', '/'), undefined, { chunked: false })
   const inner = await request.open(await send(url, request))
   t.equal(inner.status, 502)
-  t.match(JSON.parse(inner.body.toString()), { type: 'urn:polaris-secure-proxy:problem:response-too-large', detail: /chunked OHTTP/ })
+  t.match(
+    JSON.parse(inner.body.toString()),
+    { type: 'urn:polaris-secure-proxy:problem:response-too-large', detail: /chunked OHTTP/ }
+  )
   await closed
 })
 
@@ -134,7 +152,9 @@ t.test('past what all may hold together a request is refused, and what was held 
   const spoiled = await make()
   for (let i = 0; i < 5; i++) {
     t.equal((await send(url, { ...spoiled, message: Uint8Array.from(spoiled.message).fill(0, -20) })).status, 400)
-    const gone = httpRequest(url, { method: 'POST', headers: { 'content-type': REQUEST_MEDIA_TYPE, 'content-length': 1_000_000 } })
+    const gone = httpRequest(
+      url, { method: 'POST', headers: { 'content-type': REQUEST_MEDIA_TYPE, 'content-length': 1_000_000 } }
+    )
     gone.on('error', error => t.comment(error.message))
     gone.write(spoiled.message.subarray(0, 800_000))
     await new Promise(resolve => setTimeout(resolve, 30))
@@ -162,7 +182,8 @@ t.test('a workload that dies within a response is told inside, where nothing was
   }
 })
 
-t.test('a response that breaks off is a failure of the workload, reported inside, and one that nobody waits for is read no further', async t => {
+t.test('a response that breaks off is a failure of the workload, reported inside, and one that nobody waits for is ' +
+  'read no further', async t => {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   const workload = await startWorkload(t, (request, response) => {
     request.resume()
@@ -176,7 +197,9 @@ t.test('a response that breaks off is a failure of the workload, reported inside
   const broken = await request.open(await send(url, request))
   t.equal(broken.status, 502)
   t.match(JSON.parse(broken.body.toString()), { type: 'urn:polaris-secure-proxy:problem:upstream-unreachable' })
-  t.notOk(log.some(line => line.includes('"level":50') || line.includes('"type":"object"')), 'it is no error of the proxy')
+  t.notOk(
+    log.some(line => line.includes('"level":50') || line.includes('"type":"object"')), 'it is no error of the proxy'
+  )
   const { contentType, message } = await encapsulate(key, requestHead('GET', '/wait'), undefined, { chunked: false })
   const abandoned = httpRequest(url, { method: 'POST', headers: { 'content-type': contentType } }).end(message)
   abandoned.on('error', error => t.comment(error.message))
@@ -233,7 +256,9 @@ for (const chunked of [false, true]) {
       t.equal(plaintext % 4096, 0, `${size}: ${plaintext}`)
       t.ok(plaintext >= size && plaintext < size + 2 * 4096)
       if (size <= 1001) lengths.add(plaintext)
-      const inner = await request.open(new Response(octets, { headers: { 'content-type': chunked ? 'message/ohttp-chunked-res' : 'message/ohttp-res' } }))
+      const inner = await request.open(new Response(
+        octets, { headers: { 'content-type': chunked ? 'message/ohttp-chunked-res' : 'message/ohttp-res' } }
+      ))
       t.equal(inner.body.length, size)
     }
     t.equal(lengths.size, 1, 'small responses have one length')
@@ -246,7 +271,8 @@ for (const chunked of [false, true]) {
   })
 }
 
-t.test('the chunks of a padded response tell no more than its padded length, however the workload writes it', async t => {
+t.test('the chunks of a padded response tell no more than its padded length, however the workload writes ' +
+  'it', async t => {
   const workload = await startWorkload(t, async (request, response) => {
     const [, size, pieces] = request.url?.split('/').map(Number) ?? []
     const body = Buffer.alloc(size ?? 0, 'x')
@@ -255,7 +281,9 @@ t.test('the chunks of a padded response tell no more than its padded length, how
     for (let i = 0; i < Number(pieces); i++) {
       // Each is there by itself before the next is written.
       await new Promise(resolve => setTimeout(resolve, 5))
-      response.write(body.subarray(Math.floor(i * body.length / Number(pieces)), Math.floor((i + 1) * body.length / Number(pieces))))
+      response.write(
+        body.subarray(Math.floor(i * body.length / Number(pieces)), Math.floor((i + 1) * body.length / Number(pieces)))
+      )
     }
     response.end()
   })
@@ -268,7 +296,9 @@ t.test('the chunks of a padded response tell no more than its padded length, how
         const request = await encapsulate(key, requestHead('GET', `/${size}/${pieces}`))
         const octets = Buffer.from(await (await send(url, request)).arrayBuffer())
         seen.add(chunkLengths(octets.subarray(16)).join())
-        const inner = await request.open(new Response(octets, { headers: { 'content-type': 'message/ohttp-chunked-res' } }))
+        const inner = await request.open(
+          new Response(octets, { headers: { 'content-type': 'message/ohttp-chunked-res' } })
+        )
         t.ok(inner.body.equals(Buffer.alloc(size, 'x')))
       }
     }

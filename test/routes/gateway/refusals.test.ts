@@ -33,7 +33,9 @@ async function outcome (response: Response) {
 
 const CANNOT_OPEN = {
   status: 400,
-  body: '{"type":"urn:polaris-secure-proxy:problem:cannot-open","title":"Cannot open","status":400,"detail":"The request cannot be opened. Fetch the public key again and re-encrypt; if that does not help, client and proxy disagree about the protocol.","requestId":""}'
+  body: '{"type":"urn:polaris-secure-proxy:problem:cannot-open","title":"Cannot open","status":400,"detail":"The ' +
+    'request cannot be opened. Fetch the public key again and re-encrypt; if that does not help, client and proxy ' +
+    'disagree about the protocol.","requestId":""}'
 }
 
 const type = (name: string) => new RegExp(`"type":"https://iana.org/assignments/http-problem-types#${name}"`)
@@ -86,7 +88,9 @@ for (const chunked of [false, true]) {
       fc.uint8Array({ maxLength: 200 }),
       fc.uint8Array({ maxLength: 200 }).map(rest => Buffer.concat([header, rest])),
       // The all-zero point and others of small order have no shared secret.
-      fc.constantFrom(0, 1).map(octet => Buffer.concat([header, Buffer.from([octet]), Buffer.alloc(31), randomBytes(40)])))
+      fc.constantFrom(0, 1).map(
+        octet => Buffer.concat([header, Buffer.from([octet]), Buffer.alloc(31), randomBytes(40)])
+      ))
     await fc.assert(fc.asyncProperty(garbage, async octets => {
       const refused = await outcome(await send(url, { contentType, message: Uint8Array.from(octets) } as Encapsulated))
       if (refused.status !== 422 || !type('ohttp-key').test(refused.body)) t.match(refused, CANNOT_OPEN)
@@ -101,7 +105,9 @@ for (const chunked of [false, true]) {
     const hybrid = generateKemKeyPair(KEM_MLKEM768_X25519)
     const unknown = {
       'key id': await encapsulate({ ...key, keyId: key.keyId ^ 0x80 }, requestHead('GET', '/'), undefined, { chunked }),
-      KEM: await encapsulate({ ...key, kemId: hybrid.kemId, publicKey: hybrid.publicKey }, requestHead('GET', '/'), undefined, { chunked })
+      KEM: await encapsulate(
+        { ...key, kemId: hybrid.kemId, publicKey: hybrid.publicKey }, requestHead('GET', '/'), undefined, { chunked }
+      )
     }
     const cases: [string, Encapsulated][] = Object.entries(unknown)
     for (const [name, field] of [['unknown KEM', 1], ['unknown KDF', 3], ['unknown AEAD', 5]] as const) {
@@ -142,7 +148,10 @@ for (const chunked of [false, true]) {
       t.equal(response.status, status, JSON.stringify(headers))
       if (status === 400) {
         t.match(await response.text(), type('date'))
-        t.ok(Math.abs(Date.parse(response.headers.get('date') ?? '') - Date.now()) < 60_000, 'the clock of the proxy is told')
+        t.ok(
+          Math.abs(Date.parse(response.headers.get('date') ?? '') - Date.now()) < 60_000,
+          'the clock of the proxy is told'
+        )
       }
     }
     t.equal(workload.received.length, 3)
@@ -152,13 +161,16 @@ for (const chunked of [false, true]) {
     const workload = await startWorkload(t)
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
     const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'), { chunked })
-    const statuses = await Promise.all(Array.from({ length: 100 }, async () => (await outcome(await send(url, request))).status))
+    const statuses = await Promise.all(
+      Array.from({ length: 100 }, async () => (await outcome(await send(url, request))).status)
+    )
     t.equal(statuses.filter(status => status === 200).length, 1)
     t.equal(workload.received.length, 1)
     t.match(await outcome(await send(url, request)), CANNOT_OPEN)
   })
 
-  t.test(`${form}: a refusal because of its Date does not use a request up, nor does a copy that does not open`, async t => {
+  t.test(`${form}: a refusal because of its Date does not use a request up, nor does a copy that does not ` +
+    'open', async t => {
     const workload = await startWorkload(t)
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
     const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'), { chunked })
@@ -169,7 +181,9 @@ for (const chunked of [false, true]) {
 
   t.test(`${form}: without replay protection nothing is forwarded`, async t => {
     const workload = await startWorkload(t)
-    const down = { admit () { throw new ReplayStoreError('down') }, problem: () => 'no connection', close: async () => undefined }
+    const down = {
+      admit () { throw new ReplayStoreError('down') }, problem: () => 'no connection', close: async () => undefined
+    }
     const full = createMemoryReplayStore({ remember: 60_000, capacity: 0 })
     for (const replayStore of [down, full]) {
       const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url }, { replayStore })
@@ -187,7 +201,8 @@ for (const chunked of [false, true]) {
   })
 }
 
-t.test('a body that turns out to be spoiled while the replay store is asked is refused, and the process goes on', async t => {
+t.test('a body that turns out to be spoiled while the replay store is asked is refused, and the process goes ' +
+  'on', async t => {
   const workload = await startWorkload(t)
   const replayStore = {
     admit: () => setTimeout(200, true),
@@ -205,7 +220,9 @@ t.test('a body that turns out to be spoiled while the replay store is asked is r
   await setTimeout(50)
   client.end(message.subarray(40_000))
   const [incoming] = await once(client, 'response') as [IncomingMessage]
-  const answer = await request.open(new Response(await buffer(incoming), { headers: { 'content-type': incoming.headers['content-type'] ?? '' } }))
+  const answer = await request.open(
+    new Response(await buffer(incoming), { headers: { 'content-type': incoming.headers['content-type'] ?? '' } })
+  )
   t.equal(answer.status, 400)
   t.match(answer.body.toString(), /problem:bad-request"/)
   const next = await encapsulate(key, requestHead('POST', '/'), Buffer.alloc(200_000))

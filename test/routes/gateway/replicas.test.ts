@@ -27,7 +27,9 @@ function sharedRing () {
   })
 }
 
-const readyz = async (url: string) => (await fetch(`${url}/polaris-container/readyz`)).json() as Promise<{ status: string, reasons?: string[] }>
+const readyz = async (url: string) => (await fetch(`${url}/polaris-container/readyz`)).json() as Promise<{
+  status: string, reasons?: string[]
+}>
 
 t.test('a request is forwarded once, whichever of two proxies it is sent to', { skip }, async t => {
   const redis = await startRedis(t)
@@ -58,10 +60,15 @@ t.test('a request is forwarded once, whichever of two proxies it is sent to', { 
   t.equal(redis.cli('dbsize').trim(), '3')
   const [name = ''] = redis.cli('keys', '*').trim().split('\n')
   const left = Number(redis.cli('pttl', name))
-  t.ok(left > 60_000 && left <= 2 * 151_000, `remembered for ${left} ms more, twice as long as the Date inside is acceptable`)
+  t.ok(
+    left > 60_000 && left <= 2 * 151_000,
+    `remembered for ${left} ms more, twice as long as the Date inside is acceptable`
+  )
 })
 
-t.test('while the store is down nothing is forwarded and readyz says so; once it is back all is well', { skip }, async t => {
+t.test('while the store is down nothing is forwarded and readyz says so; once it is back all is well', {
+  skip
+}, async t => {
   const redis = await startRedis(t)
   const workload = await startWorkload(t)
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url, replayStore: redis.url })
@@ -95,10 +102,13 @@ t.test('over TLS, with a user and a password, and a CA that Node is told of, the
   const folder = t.testdir()
   const authority = createAuthority()
   const { keyPem, certPem } = authority.issue(['localhost'])
-  for (const [name, pem] of Object.entries({ key: keyPem, cert: certPem, ca: authority.certPem })) writeFileSync(join(folder, `${name}.pem`), pem)
+  for (const [name, pem] of Object.entries({ key: keyPem, cert: certPem, ca: authority.certPem })) {
+    writeFileSync(join(folder, `${name}.pem`), pem)
+  }
   const tlsPort = await freePort()
   const redis = await startRedis(t, [
-    '--tls-port', String(tlsPort), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem'), '--tls-auth-clients', 'no',
+    '--tls-port', String(tlsPort), '--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file',
+    join(folder, 'key.pem'), '--tls-auth-clients', 'no',
     '--user', 'proxy', 'on', '>secret-word', '~polaris:replay:*', 'resetchannels', '-@all', '+set', '+info'
   ])
   const workload = await startWorkload(t)
@@ -119,7 +129,9 @@ t.test('a store that accepts and never answers lets nothing through', async t =>
   await once(silent, 'listening')
   t.teardown(() => { silent.close() })
   const workload = await startWorkload(t)
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, replayStore: `redis://127.0.0.1:${(silent.address() as AddressInfo).port}` })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, replayStore: `redis://127.0.0.1:${(silent.address() as AddressInfo).port}` }
+  )
   const request = await encapsulate(await fetchKey(url), requestHead('POST', '/'), Buffer.from('x'))
   t.equal((await send(url, request)).status, 503)
   t.match((await readyz(url)).reasons, [/^replay protection: (connecting|no connection)/])

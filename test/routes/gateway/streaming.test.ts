@@ -23,7 +23,10 @@ t.test('each server-sent event arrives before the next one is made', async t => 
   const exchange = await startExchange(t, url, await fetchKey(url), requestHead('GET', '/events'))
   await exchange.end()
   const { head } = await exchange.response
-  t.strictSame([head.status, new Map(head.headers).get('content-type')], [200, 'text/event-stream'], 'the head does not wait for the first event')
+  t.strictSame(
+    [head.status, new Map(head.headers).get('content-type')], [200, 'text/event-stream'],
+    'the head does not wait for the first event'
+  )
   const pieces = await exchange.pieces()
   for (let i = 0; i < 20; i++) {
     const event = `data: ${i}\n\n`
@@ -59,7 +62,12 @@ t.test('what the workload writes at once is flushed once, in chunks of at most 1
   const { contentType, message } = await encapsulate(await fetchKey(url), requestHead('GET', '/'))
   const request = httpRequest(url, { method: 'POST', headers: { 'content-type': contentType } }).end(message)
   const [answer] = await once(request, 'response') as [IncomingMessage]
-  t.match(answer.headers, { 'content-type': 'message/ohttp-chunked-res', incremental: '?1', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' })
+  t.match(answer.headers, {
+    'content-type': 'message/ohttp-chunked-res',
+    incremental: '?1',
+    'cache-control': 'no-store, no-transform',
+    'x-accel-buffering': 'no'
+  })
   t.notOk(answer.headers['content-length'])
   const flushes: Buffer[] = []
   answer.on('data', (piece: Buffer) => flushes.push(piece))
@@ -100,7 +108,9 @@ async function untilStuck (write: () => boolean | Promise<unknown>, size: number
 
 t.test('a workload that does not read stops the client', async t => {
   let release = () => { t.fail('nothing came') }
-  const workload = await startWorkload(t, (request, response) => { release = () => { request.resume().once('end', () => response.end('all')) } })
+  const workload = await startWorkload(
+    t, (request, response) => { release = () => { request.resume().once('end', () => response.end('all')) } }
+  )
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   const exchange = await startExchange(t, url, await fetchKey(url), requestHead('POST', '/'))
   const piece = Buffer.alloc(2 ** 20)

@@ -52,15 +52,20 @@ t.test('of an address of the workload itself, the part that clients can reach is
   for (const [base, root, sent, arrives] of cases) {
     const headers = { location: sent, 'content-location': sent, refresh: `5; url=${sent}`, link: sent }
     createAddressRewriter(new URL(base))(headers, root)
-    t.same(headers, { location: arrives, 'content-location': arrives, refresh: `5; url=${arrives}`, link: sent }, `${base}, ${root}: ${sent}`)
+    t.same(
+      headers, { location: arrives, 'content-location': arrives, refresh: `5; url=${arrives}`, link: sent },
+      `${base}, ${root}: ${sent}`
+    )
   }
 })
 
 t.test('an address in Refresh is found however it is written', async t => {
   const rewrite = createAddressRewriter(new URL('http://localhost:3001'))
   for (const [sent, arrives] of [
-    ['5', '5'], ['0;url=http://localhost:3001/x', '0;url=/x'], ['0, URL = "http://localhost:3001/x"', '0, URL = "/x"'], ['0; \'http://localhost:3001/x\'', '0; \'/x\''],
-    ['0; http://localhost:3001/x', '0; /x'], ['', ''], ['x', 'x'], [';'.repeat(9), ';'.repeat(9)], [`5;${' '.repeat(50_000)}x`, `5;${' '.repeat(50_000)}x`]
+    ['5', '5'], ['0;url=http://localhost:3001/x', '0;url=/x'], ['0, URL = "http://localhost:3001/x"', '0, URL = "/x"'],
+    ['0; \'http://localhost:3001/x\'', '0; \'/x\''],
+    ['0; http://localhost:3001/x', '0; /x'], ['', ''], ['x', 'x'], [';'.repeat(9), ';'.repeat(9)],
+    [`5;${' '.repeat(50_000)}x`, `5;${' '.repeat(50_000)}x`]
   ]) {
     const headers = { refresh: sent }
     rewrite(headers, '')
@@ -72,7 +77,8 @@ t.test('a redirect to the host that the workload was asked for is one that every
   let target = ''
   const workload = await startRawWorkload(t, (socket, received) => {
     const host = /^host: (.*)\r$/im.exec(received.toString())?.[1]
-    socket.end(`HTTP/1.1 307 x\r\ncontent-length: 0\r\nlocation: http://${host}${target}\r\nlocation-is: http://${host}/\r\n\r\n`, 'latin1')
+    socket.end(`HTTP/1.1 307 x\r\ncontent-length: 0\r\nlocation: http://${host}${target}\r\nlocation-is: ` +
+      `http://${host}/\r\n\r\n`, 'latin1')
   })
   const modes = (await startModes(t, workload.url)).slice(1)
   for (target of ['/items/', '/\xe4\xb8\x8a\xe6\xb5\xb7/', '/x?y#z']) {

@@ -13,7 +13,8 @@ const refused: Array<[string, number]> = [
   [`GET / HTTP/1.1\r\nhost: x\r\norigin: ${origin}\r\nbad name: y\r\n\r\n`, 400],
   [`POST / HTTP/1.1\r\nhost: x\r\norigin: ${origin}\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n`, 400],
   [`CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\norigin: ${origin}\r\n\r\n`, 501],
-  [`POST / HTTP/1.1\r\nhost: x\r\norigin: ${origin}\r\nconnection: close\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 501],
+  [`POST / HTTP/1.1\r\nhost: x\r\norigin: ${origin}\r\nconnection: close\r\ntransfer-encoding: gzip, ` +
+    'chunked\r\n\r\n0\r\n\r\n', 501],
   [`GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\norigin: ${origin}\r\n\r\n`, 400]
 ]
 
@@ -23,7 +24,12 @@ t.test('whatever is refused before it becomes a request can be read by pages, an
     for (const [request, status] of refused) {
       const response = readResponse(await exchangeBytes(port, request))
       t.equal(response.status, status)
-      if (corsOrigin === '*' || status !== 431) t.same(valuesOf(response.fields, 'access-control-allow-origin'), expected === undefined ? [] : [expected], `${corsOrigin}, ${status}`)
+      if (corsOrigin === '*' || status !== 431) {
+        t.same(
+          valuesOf(response.fields, 'access-control-allow-origin'), expected === undefined ? [] : [expected],
+          `${corsOrigin}, ${status}`
+        )
+      }
       t.ok(Date.parse(valuesOf(response.fields, 'date')[0] ?? '') > 0)
       t.match(JSON.parse(response.body.toString()), { status })
     }
@@ -33,7 +39,9 @@ t.test('whatever is refused before it becomes a request can be read by pages, an
 t.test('a client that still sends large headers can read that they are too large', async t => {
   const { port } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' })
   for (let i = 0; i < 60; i++) {
-    const answer = await rawExchange(t, port, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(80_000 + 7000 * i)}\r\n\r\n`)
+    const answer = await rawExchange(
+      t, port, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(80_000 + 7000 * i)}\r\n\r\n`
+    )
     if (statusOf(answer) !== 431) t.equal(statusOf(answer), 431, `${i}`)
     if (!answer.endsWith('}')) t.fail(`cut off: ${i}`)
   }
@@ -44,7 +52,10 @@ t.test('a transfer coding that the proxy does not decode is refused in requests'
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
   for (const coding of ['gzip, chunked', 'gzip,chunked', 'x\r\ntransfer-encoding: chunked', 'deflate, gzip, chunked']) {
-    const response = await rawExchange(t, port, `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
+    const response = await rawExchange(
+      t, port,
+      `POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`
+    )
     t.equal(statusOf(response), 501, coding)
     t.match(response, 'urn:polaris-secure-proxy:problem:transfer-coding')
   }
@@ -54,7 +65,8 @@ t.test('a transfer coding that the proxy does not decode is refused in requests'
 t.test('a request that is refused by its head is not asked for its body', async t => {
   const { port } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', maxBodyBytes: 1024 * 1024 })
   for (const [head, status] of [
-    ['POST / HTTP/1.1\r\ncontent-type: message/ohttp-req', 413], ['POST /polaris-container/x HTTP/1.1', 404], ['POST /polaris-container/attestation HTTP/1.1\r\ncontent-type: application/json', 413]
+    ['POST / HTTP/1.1\r\ncontent-type: message/ohttp-req', 413], ['POST /polaris-container/x HTTP/1.1', 404],
+    ['POST /polaris-container/attestation HTTP/1.1\r\ncontent-type: application/json', 413]
   ] as const) {
     const client = await rawClient(t, port)
     client.send(`${head}\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 999999999\r\n\r\n`)
@@ -89,10 +101,25 @@ t.test('requests around one to upgrade are all answered, in order, with their bo
   const last = 'GET /last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
   for (const [name, requests, expected] of [
     ['one behind', [`GET /1 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`, last], ['</1 >', '</last >']],
-    ['two to upgrade', [`GET /1 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\nGET /2 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`, last], ['</1 >', '</2 >', '</last >']],
-    ['a body', [`POST /1 HTTP/1.1\r\nhost: x\r\n${upgrade}content-length: 4\r\n\r\nbody`, last], ['</1 body>', '</last >']],
-    ['chunks', [`POST /1 HTTP/1.1\r\nhost: x\r\n${upgrade}transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n`, last], ['</1 body>', '</last >']],
-    ['a slow one before', ['GET /slow HTTP/1.1\r\nhost: x\r\n\r\n', `GET /1 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`, last], ['</slow >', '</1 >', '</last >']]
+    [
+      'two to upgrade',
+      [`GET /1 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\nGET /2 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`, last],
+      ['</1 >', '</2 >', '</last >']
+    ],
+    [
+      'a body', [`POST /1 HTTP/1.1\r\nhost: x\r\n${upgrade}content-length: 4\r\n\r\nbody`, last],
+      ['</1 body>', '</last >']
+    ],
+    [
+      'chunks',
+      [`POST /1 HTTP/1.1\r\nhost: x\r\n${upgrade}transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n`, last],
+      ['</1 body>', '</last >']
+    ],
+    [
+      'a slow one before',
+      ['GET /slow HTTP/1.1\r\nhost: x\r\n\r\n', `GET /1 HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`, last],
+      ['</slow >', '</1 >', '</last >']
+    ]
   ] as const) {
     for (const atOnce of [true, false]) {
       const client = await rawClient(t, port)
@@ -121,7 +148,11 @@ t.test('a client that breaks off within a request to upgrade does no harm', asyn
 })
 
 t.test('event streams pass through a buffering proxy in front; nothing else is marked', async t => {
-  const workload = await startWorkload(t, (request, response) => { response.writeHead(200, { 'content-type': request.url === '/events' ? 'text/event-stream; charset=utf-8' : 'text/plain' }).end() })
+  const workload = await startWorkload(t, (request, response) => {
+    response.writeHead(
+      200, { 'content-type': request.url === '/events' ? 'text/event-stream; charset=utf-8' : 'text/plain' }
+    ).end()
+  })
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   t.equal((await fetch(`${url}/events`)).headers.get('x-accel-buffering'), 'no')
   t.equal((await fetch(url)).headers.get('x-accel-buffering'), null)

@@ -18,11 +18,14 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 /** A request must be seen aborted: guards against waiting for ever, and does not measure. */
 const GUARD = 20_000
-const guarded = (event: Promise<unknown>) => Promise.race([event.then(() => true), setTimeout(GUARD, false, { ref: false })])
+const guarded = (event: Promise<unknown>) => Promise.race(
+  [event.then(() => true), setTimeout(GUARD, false, { ref: false })]
+)
 
 /** Some send one request several times. */
 const sealed = { enableInputEncryption: true, enableOutputEncryption: true, v1ReplayProtection: false }
-const lines = ({ headers }: V1Request) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+const lines = ({ headers }: V1Request) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 /** A workload that says when it gets a request, and when one is aborted. */
 async function watching (t: Test, headersFirst: boolean) {
@@ -39,7 +42,9 @@ async function watching (t: Test, headersFirst: boolean) {
 
 for (const headersFirst of [false, true]) {
   for (const config of [{}, sealed]) {
-    const when = `${headersFirst ? 'after' : 'before'} the workload's headers, ${config === sealed ? 'sealed' : 'in clear'}`
+    const when = `${headersFirst
+      ? 'after'
+      : 'before'} the workload's headers, ${config === sealed ? 'sealed' : 'in clear'}`
     t.test(`a client that goes away ${when}: the workload sees its request aborted`, async t => {
       const { url: workloadBaseUrl, events } = await watching(t, headersFirst)
       const { url, port, log } = await startProxy(t, { workloadBaseUrl, ...config })
@@ -71,7 +76,9 @@ t.test('a client that goes away within its upload: the workload sees its request
 })
 
 t.test('a chunked upload that breaks off, or breaks its coding, never looks complete to the workload', async t => {
-  for (const finish of [(socket: Socket) => socket.destroy(), (socket: Socket) => socket.write('zz\r\n'), (socket: Socket) => socket.end()]) {
+  for (const finish of [
+    (socket: Socket) => socket.destroy(), (socket: Socket) => socket.write('zz\r\n'), (socket: Socket) => socket.end()
+  ]) {
     let over: () => void
     const closed = new Promise<void>(resolve => { over = resolve })
     const workload = await startRawWorkload(t, socket => { socket.once('close', () => over()) })
@@ -127,7 +134,10 @@ t.test('what clients that went away had buffered is given back', async t => {
   })
   const { provider, gate, state } = gated()
   const body = new Uint8Array(60_000)
-  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 2 ** 20, maxBufferedBytes: 2 ** 20, ...sealed }, { keyProvider: provider })
+  const { url, port } = await startProxy(
+    t, { workloadBaseUrl: workload.url, maxBodyBytes: 2 ** 20, maxBufferedBytes: 2 ** 20, ...sealed },
+    { keyProvider: provider }
+  )
   const client = await v1Client(url)
   const request = await client.request({ target: '/x', body })
   for (let i = 0; i < 20; i++) {
@@ -165,12 +175,18 @@ t.test('a client slower than 1 KB/s is served, and others meanwhile', async t =>
 })
 
 for (const config of [{}, sealed]) {
-  t.test(`a client that stalls within its body is told so with 408, and let go, ${config === sealed ? 'sealed' : 'in clear'}`, async t => {
+  t.test(`a client that stalls within its body is told so with 408, and let go, ${config === sealed
+    ? 'sealed'
+    : 'in clear'}`, async t => {
     const workload = await startWorkload(t)
-    const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms', ...config })
+    const { url, port, log } = await startProxy(
+      t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms', ...config }
+    )
     const request = await (await v1Client(url)).request({ target: '/x', body: 'whole' })
     const client = await rawClient(t, port)
-    client.send(`POST / HTTP/1.1\r\nhost: x\r\n${config === sealed ? lines(request) : ''}content-length: ${request.body?.length}\r\n\r\n`)
+    client.send(`POST / HTTP/1.1\r\nhost: x\r\n${config === sealed
+      ? lines(request)
+      : ''}content-length: ${request.body?.length}\r\n\r\n`)
     client.send(request.body?.subarray(0, -1) ?? '')
     const response = await client.end
     t.equal(statusOf(response), 408)
@@ -188,7 +204,13 @@ const UNREAD_BYTES = 32 * 2 ** 20
 
 t.test('what is buffered for a client that takes nothing of its response is given back', async t => {
   const workload = await startWorkload(t, (_request, response) => { response.end(Buffer.alloc(UNREAD_BYTES)) })
-  const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms', maxBodyBytes: UNREAD_BYTES, maxBufferedBytes: UNREAD_BYTES, ...sealed })
+  const { url, port, log } = await startProxy(t, {
+    workloadBaseUrl: workload.url,
+    clientIdleTimeout: '300ms',
+    maxBodyBytes: UNREAD_BYTES,
+    maxBufferedBytes: UNREAD_BYTES,
+    ...sealed
+  })
   const request = await (await v1Client(url)).request({ target: '/large' })
   const letGo = () => log.join('').split('takes nothing of its response').length - 1
   for (let i = 1; i <= 3; i++) {
@@ -205,7 +227,8 @@ t.test('what is buffered for a client that takes nothing of its response is give
 t.test('a stall on an endpoint of the proxy itself ends, too', async t => {
   const { port } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', clientIdleTimeout: '300ms' })
   const client = await rawClient(t, port)
-  client.send('POST /polaris-container/attestation HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{')
+  client.send('POST /polaris-container/attestation HTTP/1.1\r\nhost: x\r\ncontent-type: ' +
+    'application/json\r\ncontent-length: 20\r\n\r\n{')
   t.equal(statusOf(await client.end), 408)
 })
 
@@ -251,16 +274,21 @@ t.test('a workload that is slow to answer is not blamed on the client', async t 
   t.equal((await client.open(response)).toString(), 'late')
 })
 
-t.test('clients that take nothing of their responses are let go: they keep no connection to the workload from others', async t => {
+t.test('clients that take nothing of their responses are let go: they keep no connection to the workload from ' +
+  'others', async t => {
   const workload = await startWorkload(t, async (request, response) => {
     const length = Number(request.url?.slice(1))
     for (let left = length; left > 0 && !response.destroyed; left -= 65_536) {
-      if (!response.write(Buffer.alloc(Math.min(left, 65_536)))) await Promise.race([once(response, 'drain'), once(response, 'close')])
+      if (!response.write(Buffer.alloc(Math.min(left, 65_536)))) {
+        await Promise.race([once(response, 'drain'), once(response, 'close')])
+      }
     }
     response.end()
   })
   for (const protocol of ['clear', 'ohttp'] as const) {
-    const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 2, clientIdleTimeout: '300ms' })
+    const { url, port, log } = await startProxy(
+      t, { workloadBaseUrl: workload.url, workloadConnections: 2, clientIdleTimeout: '300ms' }
+    )
     const key = await fetchKey(url)
     for (let i = 0; i < 2; i++) {
       const socket = connect(port, '127.0.0.1')
@@ -268,7 +296,9 @@ t.test('clients that take nothing of their responses are let go: they keep no co
       if (protocol === 'clear') socket.write(`GET /${2 ** 30} HTTP/1.1\r\nhost: x\r\n\r\n`)
       else {
         const { contentType, message } = await encapsulate(key, requestHead('GET', `/${2 ** 30}`))
-        socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ${contentType}\r\ncontent-length: ${message.length}\r\n\r\n`)
+        socket.write(
+          `POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ${contentType}\r\ncontent-length: ${message.length}\r\n\r\n`
+        )
         socket.write(message)
       }
     }

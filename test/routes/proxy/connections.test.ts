@@ -16,9 +16,12 @@ async function refusedOf (clients: readonly Client[], count: number): Promise<Cl
   return clients.filter(isRefused)
 }
 
-t.test('the unfinished uploads of one client hold half of the connections, and the others are served meanwhile', async t => {
+t.test('the unfinished uploads of one client hold half of the connections, and the others are served ' +
+  'meanwhile', async t => {
   const workload = await startWorkload(t)
-  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 8, workloadConnectTimeout: '1s' })
+  const { url, port } = await startProxy(
+    t, { workloadBaseUrl: workload.url, workloadConnections: 8, workloadConnectTimeout: '1s' }
+  )
   const clients = await Promise.all(Array.from({ length: 8 }, () => rawClient(t, port)))
   for (const client of clients) client.send(POST)
   const refused = await refusedOf(clients, 4)
@@ -52,7 +55,9 @@ t.test('another client, as a trusted proxy names it, has a share of its own', as
 t.test('when every connection is taken, requests wait, then get 503, and readyz says so', async t => {
   const held: (() => void)[] = []
   const workload = await startWorkload(t, (_request, response) => { held.push(() => response.end('ok')) })
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 2, workloadConnectTimeout: '300ms' })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, workloadConnections: 2, workloadConnectTimeout: '300ms' }
+  )
   const first = [fetch(url), fetch(url)]
   while (held.length < 2) await setTimeout(10)
   const late = await fetch(url)
@@ -75,7 +80,9 @@ t.test('when every connection is taken, requests wait, then get 503, and readyz 
 t.test('a client that gives up while it waits takes no connection', async t => {
   const held: (() => void)[] = []
   const workload = await startWorkload(t, (_request, response) => { held.push(() => response.end('ok')) })
-  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url, workloadConnections: 1, workloadConnectTimeout: '5s' })
+  const { url, port } = await startProxy(
+    t, { workloadBaseUrl: workload.url, workloadConnections: 1, workloadConnectTimeout: '5s' }
+  )
   const first = fetch(url)
   while (held.length < 1) await setTimeout(10)
   const client = await rawClient(t, port)
@@ -92,10 +99,15 @@ t.test('a client that gives up while it waits takes no connection', async t => {
   t.equal((await second).status, 200)
 })
 
-for (const [sent, name] of [['content-length: 100000\r\n\r\n', 'a known length'], ['transfer-encoding: chunked\r\n\r\n', 'chunks']] as const) {
-  t.test(`an upload of ${name} below the least rate ends with 408; one above it, or without a least rate, does not`, async t => {
+for (const [sent, name] of [
+  ['content-length: 100000\r\n\r\n', 'a known length'], ['transfer-encoding: chunked\r\n\r\n', 'chunks']
+] as const) {
+  t.test(`an upload of ${name} below the least rate ends with 408; one above it, or without a least rate, does ` +
+    'not', async t => {
     const workload = await startWorkload(t)
-    for (const [clientMinRate, bytes, expected] of [[1000, 1, 408], [1000, 200, undefined], [0, 1, undefined]] as const) {
+    for (const [clientMinRate, bytes, expected] of [
+      [1000, 1, 408], [1000, 200, undefined], [0, 1, undefined]
+    ] as const) {
       const { port } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '500ms', clientMinRate })
       const client = await rawClient(t, port)
       client.send(`POST / HTTP/1.1\r\nhost: x\r\n${sent}`)

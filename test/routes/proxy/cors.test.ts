@@ -7,13 +7,17 @@ import { v1Client } from '../../fixtures/v1-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
 const origin = 'https://app.example.com'
-const preflight = { origin, 'access-control-request-method': 'PUT', 'access-control-request-headers': 'polaris-url, x-y' }
+const preflight = {
+  origin, 'access-control-request-method': 'PUT', 'access-control-request-headers': 'polaris-url, x-y'
+}
 
 t.test('a preflight is answered for any origin by default, and not forwarded', async t => {
   const workload = await startWorkload(t)
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true })
   for (const path of ['/x', '/polaris-container/publicKey']) {
-    const { status, headers } = await fetch(url + path, { method: 'OPTIONS', headers: { ...preflight, 'access-control-request-private-network': 'true' } })
+    const { status, headers } = await fetch(
+      url + path, { method: 'OPTIONS', headers: { ...preflight, 'access-control-request-private-network': 'true' } }
+    )
     t.equal(status, 204)
     t.equal(headers.get('access-control-allow-origin'), '*')
     t.match(headers.get('access-control-allow-methods'), /PUT/)
@@ -52,10 +56,18 @@ t.test('an OPTIONS request that is no preflight is the workload\'s', async t => 
   t.equal(workload.received.length, 3)
 })
 
-const itsOwn = { 'access-control-allow-origin': '*', 'access-control-allow-credentials': 'true', 'timing-allow-origin': '*', 'access-control-expose-headers': 'x-a', vary: 'accept-language' }
+const itsOwn = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-credentials': 'true',
+  'timing-allow-origin': '*',
+  'access-control-expose-headers': 'x-a',
+  vary: 'accept-language'
+}
 
 t.test('by default the workload\'s own CORS headers win', async t => {
-  const workload = await startWorkload(t, (_request, response) => { response.writeHead(200, { ...itsOwn, 'access-control-allow-origin': 'https://its.own' }).end('ok') })
+  const workload = await startWorkload(t, (_request, response) => {
+    response.writeHead(200, { ...itsOwn, 'access-control-allow-origin': 'https://its.own' }).end('ok')
+  })
   for (const mode of (await startModes(t, workload.url)).slice(1, 4)) {
     const { outer } = await mode.send({}, [['origin', origin]])
     t.same(valuesOf(outer.fields, 'access-control-allow-origin'), ['https://its.own'], mode.name)
@@ -71,15 +83,22 @@ t.test('origins that the operator names take the place of the workload\'s, in ev
       t.same(valuesOf(outer.fields, 'access-control-allow-origin'), allowed ? [origin] : [], `${mode.name}, ${from}`)
       t.same(valuesOf(outer.fields, 'timing-allow-origin'), allowed ? [origin] : [])
       if (!allowed) t.notOk(outer.fields.some(([name]) => name.startsWith('access-control-')))
-      if (mode.name.includes('OHTTP')) t.same(valuesOf(fields, 'access-control-allow-origin'), ['*'], 'inside, nobody goes by it')
-      else t.match(valuesOf(outer.fields, 'vary').join(), /accept-language, Origin/)
+      if (mode.name.includes('OHTTP')) {
+        t.same(
+          valuesOf(fields, 'access-control-allow-origin'), ['*'], 'inside, nobody goes by it'
+        )
+      } else t.match(valuesOf(outer.fields, 'vary').join(), /accept-language, Origin/)
     }
   }
 })
 
 t.test('errors and sealed responses can be read by browsers, too', async t => {
-  const workload = await startWorkload(t, (_request, response) => { response.writeHead(200, { vary: 'cookie' }).end('ok') })
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, corsOrigin: origin })
+  const workload = await startWorkload(
+    t, (_request, response) => { response.writeHead(200, { vary: 'cookie' }).end('ok') }
+  )
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, corsOrigin: origin }
+  )
   const refused = await fetch(url, { headers: { origin } })
   t.equal(refused.status, 400)
   t.equal(refused.headers.get('access-control-allow-origin'), origin)

@@ -13,7 +13,8 @@ import { valuesOf } from '../../fixtures/raw-response.ts'
 
 /** Headers that Node, undici or Fastify treat in a way of their own, and some that they do not. */
 const NAMES = [
-  'content-disposition', 'Content-Disposition', 'content-type', 'location', 'set-cookie', 'link', 'etag', 'vary', 'cookie', 'refresh', 'x-latin',
+  'content-disposition', 'Content-Disposition', 'content-type', 'location', 'set-cookie', 'link', 'etag', 'vary',
+  'cookie', 'refresh', 'x-latin',
   'www-authenticate', 'cache-control', 'server', 'date', 'last-modified', 'x-content-disposition'
 ]
 /** What a field value may hold (RFC 9110, section 5.5), but for white space, which is trimmed at its ends. */
@@ -21,7 +22,9 @@ const BYTES = Array.from({ length: 256 }, (_, byte) => byte).filter(byte => (byt
 const INVALID = [...Array.from({ length: 32 }, (_, byte) => byte).filter(byte => ![9, 10, 13].includes(byte)), 0x7f]
 
 /** Every pair that begins with one of these bytes. */
-const pairsOf = (firsts: readonly number[]) => Buffer.from(firsts.flatMap(first => BYTES.flatMap(second => [first, second]))).toString('latin1')
+const pairsOf = (firsts: readonly number[]) => Buffer.from(
+  firsts.flatMap(first => BYTES.flatMap(second => [first, second]))
+).toString('latin1')
 /** So many that the headers stay below 64 KiB. */
 const groups = Array.from({ length: Math.ceil(BYTES.length / 6) }, (_, i) => BYTES.slice(6 * i, 6 * i + 6))
 
@@ -46,7 +49,9 @@ t.test('every pair of bytes, in every header of interest, arrives from the workl
       const sent = await direct.send()
       for (const mode of others) {
         const arrived = await mode.send()
-        const same = NAMES.every(name => JSON.stringify(valuesOf(arrived.fields, name.toLowerCase())) === JSON.stringify(valuesOf(sent.fields, name.toLowerCase())))
+        const same = NAMES.every(name => JSON.stringify(
+          valuesOf(arrived.fields, name.toLowerCase())
+        ) === JSON.stringify(valuesOf(sent.fields, name.toLowerCase())))
         if (!same) t.same(interesting(arrived), interesting(sent), `${mode.name}, ${framing}, pairs of group ${i}`)
         const added = addedLines(arrived, mode.name)
         if (added.length > 0) t.same(added, [], `${mode.name}, ${framing}, pairs of group ${i}: lines`)
@@ -60,7 +65,10 @@ const interesting = ({ fields }: Answer) => fields.filter(([name]) => NAMES.incl
 
 /** Lines on the wire that are neither of the workload's headers nor of the proxy's own. */
 function addedLines ({ outer }: Answer, mode: ModeName): string[] {
-  const own = ['access-control-allow-origin', 'connection', 'transfer-encoding', 'content-length', 'content-type', 'date', 'cache-control', 'incremental', 'x-accel-buffering', 'keep-alive']
+  const own = [
+    'access-control-allow-origin', 'connection', 'transfer-encoding', 'content-length', 'content-type', 'date',
+    'cache-control', 'incremental', 'x-accel-buffering', 'keep-alive'
+  ]
   const known = new Set(mode.includes('OHTTP') ? own : [...own, ...NAMES.map(name => name.toLowerCase())])
   return outer.fields.flatMap(([name]) => known.has(name) ? [] : [name])
 }
@@ -73,7 +81,9 @@ t.test('a body that comes late does not change the bytes of headers that came be
   })
   for (const mode of await startModes(t, workload.url)) {
     const { fields, body } = await mode.send()
-    t.same(NAMES.filter(name => !valuesOf(fields, name.toLowerCase()).includes('M\xfcller \xe6\x97\xa5')), [], mode.name)
+    t.same(
+      NAMES.filter(name => !valuesOf(fields, name.toLowerCase()).includes('M\xfcller \xe6\x97\xa5')), [], mode.name
+    )
     t.equal(body.toString(), 'data: x\n\n')
   }
 })
@@ -81,7 +91,10 @@ t.test('a body that comes late does not change the bytes of headers that came be
 t.test('responses without a body keep their bytes, too', async t => {
   const name = 'attachment; filename="\xc4\x8d\xc4\x8aSet-Cookie: sid=evil"'
   let status = 200
-  const workload = await startRawWorkload(t, socket => socket.end(`HTTP/1.1 ${status} x\r\n${status === 204 ? '' : 'Content-Length: 5\r\n'}Content-Disposition: ${name}\r\n\r\n`, 'latin1'))
+  const workload = await startRawWorkload(t, socket => socket.end(
+    `HTTP/1.1 ${status} x\r\n${status === 204 ? '' : 'Content-Length: 5\r\n'}Content-Disposition: ${name}\r\n\r\n`,
+    'latin1'
+  ))
   const modes = await startModes(t, workload.url)
   for (const [method, code] of [['HEAD', 200], ['GET', 204], ['GET', 304], ['HEAD', 404]] as const) {
     status = code
@@ -112,7 +125,9 @@ t.test('every pair of bytes in a header arrives at the workload', async t => {
   for (const mode of await startModes(t, workload.url)) {
     for (const [i, group] of groups.entries()) {
       workload.received.length = 0
-      const { status } = await mode.send({ headers: [['x-latin', pairsOf(group)], ['content-disposition', pairsOf(group)]] })
+      const { status } = await mode.send(
+        { headers: [['x-latin', pairsOf(group)], ['content-disposition', pairsOf(group)]] }
+      )
       t.equal(status, 200, `${mode.name}, ${i}`)
       const head = Buffer.concat(workload.received).toString('latin1')
       for (const name of ['x-latin', 'content-disposition']) {

@@ -37,7 +37,9 @@ t.test('a request to upgrade is forwarded as a plain one', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
   const client = await rawClient(t, port)
-  client.send('GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n')
+  client.send(
+    'GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n'
+  )
   await client.until('/ws')
   t.equal(statusOf(client.text()), 200)
   t.notOk(workload.received[0]?.headers.upgrade)
@@ -57,7 +59,10 @@ const framingHeaders = /^(content-length|transfer-encoding): .*$/gim
 const bodies: Array<[string, string, string]> = [
   ['a known length', 'content-length: 5\r\n\r\nhello', 'hello'],
   ['chunks', 'transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n', 'hello world'],
-  ['chunks with extensions and trailers', 'transfer-encoding: chunked\r\ntrailer: x\r\n\r\n5;a=b\r\nhello\r\n0\r\nx: smuggled\r\n\r\n', 'hello'],
+  [
+    'chunks with extensions and trailers',
+    'transfer-encoding: chunked\r\ntrailer: x\r\n\r\n5;a=b\r\nhello\r\n0\r\nx: smuggled\r\n\r\n', 'hello'
+  ],
   ['empty chunks', 'transfer-encoding: chunked\r\n\r\n0\r\n\r\n', ''],
   ['no octets', 'content-length: 0\r\n\r\n', '']
 ]
@@ -76,7 +81,10 @@ for (const [name, sent, body] of bodies) {
 
 const arriving: Array<[string, string, string, string, string, string]> = [
   ['a known length', 'content-length: 10', 'hello', 'world', 'content-length: 10', 'helloworld'],
-  ['chunks', 'transfer-encoding: chunked\r\ntrailer: x', '5\r\nhello\r\n', '6\r\n world\r\n0\r\nx: smuggled\r\n\r\n', 'transfer-encoding: chunked', '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n']
+  [
+    'chunks', 'transfer-encoding: chunked\r\ntrailer: x', '5\r\nhello\r\n', '6\r\n world\r\n0\r\nx: smuggled\r\n\r\n',
+    'transfer-encoding: chunked', '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n'
+  ]
 ]
 for (const [name, header, first, second, framing, arrives] of arriving) {
   t.test(`a body of ${name} is forwarded while it arrives, and framed once`, async t => {
@@ -112,9 +120,15 @@ t.test('no request method gets a body that it did not have', async t => {
 t.test('any content-type is the workload\'s to judge, and none is as good', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
-  for (const type of ['application/json', 'nonsense', 'text/plain; charset', '/', ';;', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded']) {
+  for (const type of [
+    'application/json', 'nonsense', 'text/plain; charset', '/', ';;', 'multipart/form-data; boundary=x',
+    'application/x-www-form-urlencoded'
+  ]) {
     for (const method of ['POST', 'PUT', 'DELETE', 'QUERY']) {
-      const response = await rawExchange(t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: ${type}\r\ncontent-length: 2\r\n\r\n{"`)
+      const response = await rawExchange(
+        t, port,
+        `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: ${type}\r\ncontent-length: 2\r\n\r\n{"`
+      )
       t.equal(statusOf(response), 200, `${method} ${type}`)
       const received = workload.received.pop()
       t.equal(received?.headers['content-type'], type)
@@ -122,7 +136,9 @@ t.test('any content-type is the workload\'s to judge, and none is as good', asyn
     }
   }
   for (const method of ['POST', 'QUERY', 'PROPFIND']) {
-    const response = await rawExchange(t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx`)
+    const response = await rawExchange(
+      t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx`
+    )
     t.equal(statusOf(response), 200, `${method} without a content-type`)
     t.notOk(workload.received.pop()?.headers['content-type'])
   }
@@ -132,7 +148,9 @@ t.test('GET and HEAD with a body arrive with it, and no other request follows on
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
   for (const method of ['GET', 'HEAD']) {
-    for (const framed of ['content-length: 5\r\n\r\nhello', 'transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n']) {
+    for (const framed of [
+      'content-length: 5\r\n\r\nhello', 'transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'
+    ]) {
       const response = await rawExchange(t, port, `${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${framed}`)
       t.equal(statusOf(response), 200)
       // A workload that takes no notice of the body must not take it for a request.
@@ -170,7 +188,9 @@ t.test('Expect: 100-continue is answered by the proxy and not forwarded', async 
 t.test('any other expectation is left out of account', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
-  const response = await rawExchange(t, port, 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: a-cup-of-tea\r\ncontent-length: 1\r\n\r\nx')
+  const response = await rawExchange(
+    t, port, 'POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: a-cup-of-tea\r\ncontent-length: 1\r\n\r\nx'
+  )
   t.equal(statusOf(response), 200)
   t.notOk(workload.received[0]?.headers.expect)
 })

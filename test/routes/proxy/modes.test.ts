@@ -8,19 +8,33 @@ import { startWorkload } from '../../fixtures/workload.ts'
 type Outcome = 'in clear' | 'sealed' | 'encryption-required' | 'response-key-required'
 
 /** What becomes of a plain request, a plain one with a response key, an encrypted one without, and one with it. */
-const modes: Array<[string, ConfigInput, Record<'plain' | 'plainWithKey' | 'encrypted' | 'encryptedWithKey', Outcome>]> = [
+const modes: Array<[
+  string, ConfigInput, Record<'plain' | 'plainWithKey' | 'encrypted' | 'encryptedWithKey', Outcome>
+]> = [
   ['none', {}, { plain: 'in clear', plainWithKey: 'in clear', encrypted: 'in clear', encryptedWithKey: 'in clear' }],
   ['input only', { enableInputEncryption: true }, {
-    plain: 'encryption-required', plainWithKey: 'encryption-required', encrypted: 'in clear', encryptedWithKey: 'in clear'
+    plain: 'encryption-required',
+    plainWithKey: 'encryption-required',
+    encrypted: 'in clear',
+    encryptedWithKey: 'in clear'
   }],
   ['output only', { enableOutputEncryption: true }, {
-    plain: 'response-key-required', plainWithKey: 'sealed', encrypted: 'response-key-required', encryptedWithKey: 'sealed'
+    plain: 'response-key-required',
+    plainWithKey: 'sealed',
+    encrypted: 'response-key-required',
+    encryptedWithKey: 'sealed'
   }],
   ['both', { enableInputEncryption: true, enableOutputEncryption: true }, {
-    plain: 'encryption-required', plainWithKey: 'encryption-required', encrypted: 'response-key-required', encryptedWithKey: 'sealed'
+    plain: 'encryption-required',
+    plainWithKey: 'encryption-required',
+    encrypted: 'response-key-required',
+    encryptedWithKey: 'sealed'
   }],
   ['both, v1 turned off', { enableInputEncryption: true, enableOutputEncryption: true, enableV1: false }, {
-    plain: 'encryption-required', plainWithKey: 'encryption-required', encrypted: 'encryption-required', encryptedWithKey: 'encryption-required'
+    plain: 'encryption-required',
+    plainWithKey: 'encryption-required',
+    encrypted: 'encryption-required',
+    encryptedWithKey: 'encryption-required'
   }]
 ]
 
@@ -32,7 +46,9 @@ for (const [name, config, outcomes] of modes) {
     const requests = {
       plain: { headers: { 'x-y': 'z' }, body: 'text' },
       plainWithKey: { headers: { 'x-y': 'z', 'polaris-response-public-key': client.responseKey }, body: 'text' },
-      encrypted: await client.request({ target: '/inside', headers: { 'x-y': 'z' }, body: 'text', sealedResponse: false }),
+      encrypted: await client.request(
+        { target: '/inside', headers: { 'x-y': 'z' }, body: 'text', sealedResponse: false }
+      ),
       encryptedWithKey: await client.request({ target: '/inside', headers: { 'x-y': 'z' }, body: 'text' })
     }
     for (const [kind, outcome] of Object.entries(outcomes)) {

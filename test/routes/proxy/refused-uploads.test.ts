@@ -25,9 +25,12 @@ async function v1Headers (url: string): Promise<Record<string, string>> {
   return (await (await v1Client(url)).request({ target: '/x', sealedResponse: false })).headers
 }
 
-const lines = (headers: Record<string, string>) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+const lines = (headers: Record<string, string>) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
 const known = `content-length: ${UPLOAD.length}\r\n\r\n`
-const chunked = (body: Buffer) => Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')])
+const chunked = (body: Buffer) => Buffer.concat(
+  [Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')]
+)
 
 /** A whole v1 message of a length that is announced nowhere: 413 comes while it is read. */
 async function v1Message (url: string): Promise<Buffer> {
@@ -39,7 +42,9 @@ async function v1Message (url: string): Promise<Buffer> {
 async function sendAll (client: RawClient, ...pieces: (string | Buffer)[]): Promise<string> {
   client.socket.pause()
   for (const piece of pieces) {
-    await new Promise<void>((resolve, reject) => { client.socket.write(piece, error => error ? reject(error) : resolve()) })
+    await new Promise<void>(
+      (resolve, reject) => { client.socket.write(piece, error => error ? reject(error) : resolve()) }
+    )
   }
   client.socket.resume()
   return client.end
@@ -60,12 +65,22 @@ t.test('a client that reads nothing before all is sent gets the whole answer', a
   const post = (target: string, headers: string) => `POST ${target} HTTP/1.1\r\nhost: x\r\n${headers}`
   const cases: [name: string, head: string, body: Buffer, status: number, type: string][] = [
     ['too large, with content-length', post('/', v1 + known), UPLOAD, 413, 'body-too-large'],
-    ['too large, chunked', post('/', `${v1}transfer-encoding: chunked\r\n\r\n`), chunked(await v1Message(url)), 413, 'body-too-large'],
+    [
+      'too large, chunked', post('/', `${v1}transfer-encoding: chunked\r\n\r\n`), chunked(await v1Message(url)), 413,
+      'body-too-large'
+    ],
     ['not encrypted', post('/', known), UPLOAD, 400, 'encryption-required'],
-    ['not encrypted, chunked', post('/', 'transfer-encoding: chunked\r\n\r\n'), chunked(UPLOAD), 400, 'encryption-required'],
+    [
+      'not encrypted, chunked', post('/', 'transfer-encoding: chunked\r\n\r\n'), chunked(UPLOAD), 400,
+      'encryption-required'
+    ],
     ['OHTTP, too large', post('/', `content-type: message/ohttp-req\r\n${known}`), UPLOAD, 413, 'body-too-large'],
     ['without Host', `POST / HTTP/1.1\r\n${known}`, UPLOAD, 400, 'bad-request'],
-    ['to an endpoint of the proxy itself', post('/polaris-container/attestation', `content-type: application/json\r\n${known}`), UPLOAD, 413, 'body-too-large']
+    [
+      'to an endpoint of the proxy itself',
+      post('/polaris-container/attestation', `content-type: application/json\r\n${known}`), UPLOAD, 413,
+      'body-too-large'
+    ]
   ]
   for (const [name, head, body, status, type] of cases) {
     await t.test(name, async t => isProblem(t, await sendAll(await rawClient(t, port), head, body), status, type))
@@ -89,7 +104,9 @@ t.test('what follows the body of a refused request is no request', async t => {
   t.test('behind a large body', async t => {
     const { port, workload } = await setUp(t, { enableOhttp: true, ohttpMaxBodyBytes: 10_000 })
     const head = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-type: message/ohttp-req\r\n'
-    for (const pieces of [[head + known, UPLOAD, second], [`${head}content-length: 10001\r\n\r\n`, second.repeat(1000)]]) {
+    for (const pieces of [
+      [head + known, UPLOAD, second], [`${head}content-length: 10001\r\n\r\n`, second.repeat(1000)]
+    ]) {
       isProblem(t, await sendAll(await rawClient(t, port), ...pieces), 413, 'body-too-large')
     }
     t.same(workload.received, [])
@@ -97,7 +114,10 @@ t.test('what follows the body of a refused request is no request', async t => {
 
   t.test('in one piece with it', async t => {
     const { port, workload } = await setUp(t, {})
-    isProblem(t, await sendAll(await rawClient(t, port), `POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc${second}`), 400, 'bad-request')
+    isProblem(
+      t, await sendAll(await rawClient(t, port), `POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc${second}`), 400,
+      'bad-request'
+    )
     t.same(workload.received, [])
   })
 

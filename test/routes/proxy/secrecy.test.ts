@@ -13,14 +13,22 @@ const head = 'HTTP/1.1 200 OK\r\nx-y: marker-answer\r\n'
 
 const answers: Array<[string, (socket: Socket) => void]> = [
   ['answers', socket => socket.write(`${head}content-length: 13\r\n\r\nmarker-answer`)],
-  ['answers with an error', socket => socket.write('HTTP/1.1 500 marker-answer\r\ncontent-length: 13\r\n\r\nmarker-answer')],
-  ['quotes secrets instead of HTTP', socket => socket.end('marker-answer: cannot parse marker-url marker-body\r\n\r\n')],
+  [
+    'answers with an error',
+    socket => socket.write('HTTP/1.1 500 marker-answer\r\ncontent-length: 13\r\n\r\nmarker-answer')
+  ],
+  [
+    'quotes secrets instead of HTTP', socket => socket.end('marker-answer: cannot parse marker-url marker-body\r\n\r\n')
+  ],
   ['sends invalid headers', socket => socket.end(`${head}marker answer\r\n\r\n`)],
   ['sends an invalid status', socket => socket.end('HTTP/1.1 999 marker-answer\r\n\r\n')],
   ['sends too large headers', socket => socket.end(`${head}x-z: ${'marker-answer'.repeat(10_000)}\r\n\r\n`)],
   ['breaks off', socket => socket.end(`${head}content-length: 1000\r\n\r\nmarker-answer`)],
   ['breaks its chunked coding', socket => socket.end(`${head}transfer-encoding: chunked\r\n\r\nmarker-answer`)],
-  ['sends an unknown coding', socket => socket.write(`${head}content-encoding: marker-answer\r\ncontent-length: 13\r\n\r\nmarker-answer`)],
+  [
+    'sends an unknown coding',
+    socket => socket.write(`${head}content-encoding: marker-answer\r\ncontent-length: 13\r\n\r\nmarker-answer`)
+  ],
   ['closes', socket => socket.destroy()],
   ['says nothing', () => undefined]
 ]
@@ -36,11 +44,19 @@ for (const [mode, config] of modes) {
   for (const [name, answer] of answers) {
     t.test(`mode ${mode}, a workload that ${name}`, async t => {
       const workload = await startRawWorkload(t, socket => answer(socket))
-      const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '500ms', workloadIdleTimeout: '500ms', ...config })
+      const { url, log } = await startProxy(
+        t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '500ms', workloadIdleTimeout: '500ms', ...config }
+      )
       const client = await v1Client(url)
-      const encrypted = await client.request({ target, headers: { 'x-y': 'marker-header', authorization: 'marker-header' }, body: 'marker-body' })
-      const plain = { headers: { 'x-y': 'marker-header', 'polaris-response-public-key': client.responseKey }, body: 'marker-body' }
-      const response = await fetch(url + target, { method: 'POST', ...config.enableInputEncryption ? encrypted : plain })
+      const encrypted = await client.request(
+        { target, headers: { 'x-y': 'marker-header', authorization: 'marker-header' }, body: 'marker-body' }
+      )
+      const plain = {
+        headers: { 'x-y': 'marker-header', 'polaris-response-public-key': client.responseKey }, body: 'marker-body'
+      }
+      const response = await fetch(
+        url + target, { method: 'POST', ...config.enableInputEncryption ? encrypted : plain }
+      )
       await response.text().catch((error: unknown) => t.match(error, { name: 'TypeError' }, 'cut off'))
       if (response.status >= 502) t.equal(response.headers.get('content-type'), 'application/problem+json')
       await setTimeout(50)
@@ -52,7 +68,9 @@ for (const [mode, config] of modes) {
 
 t.test('requests that cannot be opened, and clients that break off', async t => {
   const workload = await startRawWorkload(t, socket => socket.write(`${head}content-length: 13\r\n\r\nmarker-answer`))
-  const { url, port, log } = await startProxy(t, { workloadBaseUrl: workload.url, clientIdleTimeout: '200ms', enableInputEncryption: true, enableOutputEncryption: true })
+  const { url, port, log } = await startProxy(t, {
+    workloadBaseUrl: workload.url, clientIdleTimeout: '200ms', enableInputEncryption: true, enableOutputEncryption: true
+  })
   const client = await v1Client(url)
   const good = await client.request({ target, body: 'marker-body' })
   const bad: Array<Record<string, string>> = [

@@ -58,7 +58,9 @@ t.test('a response that comes before the upload is over reaches the client', asy
 })
 
 t.test('redirects are passed through and not followed', async t => {
-  const workload = await startWorkload(t, (_request, response) => { response.writeHead(302, { location: 'http://elsewhere.example/x' }).end() })
+  const workload = await startWorkload(
+    t, (_request, response) => { response.writeHead(302, { location: 'http://elsewhere.example/x' }).end() }
+  )
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   const response = await fetch(url, { redirect: 'manual' })
   t.equal(response.status, 302)
@@ -67,7 +69,9 @@ t.test('redirects are passed through and not followed', async t => {
 
 t.test('trailers of the workload are dropped, and what they follow is complete', async t => {
   const workload = await startRawWorkload(t, socket => {
-    socket.write('HTTP/1.1 200 OK\r\ntrailer: x-t\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-t: dropped\r\n\r\n')
+    socket.write(
+      'HTTP/1.1 200 OK\r\ntrailer: x-t\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-t: dropped\r\n\r\n'
+    )
   })
   const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url })
   const response = await rawExchange(t, port, 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
@@ -78,7 +82,8 @@ t.test('trailers of the workload are dropped, and what they follow is complete',
 
 t.test('interim responses of the workload do not get in the way', async t => {
   const workload = await startRawWorkload(t, socket => {
-    socket.write('HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+    socket.write('HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 ' +
+      'OK\r\ncontent-length: 2\r\n\r\nok')
   })
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   const response = await fetch(url)

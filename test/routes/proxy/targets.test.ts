@@ -5,13 +5,16 @@ import { rawClient, rawExchange, statusOf } from '../../fixtures/raw.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
 const verbatim = [
-  '/', '/?', '/a', '/a/', '/a/../b', '/a/./b', '/..', '/%zz', '/%', '/%2e%2e/', '/x/?', '//d//e', '///', '/inspect?q=1', '/inspect/?q=1',
-  '/?q=1&q=2&&=', '/a?b?c', '/a;b=c', '/a%20b', '/a+b', '/%E4%F6', '/~`!@$^&*()[]{}|\\"<>\':', '/a:80/b', '/*', '/a//', `/${'x'.repeat(8192)}`,
+  '/', '/?', '/a', '/a/', '/a/../b', '/a/./b', '/..', '/%zz', '/%', '/%2e%2e/', '/x/?', '//d//e', '///', '/inspect?q=1',
+  '/inspect/?q=1',
+  '/?q=1&q=2&&=', '/a?b?c', '/a;b=c', '/a%20b', '/a+b', '/%E4%F6', '/~`!@$^&*()[]{}|\\"<>\':', '/a:80/b', '/*', '/a//',
+  `/${'x'.repeat(8192)}`,
   `/long?${'q=%7f&'.repeat(1400)}`, '/http://elsewhere.example/'
 ]
 const rewritten: Array<[string, string]> = [
   ['/a#fragment', '/a'], ['/a?b#c?d', '/a?b'],
-  ['http://elsewhere.example/a/../b?q=1', '/a/../b?q=1'], ['http://elsewhere.example', '/'], ['http://elsewhere.example?q', '/?q'],
+  ['http://elsewhere.example/a/../b?q=1', '/a/../b?q=1'], ['http://elsewhere.example', '/'],
+  ['http://elsewhere.example?q', '/?q'],
   ['HTTPS://elsewhere.example:8443/%zz', '/%zz']
 ]
 
@@ -29,7 +32,10 @@ t.test('targets are forwarded as they are, but for fragments and the authority o
 t.test('targets that are no path are refused', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
-  const cases: Array<[string, number]> = [['OPTIONS *', 404], ['GET *', 400], ['GET ftp://x/', 400], ['GET x:80', 400], ['GET /\xff', 400], ['GET /a\x01', 400], ['GET ?x', 400]]
+  const cases: Array<[string, number]> = [
+    ['OPTIONS *', 404], ['GET *', 400], ['GET ftp://x/', 400], ['GET x:80', 400], ['GET /\xff', 400],
+    ['GET /a\x01', 400], ['GET ?x', 400]
+  ]
   for (const [line, status] of cases) {
     const response = await rawExchange(t, port, `${line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
     t.equal(statusOf(response), status, line)
@@ -52,9 +58,12 @@ t.test('dot segments do not lead out of a path in the workload\'s URL, however t
   const workload = await startWorkload(t)
   const base = await startProxy(t, { workloadBaseUrl: `${workload.url}/api` })
   const none = await startProxy(t, { workloadBaseUrl: workload.url })
-  const get = async (port: number, target: string) => statusOf(await rawExchange(t, port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`))
+  const get = async (port: number, target: string) => statusOf(
+    await rawExchange(t, port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+  )
   const out = [
-    '/..', '/../', '/../x', '/a/../../x', '/a/./../../x', '/%2e%2e/x', '/.%2E/x', '/a%2f..%2f..%2fx', '/..%2fx', '/..\\x', '/a\\..\\..\\x', '/%2e%2e%5cx',
+    '/..', '/../', '/../x', '/a/../../x', '/a/./../../x', '/%2e%2e/x', '/.%2E/x', '/a%2f..%2f..%2fx', '/..%2fx',
+    '/..\\x', '/a\\..\\..\\x', '/%2e%2e%5cx',
     '/..;/x', '/a/..;b/..;c/x', '/%252e%252e/x', '//../x', '/a/../../api/x', 'http://x/../y'
   ]
   for (const target of out) {
@@ -71,8 +80,10 @@ t.test('the context root is removed, and outside of it there is nothing', async 
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url, contextRoot: '/proxy' })
   const cases: Array<[string, string | undefined]> = [
-    ['/proxy', '/'], ['/proxy/', '/'], ['/proxy?q', '/?q'], ['/proxy/a/', '/a/'], ['/proxy//a', '//a'], ['/proxy/%zz', '/%zz'], ['/proxy/proxy/a', '/proxy/a'],
-    ['/proxyx', undefined], ['/proxyx/a', undefined], ['/', undefined], ['/a', undefined], ['/a/proxy/b', undefined], ['/PROXY/a', undefined], ['/%zz', undefined]
+    ['/proxy', '/'], ['/proxy/', '/'], ['/proxy?q', '/?q'], ['/proxy/a/', '/a/'], ['/proxy//a', '//a'],
+    ['/proxy/%zz', '/%zz'], ['/proxy/proxy/a', '/proxy/a'],
+    ['/proxyx', undefined], ['/proxyx/a', undefined], ['/', undefined], ['/a', undefined], ['/a/proxy/b', undefined],
+    ['/PROXY/a', undefined], ['/%zz', undefined]
   ]
   for (const [sent, arrives] of cases) {
     workload.received.length = 0
@@ -105,7 +116,10 @@ t.test('what the parser refuses is answered with a problem, not with what was se
   const { port, log } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9' })
   const response = await rawExchange(t, port, 'hunter2 HTTP/1.1\r\n\r\n')
   t.match(response, /\r\ncontent-type: application\/problem\+json\r\n/)
-  t.match(JSON.parse(response.slice(response.indexOf('{'))), { type: 'urn:polaris-secure-proxy:problem:bad-request', status: 400, requestId: /^[\da-f-]{36}$/ })
+  t.match(
+    JSON.parse(response.slice(response.indexOf('{'))),
+    { type: 'urn:polaris-secure-proxy:problem:bad-request', status: 400, requestId: /^[\da-f-]{36}$/ }
+  )
   t.notMatch(response + log.join(''), 'hunter2')
 })
 

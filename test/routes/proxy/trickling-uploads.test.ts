@@ -29,9 +29,15 @@ async function trickle (t: Test, port: number, seal: () => Promise<Sealed>) {
 }
 
 t.test('trickling v1 uploads give way to others', async t => {
-  const workload = await startWorkload(t, (request, response) => { request.resume().on('end', () => response.end('ok')) })
+  const workload = await startWorkload(
+    t, (request, response) => { request.resume().on('end', () => response.end('ok')) }
+  )
   const { url, port } = await startProxy(t, {
-    workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, maxBodyBytes: 2 ** 20, maxBufferedBytes: 2 ** 20
+    workloadBaseUrl: workload.url,
+    enableInputEncryption: true,
+    enableOutputEncryption: true,
+    maxBodyBytes: 2 ** 20,
+    maxBufferedBytes: 2 ** 20
   })
   const client = await v1Client(url)
   const trickling = await trickle(t, port, () => client.request({ body: new Uint8Array(PART + 10_000) }))

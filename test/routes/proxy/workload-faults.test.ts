@@ -1,4 +1,7 @@
-/** Whatever is wrong with the workload, the client learns its kind and nothing else, and takes nothing incomplete for whole. */
+/**
+ * Whatever is wrong with the workload, the client learns its kind and nothing else, and takes nothing incomplete for
+ * whole.
+ */
 import type { Socket } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -38,13 +41,26 @@ const faults: Array<[string, string, number, string]> = [
   ['sends a header without a name', `${head}: ${SECRET}\r\n\r\n`, 502, 'upstream-invalid'],
   ['sends a header with a control character', `${head}x-y: ${SECRET}\x00\r\n\r\n`, 502, 'upstream-invalid'],
   ['sends a header name with a space', `${head}x y: ${SECRET}\r\n\r\n`, 502, 'upstream-invalid'],
-  ['frames its response twice', `${head}content-length: 7\r\ntransfer-encoding: chunked\r\n\r\n7\r\n${SECRET}\r\n0\r\n\r\n`, 502, 'upstream-invalid'],
-  ['contradicts its own length', `${head}content-length: 7\r\ncontent-length: 3\r\n\r\n${SECRET}`, 502, 'upstream-invalid'],
+  [
+    'frames its response twice',
+    `${head}content-length: 7\r\ntransfer-encoding: chunked\r\n\r\n7\r\n${SECRET}\r\n0\r\n\r\n`, 502, 'upstream-invalid'
+  ],
+  [
+    'contradicts its own length', `${head}content-length: 7\r\ncontent-length: 3\r\n\r\n${SECRET}`, 502,
+    'upstream-invalid'
+  ],
   ['sends a length that is no number', `${head}content-length: ${SECRET}\r\n\r\n`, 502, 'upstream-invalid'],
-  ['sends a status code past 599', `HTTP/1.1 600 ${SECRET}\r\ncontent-length: 7\r\n\r\n${SECRET}`, 502, 'upstream-invalid'],
+  [
+    'sends a status code past 599', `HTTP/1.1 600 ${SECRET}\r\ncontent-length: 7\r\n\r\n${SECRET}`, 502,
+    'upstream-invalid'
+  ],
   ['sends status code 999', `HTTP/1.1 999 ${SECRET}\r\ncontent-length: 7\r\n\r\n${SECRET}`, 502, 'upstream-invalid'],
   ['sends a status code of four digits', `HTTP/1.1 2000 ${SECRET}\r\n\r\n`, 502, 'upstream-invalid'],
-  ['switches protocols unasked', `HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n${SECRET}`, 502, 'upstream-unreachable']
+  [
+    'switches protocols unasked',
+    `HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n${SECRET}`, 502,
+    'upstream-unreachable'
+  ]
 ]
 
 for (const [mode, config] of [['in clear', clear], ['sealed', sealed]] as const) {
@@ -53,7 +69,9 @@ for (const [mode, config] of [['in clear', clear], ['sealed', sealed]] as const)
       const workload = await startRawWorkload(t, socket => socket.end(Buffer.from(answer, 'latin1')))
       const proxy = await startProxy(t, { workloadBaseUrl: workload.url, ...config })
       isProblem(t, await get(t, proxy, config), status, type, proxy)
-      t.equal(statusOf(await rawExchange(t, proxy.port, 'GET /polaris-container/livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')), 200, 'serves on')
+      t.equal(statusOf(await rawExchange(
+        t, proxy.port, 'GET /polaris-container/livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+      )), 200, 'serves on')
     })
   }
 
@@ -90,11 +108,19 @@ for (const [mode, config] of [['in clear', clear], ['sealed', sealed]] as const)
 
 const incomplete: Array<[string, string, (socket: Socket) => void]> = [
   ['dies within a body of known length', `${head}content-length: 100\r\n\r\npart`, socket => socket.end()],
-  ['resets within a body of known length', `${head}content-length: 100\r\n\r\npart`, socket => socket.resetAndDestroy()],
+  [
+    'resets within a body of known length', `${head}content-length: 100\r\n\r\npart`, socket => socket.resetAndDestroy()
+  ],
   ['dies within a chunked body', `${head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n`, socket => socket.end()],
-  ['resets within a chunked body', `${head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n`, socket => socket.resetAndDestroy()],
+  [
+    'resets within a chunked body', `${head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n`,
+    socket => socket.resetAndDestroy()
+  ],
   ['dies within a chunk', `${head}transfer-encoding: chunked\r\n\r\nff\r\npart`, socket => socket.end()],
-  ['breaks the chunked coding', `${head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n`, socket => socket.write('zz\r\n')]
+  [
+    'breaks the chunked coding', `${head}transfer-encoding: chunked\r\n\r\n4\r\npart\r\n`,
+    socket => socket.write('zz\r\n')
+  ]
 ]
 
 for (const [fault, answer, finish] of incomplete) {
@@ -151,7 +177,9 @@ t.test('a workload that falls silent within its body: reset in clear, 504 sealed
 })
 
 t.test('a workload that closes a kept-alive connection is connected to anew', async t => {
-  const workload = await startRawWorkload(t, socket => socket.end('HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok'))
+  const workload = await startRawWorkload(
+    t, socket => socket.end('HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok')
+  )
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   for (let i = 1; i <= 3; i++) {
     t.equal(await (await fetch(url)).text(), 'ok')

@@ -35,7 +35,10 @@ t.test('a workload may say 100 Continue unasked, on a connection that is used ag
 })
 
 t.test('interim responses without an end do not keep a client waiting', async t => {
-  for (const [name, line] of [['early hints', 'HTTP/1.1 103 Early Hints\r\n\r\n'], ['100 Continue', 'HTTP/1.1 100 Continue\r\n\r\n'], ['processing', 'HTTP/1.1 102 Processing\r\n\r\n']] as const) {
+  for (const [name, line] of [
+    ['early hints', 'HTTP/1.1 103 Early Hints\r\n\r\n'], ['100 Continue', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    ['processing', 'HTTP/1.1 102 Processing\r\n\r\n']
+  ] as const) {
     for (const [pace, status] of [[40, 504], [1, 502]] as const) {
       const workload = await startRawWorkload(t, socket => {
         const timer = setInterval(() => socket.write(line), pace)
@@ -50,9 +53,13 @@ t.test('interim responses without an end do not keep a client waiting', async t 
 
 t.test('a transfer coding that the proxy does not decode is an error, not content', async t => {
   let coding = ''
-  const workload = await startRawWorkload(t, socket => socket.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`))
+  const workload = await startRawWorkload(
+    t, socket => socket.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
+  )
   for (const mode of (await startModes(t, workload.url)).slice(1)) {
-    for (const given of ['gzip, chunked', 'gzip,chunked', 'deflate, gzip, chunked', 'x\r\ntransfer-encoding: chunked', 'gzip']) {
+    for (const given of [
+      'gzip, chunked', 'gzip,chunked', 'deflate, gzip, chunked', 'x\r\ntransfer-encoding: chunked', 'gzip'
+    ]) {
       coding = given
       t.equal((await mode.send()).status, 502, `${mode.name}: ${given}`)
     }
@@ -83,7 +90,9 @@ t.test('a response that is cut off is a reset for an HTTP/1.0 client, and comple
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url })
   for (isCut of [true, false]) {
     const client = await rawClient(t, port)
-    const ended = new Promise(resolve => client.socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code)).once('end', () => resolve('end')))
+    const ended = new Promise(resolve => client.socket.once(
+      'error', ({ code }: NodeJS.ErrnoException) => resolve(code)
+    ).once('end', () => resolve('end')))
     client.send('GET / HTTP/1.0\r\n\r\n')
     t.equal(await ended, isCut ? 'ECONNRESET' : 'end')
   }
@@ -102,7 +111,9 @@ for (const [name, sent] of cut) {
         setTimeout(() => socket.resetAndDestroy(), delay)
       })
       const proxy = await startProxy(t, { workloadBaseUrl: workload.url })
-      const request = await encapsulate(await fetchKey(proxy.url), requestHead('GET', '/'), undefined, { chunked: false })
+      const request = await encapsulate(
+        await fetchKey(proxy.url), requestHead('GET', '/'), undefined, { chunked: false }
+      )
       const inner = await request.open(await send(proxy.url, request))
       t.equal(inner.status, 502)
       t.notMatch(proxy.log.join(''), /"type":"object"|internal error/)

@@ -26,7 +26,9 @@ for (const [config, said] of cases) {
 }
 
 t.test('the commit is the one that the image has, and nothing that is no commit', async t => {
-  const said: [POLARIS_COMMIT: string, commit: string][] = [[commit, commit], ['unknown', 'unknown'], ['<script>', 'unknown']]
+  const said: [POLARIS_COMMIT: string, commit: string][] = [
+    [commit, commit], ['unknown', 'unknown'], ['<script>', 'unknown']
+  ]
   for (const [POLARIS_COMMIT, expected] of said) {
     const { url } = await startServer(t, { POLARIS_CONTAINER_WORKLOAD_BASE_URL: workloadBaseUrl, POLARIS_COMMIT })
     t.match(await about(url), { commit: expected })

@@ -14,7 +14,9 @@ const PATH = '/polaris-container/attestation'
 const nonce = Buffer.alloc(32, 5).toString('base64url')
 
 const attester = await simulated()
-const policy: AttestationPolicy = { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }
+const policy: AttestationPolicy = {
+  version: 1, development: true, platforms: { simulated: { roots: [attester.root] } }
+}
 
 t.test('a client verifies the keys that the proxy publishes', async t => {
   const proxy = await startProxy(t, { workloadBaseUrl, contextRoot: '/root' }, { attester })
@@ -31,7 +33,9 @@ t.test('a client verifies the keys that the proxy publishes', async t => {
 
 t.test('production policies refuse simulated evidence', async t => {
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester })
-  const { verdict, keys } = await attestKeys({ baseURL: proxy.url, policy: { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } } })
+  const { verdict, keys } = await attestKeys(
+    { baseURL: proxy.url, policy: { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } } }
+  )
   t.equal(verdict.verified, false)
   t.same(verdict.checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name), ['platform'])
   t.equal(keys.size, 0)
@@ -42,7 +46,10 @@ t.test('GET and POST answer the same nonce, not to be stored, with all that a ve
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester })
   const answers = [
     await fetch(`${proxy.url}${PATH}?nonce=${nonce}`),
-    await fetch(proxy.url + PATH, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ nonce }) })
+    await fetch(
+      proxy.url + PATH,
+      { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ nonce }) }
+    )
   ]
   for (const answer of answers) {
     t.equal(answer.status, 200)
@@ -56,7 +63,9 @@ t.test('GET and POST answer the same nonce, not to be stored, with all that a ve
 
 t.test('without a nonce the answer is shared, and says so', async t => {
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester })
-  const [one, other] = await Promise.all([fetch(proxy.url + PATH), fetch(proxy.url + PATH)].map(async answer => (await answer).text()))
+  const [one, other] = await Promise.all(
+    [fetch(proxy.url + PATH), fetch(proxy.url + PATH)].map(async answer => (await answer).text())
+  )
   t.equal(one, other)
   t.equal(parseAttestationDocument(one ?? '').cached, true)
   t.ok((await verifyAttestation(one ?? '', { ...policy, allowCached: true })).verified)
@@ -72,20 +81,37 @@ t.test('where there is no trusted execution environment, the answer says so', as
 t.test('what is not a nonce is refused', async t => {
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester })
   const octets = (length: number) => Buffer.alloc(length).toString('base64url')
-  for (const query of ['nonce=', `nonce=${octets(15)}`, `nonce=${octets(65)}`, `nonce=${nonce}=`, `nonce=${nonce.slice(0, -1)}!`, `nonce=${nonce}&nonce=${nonce}`, 'nonce=%41', 'nonce=%00']) {
+  for (const query of [
+    'nonce=', `nonce=${octets(15)}`, `nonce=${octets(65)}`, `nonce=${nonce}=`, `nonce=${nonce.slice(0, -1)}!`,
+    `nonce=${nonce}&nonce=${nonce}`, 'nonce=%41', 'nonce=%00'
+  ]) {
     const answer = await fetch(`${proxy.url}${PATH}?${query}`)
     t.equal(answer.status, 400, query)
     t.equal(answer.headers.get('content-type'), 'application/problem+json')
   }
-  for (const query of [`nonce=${octets(16)}`, `nonce=${octets(64)}`]) t.equal((await fetch(`${proxy.url}${PATH}?${query}`)).status, 200, query)
-  for (const body of ['', '{', '[]', '{"nonce":{}}', JSON.stringify({ nonce: octets(15) }), JSON.stringify({ nonce, padding: 'x'.repeat(2000) })]) {
-    const answer = await fetch(proxy.url + PATH, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  for (const query of [`nonce=${octets(16)}`, `nonce=${octets(64)}`]) {
+    t.equal((await fetch(`${proxy.url}${PATH}?${query}`)).status, 200, query)
+  }
+  for (const body of [
+    '', '{', '[]', '{"nonce":{}}', JSON.stringify({ nonce: octets(15) }),
+    JSON.stringify({ nonce, padding: 'x'.repeat(2000) })
+  ]) {
+    const answer = await fetch(
+      proxy.url + PATH, { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+    )
     t.ok(answer.status === 400 || answer.status === 413, body)
   }
 })
 
 t.test('while the platform cannot answer: 503, Retry-After, and nothing of the cause', async t => {
-  const away: Attester = { type: 'azure-maa', evidence: async () => { throw new RemoteError('transient', 'The sidecar answered 403', { providerCode: 'AWAY', advice: 'Wait' }) } }
+  const away: Attester = {
+    type: 'azure-maa',
+    evidence: async () => {
+      throw new RemoteError(
+        'transient', 'The sidecar answered 403', { providerCode: 'AWAY', advice: 'Wait' }
+      )
+    }
+  }
   const proxy = await startProxy(t, { workloadBaseUrl }, { attester: away })
   for (const query of ['', `?nonce=${nonce}`]) {
     const answer = await fetch(proxy.url + PATH + query)
@@ -107,7 +133,9 @@ t.test('requests for evidence are limited', async t => {
 
 t.test('requests for evidence are limited for each client, also behind a trusted proxy', async t => {
   const proxy = await startProxy(t, { workloadBaseUrl, attestationRateLimit: 1, trustProxy: '127.0.0.1' }, { attester })
-  const ask = async (from: string) => (await fetch(`${proxy.url}${PATH}`, { headers: { 'x-forwarded-for': from } })).status
+  const ask = async (from: string) => (await fetch(
+    `${proxy.url}${PATH}`, { headers: { 'x-forwarded-for': from } }
+  )).status
   t.same([await ask('192.0.2.1'), await ask('192.0.2.2'), await ask('192.0.2.1')], [200, 200, 429])
   t.same([await ask('2001:db8::1'), await ask('2001:db8::2')], [200, 429], 'an IPv6 client has all of its /64')
 })

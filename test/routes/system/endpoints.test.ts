@@ -8,7 +8,9 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 t.test('publicKey and logLevel answer as the original', async t => {
   const { url } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', logLevel: 'warn' })
-  const { publicKey, ...nothingElse } = await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }
+  const {
+    publicKey, ...nothingElse
+  } = await (await fetch(`${url}/polaris-container/publicKey`)).json() as { publicKey: string }
   t.same(nothingElse, {})
   t.match(publicKey, /^-----BEGIN PUBLIC KEY-----\n/)
   t.equal(createPublicKey(publicKey).asymmetricKeyType, 'rsa')
@@ -22,19 +24,32 @@ t.test('system responses carry the security headers of the original; the workloa
   const workload = await startWorkload(t)
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   const { headers } = await fetch(`${url}/polaris-container/health`)
-  for (const name of ['strict-transport-security', 'x-content-type-options', 'content-security-policy', 'x-frame-options']) t.ok(headers.has(name), name)
+  for (const name of [
+    'strict-transport-security', 'x-content-type-options', 'content-security-policy', 'x-frame-options'
+  ]) {
+    t.ok(headers.has(name), name)
+  }
   const forwarded = await fetch(url)
-  for (const name of ['strict-transport-security', 'content-security-policy', 'x-frame-options', 'cache-control']) t.notOk(forwarded.headers.has(name), name)
+  for (const name of ['strict-transport-security', 'content-security-policy', 'x-frame-options', 'cache-control']) {
+    t.notOk(forwarded.headers.has(name), name)
+  }
 })
 
 const system = [
-  '/polaris-container', '/polaris-container/', '/polaris-container/x', '/polaris-container/health/', '/polaris-container/health/x',
-  '/polaris-container/Health', '/%70olaris-container/x', '/polaris%2dcontainer/x', '/polaris-container%2fx', '/polaris-container/../x',
-  '/polaris-container/%zz', '/%zz/../polaris-container/x', '/x/../polaris-container/x', '/./polaris-container/health', '//polaris-container/health',
-  '/polaris-container?x', '/polaris-container/x?y', 'http://elsewhere.example/polaris-container/x', 'http://elsewhere.example/x/../polaris-container/x',
-  '/a\\..\\polaris-container/health', '\\polaris-container/health'.replace('\\', '/\\'), '/a\\..\\polaris-container\\health', '/polaris-container\\x', '/a%5c..%5cpolaris-container/x',
-  '/a%5C..%5Cpolaris-container%5Cx', '/a%2f..%2fpolaris-container/x', '/%2e%2e/polaris-container/x', '/..%5cpolaris-container/x', '/%252e%252e/polaris-container/x',
-  '/x/..;/polaris-container/x', '/x/..;a=b/polaris-container/x', '/polaris-container;x/health', '/x%3b/../polaris-container/x', '/../../polaris-container/health'
+  '/polaris-container', '/polaris-container/', '/polaris-container/x', '/polaris-container/health/',
+  '/polaris-container/health/x',
+  '/polaris-container/Health', '/%70olaris-container/x', '/polaris%2dcontainer/x', '/polaris-container%2fx',
+  '/polaris-container/../x',
+  '/polaris-container/%zz', '/%zz/../polaris-container/x', '/x/../polaris-container/x', '/./polaris-container/health',
+  '//polaris-container/health',
+  '/polaris-container?x', '/polaris-container/x?y', 'http://elsewhere.example/polaris-container/x',
+  'http://elsewhere.example/x/../polaris-container/x',
+  '/a\\..\\polaris-container/health', '\\polaris-container/health'.replace('\\', '/\\'),
+  '/a\\..\\polaris-container\\health', '/polaris-container\\x', '/a%5c..%5cpolaris-container/x',
+  '/a%5C..%5Cpolaris-container%5Cx', '/a%2f..%2fpolaris-container/x', '/%2e%2e/polaris-container/x',
+  '/..%5cpolaris-container/x', '/%252e%252e/polaris-container/x',
+  '/x/..;/polaris-container/x', '/x/..;a=b/polaris-container/x', '/polaris-container;x/health',
+  '/x%3b/../polaris-container/x', '/../../polaris-container/health'
 ]
 
 t.test('whatever names a system path but no endpoint is 404 and never forwarded', async t => {
@@ -57,7 +72,11 @@ t.test('whatever names a system path but no endpoint is 404 and never forwarded'
 t.test('what only resembles a system path is the workload\'s', async t => {
   const workload = await startWorkload(t)
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
-  const targets = ['/polaris-containers', '/x/polaris-container/health', '/polaris-container-2/x', '/?/polaris-container/x', '/Polaris-Container/health', '/x;/polaris-container', '/a?../polaris-container', '/%25252525252525252525polaris-container']
+  const targets = [
+    '/polaris-containers', '/x/polaris-container/health', '/polaris-container-2/x', '/?/polaris-container/x',
+    '/Polaris-Container/health', '/x;/polaris-container', '/a?../polaris-container',
+    '/%25252525252525252525polaris-container'
+  ]
   for (const target of targets) t.equal((await fetch(url + target)).status, 200, target)
   t.same(workload.received.map(received => received.url), targets)
 })
@@ -80,7 +99,9 @@ t.test('a system path is 404 for every method and every body', async t => {
 
 t.test('a decrypted target below the system path is 404 and not forwarded', async t => {
   const workload = await startWorkload(t)
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
+  )
   const client = await v1Client(url)
   for (const target of system.filter(target => target.startsWith('/'))) {
     const response = await fetch(url, { method: 'GET', headers: (await client.request({ target })).headers })
@@ -107,7 +128,10 @@ t.test('HEAD works where GET does', async t => {
 t.test('the proxy\'s own endpoints answer to absolute-form targets, as to any other', async t => {
   const workload = await startWorkload(t)
   const { port } = await startProxy(t, { workloadBaseUrl: workload.url, contextRoot: '/proxy' })
-  for (const path of ['/polaris-container/livez', '/polaris-container/publicKey', '/proxy/polaris-container/readyz', '/.well-known/ohttp-gateway', '/polaris-container/keys?x']) {
+  for (const path of [
+    '/polaris-container/livez', '/polaris-container/publicKey', '/proxy/polaris-container/readyz',
+    '/.well-known/ohttp-gateway', '/polaris-container/keys?x'
+  ]) {
     for (const authority of ['http://elsewhere.example', 'HTTPS://elsewhere.example:444']) {
       const client = await rawClient(t, port)
       client.send(`GET ${authority}${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)

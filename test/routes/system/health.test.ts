@@ -17,7 +17,9 @@ const get = async (url: string, path: string) => {
 function switchable () {
   const inner = createEphemeralProvider({ modulusLength: 2048 })
   const state: { status: KeyStatus } = { status: { ready: false, reason: 'generating the key' } }
-  const provider: KeyProvider = { ...inner, status: () => state.status, publicKeys: () => state.status.ready ? inner.publicKeys() : [] }
+  const provider: KeyProvider = {
+    ...inner, status: () => state.status, publicKeys: () => state.status.ready ? inner.publicKeys() : []
+  }
   return { provider, state }
 }
 

@@ -32,7 +32,9 @@ t.test('a response key that was swapped on the way is refused', async t => {
   const { client, refused } = await setUp(t)
   const { headers } = await client.request({ target: '/x' })
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  await refused({ ...headers, 'polaris-response-public-key': encode(publicKey.export({ format: 'pem', type: 'spki' })) }, 'swapped')
+  await refused(
+    { ...headers, 'polaris-response-public-key': encode(publicKey.export({ format: 'pem', type: 'spki' })) }, 'swapped'
+  )
   const without = { ...headers }
   delete without['polaris-response-public-key']
   await refused(without, 'taken away', 'response-key-required')
@@ -65,7 +67,9 @@ t.test('an unbound response key is refused, unless that is allowed', async t => 
 
   const { headers: bound } = await lax.client.request({ target: '/x' })
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  t.equal((await lax.send({ ...bound, 'polaris-response-public-key': encode(publicKey.export({ format: 'pem', type: 'spki' })) })).status, 400, 'a bound one must agree even so')
+  t.equal((await lax.send(
+    { ...bound, 'polaris-response-public-key': encode(publicKey.export({ format: 'pem', type: 'spki' })) }
+  )).status, 400, 'a bound one must agree even so')
 })
 
 t.test('without output encryption no response key is needed, and one that is bound must agree', async t => {
@@ -79,7 +83,12 @@ t.test('without output encryption no response key is needed, and one that is bou
 t.test('the copies inside are found whatever their case, and are not forwarded', async t => {
   const { client, send, workload } = await setUp(t)
   const { headers } = await client.request({ target: '/x', bound: false })
-  const inside = { 'Polaris-Response-Public-Key': client.responseKey, 'POLARIS-URL': headers['polaris-url'], 'polaris-secure': 'x', 'x-y': 'z' }
+  const inside = {
+    'Polaris-Response-Public-Key': client.responseKey,
+    'POLARIS-URL': headers['polaris-url'],
+    'polaris-secure': 'x',
+    'x-y': 'z'
+  }
   t.equal((await send({ ...headers, 'polaris-secure': await client.seal(JSON.stringify(inside)) })).status, 200)
   const [received] = workload.received
   t.equal(received?.headers['x-y'], 'z')
@@ -87,7 +96,9 @@ t.test('the copies inside are found whatever their case, and are not forwarded',
 })
 
 t.test('header names can be configured', async t => {
-  const { client, send, workload } = await setUp(t, { ...both, urlHeader: 'X-Url', secureHeader: 'X-Secure', responsePublicKeyHeader: 'X-Key' })
+  const { client, send, workload } = await setUp(
+    t, { ...both, urlHeader: 'X-Url', secureHeader: 'X-Secure', responsePublicKeyHeader: 'X-Key' }
+  )
   const url = await client.seal('/x')
   const secure = await client.seal(JSON.stringify({ 'x-key': client.responseKey, 'x-url': url }))
   const { status, text } = await send({ 'x-url': url, 'x-key': client.responseKey, 'x-secure': secure })
@@ -103,9 +114,12 @@ t.test('response keys that are not RSA of 2048 to 4096 bits in SPKI are refused'
   const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 })
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spki = { format: 'pem', type: 'spki' } as const
-  const der = (hex: string) => `-----BEGIN PUBLIC KEY-----\n${Buffer.from(hex, 'hex').toString('base64')}\n-----END PUBLIC KEY-----\n`
+  const der = (hex: string) =>
+    `-----BEGIN PUBLIC KEY-----\n${Buffer.from(hex, 'hex').toString('base64')}\n-----END PUBLIC KEY-----\n`
   // 16384 bits take minutes to generate and none to claim: any odd number will do for a modulus.
-  const large = der(`30820822300d06092a864886f70d01010105000382080f003082080a02820801${'00'}${'ff'.repeat(2048)}0203010001`)
+  const large = der(
+    `30820822300d06092a864886f70d01010105000382080f003082080a02820801${'00'}${'ff'.repeat(2048)}0203010001`
+  )
   const cases: Array<[string, string]> = [
     ['of 1024 bits', encode(small.publicKey.export(spki))],
     ['of 16384 bits', encode(large)],
@@ -127,5 +141,8 @@ t.test('response keys that are not RSA of 2048 to 4096 bits in SPKI are refused'
   }
   const key = encode(rsa.publicKey.export(spki))
   const secure = await client.seal(JSON.stringify({ 'polaris-response-public-key': key }))
-  t.equal((await send({ 'polaris-response-public-key': key, 'polaris-secure': secure })).status, 200, 'the same key as it should be')
+  t.equal(
+    (await send({ 'polaris-response-public-key': key, 'polaris-secure': secure })).status, 200,
+    'the same key as it should be'
+  )
 })

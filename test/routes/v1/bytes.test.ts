@@ -1,4 +1,7 @@
-/** What passes through v1 keeps its bytes and its end: headers above ASCII, requests of unusual form, responses that are cut. */
+/**
+ * What passes through v1 keeps its bytes and its end: headers above ASCII, requests of unusual form, responses that are
+ * cut.
+ */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
@@ -11,21 +14,30 @@ import type { V1Request } from '../../fixtures/v1-client.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
 const modes = { enableInputEncryption: true, enableOutputEncryption: true }
-const lines = ({ headers }: V1Request) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+const lines = ({ headers }: V1Request) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 /** Sends a request byte for byte, and returns the head of the response as it stood on the wire, with the status. */
-async function exchange (t: Test, { url, port }: { url: string, port: number }, method: string, framing: string, parts = {}) {
+async function exchange (
+  t: Test, { url, port }: { url: string, port: number }, method: string, framing: string, parts = {}
+) {
   const request = await (await v1Client(url)).request({ target: '/x', ...parts })
   const client = await rawClient(t, port)
-  client.send(`${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}${framing.replace('LENGTH', String(request.body?.length))}\r\n`)
+  client.send(`${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}${framing.replace(
+    'LENGTH', String(request.body?.length)
+  )}\r\n`)
   return { client, request }
 }
 
 for (const size of [0, 1, 2 ** 16, 2 ** 18, 2 ** 20]) {
   t.test(`header bytes from 0x80 to 0xff arrive as they were sent before a body of ${size} bytes`, async t => {
-    const value = Buffer.concat([Buffer.from('å, 日本 ', 'utf8'), Buffer.from(Array.from({ length: 128 }, (_, i) => 128 + i))]).toString('latin1')
+    const value = Buffer.concat(
+      [Buffer.from('å, 日本 ', 'utf8'), Buffer.from(Array.from({ length: 128 }, (_, i) => 128 + i))]
+    ).toString('latin1')
     const workload = await startRawWorkload(t, socket => {
-      socket.write(`HTTP/1.1 200 OK\r\nX-Bytes: ${value}\r\nContent-Length: ${size}\r\n\r\n${'a'.repeat(size)}`, 'latin1')
+      socket.write(
+        `HTTP/1.1 200 OK\r\nX-Bytes: ${value}\r\nContent-Length: ${size}\r\n\r\n${'a'.repeat(size)}`, 'latin1'
+      )
     })
     const proxy = await startProxy(t, { workloadBaseUrl: workload.url, ...modes })
     const { client } = await exchange(t, proxy, 'GET', '')
@@ -91,7 +103,9 @@ t.test('a response without framing ends with its connection', async t => {
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
-  const proxy = await startProxy(t, { workloadBaseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ...modes })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ...modes }
+  )
   const client = await v1Client(proxy.url)
   t.equal((await client.open(await fetch(proxy.url, await client.request()))).toString(), 'until the end')
 })

@@ -24,15 +24,25 @@ async function setUp (t: Test, config: ConfigInput = {}, remote = true) {
     close: async () => undefined
   }
   const workload = await startWorkload(t)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, v1ReplayProtection: false, keyRemoteFailedUnwraps: 3, ...config }, { keyProvider })
+  const proxy = await startProxy(t, {
+    workloadBaseUrl: workload.url,
+    enableInputEncryption: true,
+    v1ReplayProtection: false,
+    keyRemoteFailedUnwraps: 3,
+    ...config
+  }, { keyProvider })
   const client = await v1Client(proxy.url)
   const good = await client.request({ target: '/good' })
   // Well-formed, but for another key.
   const other = await fixedKey(rsaKey().privatePem)
   t.teardown(() => other.close())
-  const otherProxy = await startProxy(t, { workloadBaseUrl: workload.url }, { keyProvider: { ...other, close: async () => undefined } })
+  const otherProxy = await startProxy(
+    t, { workloadBaseUrl: workload.url }, { keyProvider: { ...other, close: async () => undefined } }
+  )
   const bad = await (await v1Client(otherProxy.url)).request({ target: '/bad' })
-  const send = (request: typeof good, headers: Record<string, string> = {}) => fetch(proxy.url, { method: 'POST', headers: { ...request.headers, ...headers } })
+  const send = (request: typeof good, headers: Record<string, string> = {}) => fetch(
+    proxy.url, { method: 'POST', headers: { ...request.headers, ...headers } }
+  )
   const statuses = async (count: number, request: typeof good, headers: Record<string, string> = {}) => {
     const found: number[] = []
     for (let i = 0; i < count; i++) found.push((await send(request, headers)).status)

@@ -14,7 +14,8 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 /** Some send one request several times. */
 const modes: ConfigInput = { enableInputEncryption: true, enableOutputEncryption: true, v1ReplayProtection: false }
-const lines = ({ headers }: V1Request) => Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+const lines = ({ headers }: V1Request) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 /** Answers with as many octets as the target says, compressed where it says so. */
 async function sizes (t: Test) {
@@ -29,7 +30,9 @@ async function sizes (t: Test) {
 }
 
 t.test('a request body is accepted up to the limit, and 413 beyond', async t => {
-  const workload = await startWorkload(t, (request, response) => { request.resume().on('end', () => response.end('ok')) })
+  const workload = await startWorkload(
+    t, (request, response) => { request.resume().on('end', () => response.end('ok')) }
+  )
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 10_000, ...modes })
   const client = await v1Client(url)
   for (const [size, status] of [[0, 200], [9_999, 200], [10_000, 200], [10_001, 413], [200_000, 413]] as const) {
@@ -37,7 +40,9 @@ t.test('a request body is accepted up to the limit, and 413 beyond', async t => 
     const response = await fetch(url, { method: 'POST', headers, body })
     t.equal(response.status, status, `${size} octets of known length`)
     if (status === 413) t.equal(response.headers.get('content-type'), 'application/problem+json')
-    const chunked = await fetch(url, { method: 'POST', headers, body: new Blob([body ?? '']).stream(), duplex: 'half' } as RequestInit)
+    const chunked = await fetch(
+      url, { method: 'POST', headers, body: new Blob([body ?? '']).stream(), duplex: 'half' } as RequestInit
+    )
     t.equal(chunked.status, status, `${size} octets, chunked`)
   }
 })
@@ -53,7 +58,9 @@ t.test('a length over the limit is refused before anything is read of the body, 
       return inner.unwrap(keyId, wrapped)
     }
   }
-  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 10_000, ...modes }, { keyProvider })
+  const { url, port } = await startProxy(
+    t, { workloadBaseUrl: workload.url, maxBodyBytes: 10_000, ...modes }, { keyProvider }
+  )
   const request = await (await v1Client(url)).request({ target: '/x' })
   const client = await rawClient(t, port)
   client.send(`POST / HTTP/1.1\r\nhost: x\r\n${lines(request)}content-length: 1000000\r\n\r\n`)
@@ -66,14 +73,17 @@ t.test('a response is accepted up to the limit, counted without its coding, and 
   const { url: workloadBaseUrl } = await sizes(t)
   const { url } = await startProxy(t, { workloadBaseUrl, maxBodyBytes: 10_000, ...modes })
   const client = await v1Client(url)
-  for (const [target, status] of [['/10000', 200], ['/10001', 502], ['/10000gzip', 200], ['/10001gzip', 502], ['/100000000gzip', 502]] as const) {
+  for (const [target, status] of [
+    ['/10000', 200], ['/10001', 502], ['/10000gzip', 200], ['/10001gzip', 502], ['/100000000gzip', 502]
+  ] as const) {
     const response = await fetch(url, await client.request({ target }))
     t.equal(response.status, status, target)
     if (status === 502) t.match(await response.json(), { type: 'urn:polaris-secure-proxy:problem:upstream-invalid' })
   }
 })
 
-t.test('past what all buffers may hold together requests get 503 with Retry-After, and are served again later', async t => {
+t.test('past what all buffers may hold together requests get 503 with Retry-After, and are served again ' +
+  'later', async t => {
   let release: () => void = () => undefined
   const held = new Promise<void>(resolve => { release = resolve })
   const events = new EventEmitter()
@@ -82,7 +92,9 @@ t.test('past what all buffers may hold together requests get 503 with Retry-Afte
     events.emit('request')
     request.resume().on('end', () => held.then(() => response.end('ok')))
   })
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxBodyBytes: 2 ** 20, maxBufferedBytes: 2 ** 20, ...modes })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, maxBodyBytes: 2 ** 20, maxBufferedBytes: 2 ** 20, ...modes }
+  )
   const client = await v1Client(url)
   const request = { method: 'POST', ...await client.request({ target: '/x', body: new Uint8Array(600_000) }) }
   const first = fetch(url, request)
@@ -97,7 +109,8 @@ t.test('past what all buffers may hold together requests get 503 with Retry-Afte
   t.equal((await fetch(url, request)).status, 200)
 })
 
-t.test('past the limit of private-key work requests get 503 with Retry-After, and do not take it from the others', async t => {
+t.test('past the limit of private-key work requests get 503 with Retry-After, and do not take it from the ' +
+  'others', async t => {
   const workload = await startWorkload(t)
   const inner = createEphemeralProvider({ modulusLength: 2048 })
   let unwraps = 0
@@ -108,7 +121,9 @@ t.test('past the limit of private-key work requests get 503 with Retry-After, an
       return inner.unwrap(keyId, wrapped)
     }
   }
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, maxPendingUnwraps: 12, ...modes }, { keyProvider })
+  const { url } = await startProxy(
+    t, { workloadBaseUrl: workload.url, maxPendingUnwraps: 12, ...modes }, { keyProvider }
+  )
   const client = await v1Client(url)
   const request = await client.request({ target: '/x', body: 'y' })
   const counts = { served: 0, shed: 0 }
@@ -137,7 +152,8 @@ t.test('a provider whose own queue is full is told of as 503, too', async t => {
   t.equal(response.headers.get('retry-after'), '1')
 })
 
-t.test('before the keys are there encrypted requests get 503 with Retry-After; the proxy listens and lives', async t => {
+t.test('before the keys are there encrypted requests get 503 with Retry-After; the proxy listens and ' +
+  'lives', async t => {
   const workload = await startWorkload(t)
   const inner = createEphemeralProvider({ modulusLength: 2048 })
   const keyProvider: KeyProvider = { ...inner, status: () => ({ ready: false, reason: 'not yet' }) }
@@ -174,9 +190,16 @@ t.test('with several key versions the newest is published and messages to the ol
   for (const [provider, status] of [[newer, 200], [older, 200], [foreign, 400]] as const) {
     const other = await startProxy(t, { workloadBaseUrl: workload.url }, { keyProvider: provider })
     const client = await v1Client(other.url)
-    const response = await fetch(url, { method: 'POST', ...await client.request({ target: '/x', headers: { 'x-y': 'z' }, body: 'body' }) })
+    const response = await fetch(
+      url, { method: 'POST', ...await client.request({ target: '/x', headers: { 'x-y': 'z' }, body: 'body' }) }
+    )
     t.equal(response.status, status)
-    if (status === 200) t.match(JSON.parse((await client.open(response)).toString()), { url: '/x', headers: { 'x-y': 'z' }, body: Buffer.from('body').toString('base64') })
+    if (status === 200) {
+      t.match(
+        JSON.parse((await client.open(response)).toString()),
+        { url: '/x', headers: { 'x-y': 'z' }, body: Buffer.from('body').toString('base64') }
+      )
+    }
   }
 
   // Messages of one request are for one key.
@@ -206,7 +229,9 @@ t.test('a body that arrives octet by octet opens', async t => {
   const request = await (await v1Client(url)).request({ target: '/x', body: 'octet by octet' })
   const client = await rawClient(t, port)
   client.socket.setNoDelay(true)
-  client.send(`POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}content-length: ${request.body?.length}\r\n\r\n`)
+  client.send(`POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(
+    request
+  )}content-length: ${request.body?.length}\r\n\r\n`)
   for (const octet of request.body ?? []) {
     client.send(new Uint8Array([octet]))
     await new Promise(resolve => setImmediate(resolve))

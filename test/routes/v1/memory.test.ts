@@ -1,4 +1,7 @@
-/** A v1 body that arrives byte by byte takes memory of about its size: it used to take more than a hundred times as much. */
+/**
+ * A v1 body that arrives byte by byte takes memory of about its size: it used to take more than a hundred times as
+ * much.
+ */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -29,7 +32,9 @@ t.test(`${CONNECTIONS} bodies byte by byte are served, in little memory`, async 
   const bodies: string[] = []
   for (let i = 0; i < CONNECTIONS; i++) {
     const { headers, body } = await client.request({ body: new Uint8Array(BODY_BYTES) })
-    const lines = Object.entries({ host: 'x', connection: 'close', 'content-length': body?.length, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+    const lines = Object.entries(
+      { host: 'x', connection: 'close', 'content-length': body?.length, ...headers }
+    ).map(([name, value]) => `${name}: ${value}\r\n`)
     writeFileSync(heads[i] = `${folder}/head-${i}`, `POST / HTTP/1.1\r\n${lines.join('')}\r\n`)
     writeFileSync(bodies[i] = `${folder}/body-${i}`, body ?? '')
   }
@@ -37,7 +42,10 @@ t.test(`${CONNECTIONS} bodies byte by byte are served, in little memory`, async 
   const before = server.rss()
   let peak = before
   const watch = setInterval(() => { if (server.child.exitCode === null) peak = Math.max(peak, server.rss()) }, 20)
-  const clients = run(t, [fileURLToPath(new URL('../../fixtures/trickling-clients.ts', import.meta.url)), String(server.port), folder, String(CONNECTIONS)])
+  const clients = run(t, [
+    fileURLToPath(new URL('../../fixtures/trickling-clients.ts', import.meta.url)), String(server.port), folder,
+    String(CONNECTIONS)
+  ])
   t.equal(await Promise.race([clients.exit, server.exit]), 0, clients.stderr())
   clearInterval(watch)
   t.strictSame(JSON.parse(clients.lines.join('')), Array(CONNECTIONS).fill('200'))

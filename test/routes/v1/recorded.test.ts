@@ -14,7 +14,9 @@ if (vectors === undefined) t.plan(0, ABSENT)
 else {
   const { keys, requests } = vectors
   const clientKey = createPrivateKey(keys.client.privatePem)
-  const unwrap = async (wrapped: Uint8Array) => privateDecrypt({ key: clientKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, wrapped)
+  const unwrap = async (wrapped: Uint8Array) => privateDecrypt(
+    { key: clientKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, wrapped
+  )
 
   for (const { name, boundResponseKey, request, expectWorkload } of requests) {
     t.test(`${name} reaches the workload as recorded`, async t => {
@@ -41,7 +43,9 @@ else {
       }
 
       const opened = await openMessage(Buffer.from(await response.text(), 'base64'), unwrap)
-      t.equal(JSON.parse(Buffer.from(opened).toString()).url, expectWorkload.url, 'the recorded client opens the answer')
+      t.equal(
+        JSON.parse(Buffer.from(opened).toString()).url, expectWorkload.url, 'the recorded client opens the answer'
+      )
     })
   }
 }

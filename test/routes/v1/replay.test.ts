@@ -1,6 +1,6 @@
 /**
- * An auditor sent a victim's recorded v1 messages again, in other places and with a response key of her own, and read what
- * they said. A message is opened once, whatever it was then and whatever it comes as now.
+ * An auditor sent a victim's recorded v1 messages again, in other places and with a response key of her own, and read
+ * what they said. A message is opened once, whatever it was then and whatever it comes as now.
  */
 import { writeFileSync } from 'node:fs'
 import { generateKeyPairSync } from 'node:crypto'
@@ -25,7 +25,9 @@ async function setUp (t: Test, config: ConfigInput = {}) {
   return { workload, proxy, client: await v1Client(proxy.url) }
 }
 
-const send = ({ url }: Pick<Proxy, 'url'>, { headers, body }: V1Request, method = 'POST') => fetch(url, { method, headers, body })
+const send = ({ url }: Pick<Proxy, 'url'>, { headers, body }: V1Request, method = 'POST') => fetch(
+  url, { method, headers, body }
+)
 
 async function isRefused (t: Test, response: Response, what: string): Promise<void> {
   t.equal(response.status, 400, what)
@@ -36,21 +38,33 @@ const bytes = (base64 = '') => Uint8Array.from(Buffer.from(base64, 'base64'))
 
 t.test('recorded messages are refused in every place, and reach no workload', async t => {
   const { workload, proxy, client } = await setUp(t)
-  const victim = await client.request({ target: '/inbox?q=secret', headers: { authorization: 'Bearer secret' }, body: '/looks-like-a-path' })
+  const victim = await client.request(
+    { target: '/inbox?q=secret', headers: { authorization: 'Bearer secret' }, body: '/looks-like-a-path' }
+  )
   t.equal((await send(proxy, victim)).status, 200)
   t.equal(workload.received.length, 1)
 
-  const recorded = { url: victim.headers['polaris-url'] ?? '', headers: victim.headers['polaris-secure'] ?? '', body: Buffer.from(victim.body ?? '').toString('base64') }
+  const recorded = {
+    url: victim.headers['polaris-url'] ?? '',
+    headers: victim.headers['polaris-secure'] ?? '',
+    body: Buffer.from(victim.body ?? '').toString('base64')
+  }
   await isRefused(t, await send(proxy, victim), 'as it was')
   await isRefused(t, await send(proxy, { ...victim, body: null }, 'GET'), 'without its body')
   for (const [name, message] of Object.entries(recorded)) {
     const own = await client.request({ target: '/echo', body: 'x' })
     await isRefused(t, await send(proxy, { ...own, body: bytes(message) }), `${name} as a body`)
     const unbound = await client.request({ target: '/echo', body: 'x' })
-    await isRefused(t, await send(proxy, { ...unbound, headers: { ...unbound.headers, 'polaris-secure': message } }), `${name} as headers`)
+    await isRefused(
+      t, await send(proxy, { ...unbound, headers: { ...unbound.headers, 'polaris-secure': message } }),
+      `${name} as headers`
+    )
     // Without a copy of the url inside, any url goes.
     const headers = await client.seal(JSON.stringify({ 'polaris-response-public-key': client.responseKey }))
-    const attack = { headers: { 'polaris-url': message, 'polaris-secure': headers, 'polaris-response-public-key': client.responseKey }, body: null }
+    const attack = {
+      headers: { 'polaris-url': message, 'polaris-secure': headers, 'polaris-response-public-key': client.responseKey },
+      body: null
+    }
     await isRefused(t, await send(proxy, attack), `${name} as a url`)
   }
   t.equal(workload.received.length, 1)
@@ -63,10 +77,14 @@ t.test('one message written in another way is the same message', async t => {
   t.equal((await send(proxy, victim)).status, 200)
   const message = Buffer.from(victim.body ?? '')
   const length = message.readUInt32BE()
-  const { wrappedKey, wrappedIV, authTag } = JSON.parse(message.toString('utf8', 4, 4 + length)) as Record<string, string>
+  const {
+    wrappedKey, wrappedIV, authTag
+  } = JSON.parse(message.toString('utf8', 4, 4 + length)) as Record<string, string>
   const others = [
     JSON.stringify({ authTag, wrappedIV, wrappedKey, more: 1 }),
-    JSON.stringify({ wrappedKey: wrappedKey?.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''), wrappedIV, authTag }),
+    JSON.stringify(
+      { wrappedKey: wrappedKey?.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''), wrappedIV, authTag }
+    ),
     JSON.stringify({ wrappedKey: wrappedKey?.replace(/.{64}/g, '$&\n'), wrappedIV, authTag }, undefined, 2)
   ]
   for (const header of others) {
@@ -82,9 +100,14 @@ t.test('the same message twice within one request is refused', async t => {
   const headers = JSON.stringify({ 'polaris-response-public-key': client.responseKey })
   const message = await client.seal(headers)
   const outer = { 'polaris-response-public-key': client.responseKey }
-  await isRefused(t, await send(proxy, { headers: { ...outer, 'polaris-secure': message }, body: bytes(message) }), 'headers and body')
+  await isRefused(
+    t, await send(proxy, { headers: { ...outer, 'polaris-secure': message }, body: bytes(message) }), 'headers and body'
+  )
   const path = await client.seal('/x')
-  await isRefused(t, await send(proxy, { headers: { ...outer, 'polaris-url': path, 'polaris-secure': await client.seal(headers) }, body: bytes(path) }), 'url and body')
+  await isRefused(t, await send(
+    proxy,
+    { headers: { ...outer, 'polaris-url': path, 'polaris-secure': await client.seal(headers) }, body: bytes(path) }
+  ), 'url and body')
   t.equal(workload.received.length, 0)
 })
 
@@ -97,7 +120,8 @@ t.test('of the same request many times at once, one is carried out', async t => 
   t.equal(workload.received.length, 1)
 })
 
-t.test('a request that was refused for another reason may come again; only what is authentic is remembered', async t => {
+t.test('a request that was refused for another reason may come again; only what is authentic is ' +
+  'remembered', async t => {
   const { proxy, client } = await setUp(t, { maxBodyBytes: 10_000 })
   const request = await client.request({ body: 'short' })
   const long = await client.request({ body: 'x'.repeat(10_001) })
@@ -116,11 +140,15 @@ t.test('it can be turned off, which is warned of at start', async t => {
   t.match(proxy.log.join(''), /"level":40.*Recorded v1 requests can be sent again.*V1_REPLAY_PROTECTION=false/)
 })
 
-t.test('an ephemeral key gives way to a new one before its messages are too many; those sealed to it open for a while', async t => {
+t.test('an ephemeral key gives way to a new one before its messages are too many; those sealed to it open for a ' +
+  'while', async t => {
   const workload = await startWorkload(t)
   const keyProvider = createEphemeralProvider({ modulusLength: 2048, retireAfter: 2000 })
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, ...modes, v1ReplayCapacity: 1000 }, { keyProvider })
-  const publicKey = async () => (await (await fetch(`${proxy.url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, ...modes, v1ReplayCapacity: 1000 }, { keyProvider }
+  )
+  const publicKey = async () =>
+    (await (await fetch(`${proxy.url}/polaris-container/publicKey`)).json() as { publicKey: string }).publicKey
   const old = await v1Client(proxy.url)
   const [before, first, held] = [await publicKey(), await old.request({ body: 'x' }), await old.request({ body: 'x' })]
   t.equal((await send(proxy, first)).status, 200)
@@ -146,7 +174,9 @@ t.test('workers share what was opened', async t => {
     const request = await client.request({ target: '/pay', body: 'once' })
     // Each on a connection of its own, which the workers take in turn.
     const statuses = await Promise.all(Array.from({ length: 8 }, async () =>
-      (await fetch(server.url, { method: 'POST', headers: { ...request.headers, connection: 'close' }, body: request.body })).status))
+      (await fetch(
+        server.url, { method: 'POST', headers: { ...request.headers, connection: 'close' }, body: request.body }
+      )).status))
     t.equal(statuses.filter(status => status === 200).length, 1)
     t.equal(statuses.filter(status => status === 400).length, 7)
   }
@@ -154,7 +184,11 @@ t.test('workers share what was opened', async t => {
 })
 
 function keyFile (t: Test): string {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048, privateKeyEncoding: { format: 'pem', type: 'pkcs8' }, publicKeyEncoding: { format: 'pem', type: 'spki' } })
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
+    publicKeyEncoding: { format: 'pem', type: 'spki' }
+  })
   const path = `${t.testdir({})}/key.pem`
   writeFileSync(path, privateKey, { mode: 0o600 })
   return path
@@ -163,17 +197,25 @@ function keyFile (t: Test): string {
 t.test('replicas that share a key share what was opened, by the replay store', { skip: noRedis }, async t => {
   const workload = await startWorkload(t)
   const redis = await startRedis(t)
-  const config: ConfigInput = { workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), replayStore: redis.url }
+  const config: ConfigInput = {
+    workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), replayStore: redis.url
+  }
   const replicas = [await startProxy(t, config), await startProxy(t, config)] as const
-  for (const { url } of replicas) while (!(await fetch(`${url}/polaris-container/readyz`)).ok) await new Promise(resolve => setTimeout(resolve, 20))
+  for (const { url } of replicas) {
+    while (!(await fetch(`${url}/polaris-container/readyz`)).ok) await new Promise(resolve => setTimeout(resolve, 20))
+  }
   const client = await v1Client(replicas[0].url)
   for (let round = 0; round < 5; round++) {
     const request = await client.request({ target: '/pay', body: 'once' })
-    const statuses = await Promise.all(Array.from({ length: 8 }, async (_, i) => (await send(replicas[i % 2] ?? replicas[0], request)).status))
+    const statuses = await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => (await send(replicas[i % 2] ?? replicas[0], request)).status)
+    )
     t.equal(statuses.filter(status => status === 200).length, 1)
   }
   t.equal(workload.received.length, 5)
-  t.match(replicas[0].log.join(''), /"level":40.*Recorded v1 requests can be sent again after 3600 s.*the key lives longer/)
+  t.match(
+    replicas[0].log.join(''), /"level":40.*Recorded v1 requests can be sent again after 3600 s.*the key lives longer/
+  )
   t.ok(redis.cli('keys', 'polaris:replay:v1:*').trim().split('\n').length >= 15)
 
   await redis.kill()
@@ -187,8 +229,12 @@ t.test('replicas that share a key share what was opened, by the replay store', {
 
 t.test('a key that outlives the process, with its messages in memory, is warned of', async t => {
   const workload = await startWorkload(t)
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), v1ReplayWindow: '10m' })
-  while (!(await fetch(`${proxy.url}/polaris-container/readyz`)).ok) await new Promise(resolve => setTimeout(resolve, 20))
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), v1ReplayWindow: '10m' }
+  )
+  while (!(await fetch(`${proxy.url}/polaris-container/readyz`)).ok) {
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
   const request = await (await v1Client(proxy.url)).request({ body: 'x' })
   t.equal((await send(proxy, request)).status, 200)
   await isRefused(t, await send(proxy, request), 'again')

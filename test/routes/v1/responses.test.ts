@@ -1,4 +1,6 @@
-/** Responses are sealed whatever they are: status and headers as the workload sent them, the body for the client alone. */
+/**
+ * Responses are sealed whatever they are: status and headers as the workload sent them, the body for the client alone.
+ */
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { RequestListener } from 'node:http'
 import t from 'tap'
@@ -10,7 +12,9 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 async function setUp (t: Test, listener: RequestListener, config: ConfigInput = {}) {
   const workload = await startWorkload(t, listener)
-  const { url, log } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, ...config })
+  const { url, log } = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, ...config }
+  )
   const client = await v1Client(url)
   const send = async (method = 'GET', body?: string) => fetch(url, {
     method, redirect: 'manual', ...await client.request({ target: '/x', ...body !== undefined && { body } })
@@ -21,7 +25,9 @@ async function setUp (t: Test, listener: RequestListener, config: ConfigInput = 
 for (const status of [200, 201, 301, 400, 401, 404, 418, 500, 503, 599]) {
   t.test(`the workload's own ${status} is sealed like any response`, async t => {
     const { client, send } = await setUp(t, (_request, response) => {
-      response.writeHead(status, { 'content-type': 'application/json', 'x-y': 'z', 'set-cookie': ['a=1', 'b=2'], location: '/elsewhere' }).end('{"secret":1}')
+      response.writeHead(
+        status, { 'content-type': 'application/json', 'x-y': 'z', 'set-cookie': ['a=1', 'b=2'], location: '/elsewhere' }
+      ).end('{"secret":1}')
     })
     const response = await send()
     t.equal(response.status, status)
@@ -82,7 +88,9 @@ const codings: Array<[string, Buffer]> = [
 ]
 for (const [coding, body] of codings) {
   t.test(`content-encoding ${coding} (${body.length} bytes) is undone before sealing`, async t => {
-    const { client, send } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end(body) })
+    const { client, send } = await setUp(
+      t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end(body) }
+    )
     const response = await send()
     t.equal(response.status, 200)
     t.notOk(response.headers.has('content-encoding'))
@@ -92,7 +100,9 @@ for (const [coding, body] of codings) {
 
 for (const coding of ['zz', 'gzip, zz', 'aes128gcm']) {
   t.test(`content-encoding ${coding} is not ours to undo: body and header stay as they are`, async t => {
-    const { client, send } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end('as it is') })
+    const { client, send } = await setUp(
+      t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding }).end('as it is') }
+    )
     const response = await send()
     t.equal(response.status, 200)
     t.equal(response.headers.get('content-encoding'), coding)
@@ -102,8 +112,12 @@ for (const coding of ['zz', 'gzip, zz', 'aes128gcm']) {
 
 for (const coding of ['gzip', 'deflate', 'br', 'zstd', 'gzip, br', 'zz']) {
   for (const framing of [{ 'content-length': '0' }, { 'transfer-encoding': 'chunked' }]) {
-    t.test(`an empty body that is called ${coding}, ${Object.keys(framing)}, is empty, and its status stays`, async t => {
-      const { client, send } = await setUp(t, (_request, response) => { response.writeHead(404, { 'content-encoding': coding, ...framing }).end() })
+    t.test(`an empty body that is called ${coding}, ${Object.keys(
+      framing
+    )}, is empty, and its status stays`, async t => {
+      const { client, send } = await setUp(
+        t, (_request, response) => { response.writeHead(404, { 'content-encoding': coding, ...framing }).end() }
+      )
       const response = await send()
       t.equal(response.status, 404)
       t.equal((await client.open(response)).length, 0)
@@ -112,7 +126,9 @@ for (const coding of ['gzip', 'deflate', 'br', 'zstd', 'gzip, br', 'zz']) {
 }
 
 t.test('the workload is asked for identity encoding', async t => {
-  const { client, send } = await setUp(t, (request, response) => { response.end(String(request.headers['accept-encoding'])) })
+  const { client, send } = await setUp(
+    t, (request, response) => { response.end(String(request.headers['accept-encoding'])) }
+  )
   t.equal((await client.open(await send())).toString(), 'identity')
 })
 
@@ -130,7 +146,9 @@ const invalid: Array<[string, string, Buffer]> = [
 ]
 for (const [name, coding, body] of invalid) {
   t.test(`${name} is 502`, async t => {
-    const { send, log } = await setUp(t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding, 'x-y': 'hunter2' }).end(body) })
+    const { send, log } = await setUp(
+      t, (_request, response) => { response.writeHead(200, { 'content-encoding': coding, 'x-y': 'hunter2' }).end(body) }
+    )
     const response = await send()
     t.equal(response.status, 502)
     t.equal(response.headers.get('content-type'), 'application/problem+json')
@@ -142,12 +160,16 @@ for (const [name, coding, body] of invalid) {
 }
 
 // Found by a fuzzer: the decoder was done while the workload's response was not, and its error had nobody to go to.
-for (const [coding, body] of [['gzip', gzipSync(text)], ['deflate', deflateSync(text)], ['br', brotliCompressSync(text)]] as const) {
+for (const [coding, body] of [
+  ['gzip', gzipSync(text)], ['deflate', deflateSync(text)], ['br', brotliCompressSync(text)]
+] as const) {
   for (const [when, apart] of [['at once', false], ['later', true]] as const) {
     t.test(`${coding} with something behind its end, sent ${when}, is 502, and the proxy serves on`, async t => {
       const { url, send } = await setUp(t, (_request, response) => {
         // The response is left open: what a content coding calls its end is not the end of the body.
-        response.writeHead(200, { 'content-encoding': coding }).write(apart ? body : Buffer.concat([body, Buffer.from('hunter2')]))
+        response.writeHead(200, { 'content-encoding': coding }).write(
+          apart ? body : Buffer.concat([body, Buffer.from('hunter2')])
+        )
         if (apart) setTimeout(() => { response.write('hunter2') }, 50)
       })
       const response = await send()

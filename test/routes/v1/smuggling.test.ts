@@ -20,7 +20,10 @@ async function setUp (t: Test) {
     if (received.toString('latin1').endsWith(CRLF + CRLF) || rest.length >= Number(length)) socket.write(OK)
   })
   // One connection for everyone, as an attacker wishes.
-  const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, workloadConnections: 1 })
+  const { url } = await startProxy(
+    t,
+    { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, workloadConnections: 1 }
+  )
   const client = await v1Client(url)
   const victim = async () => {
     const response = await fetch(url, await client.request({ target: '/victim' }))
@@ -48,18 +51,27 @@ const dropped: Array<[string, Record<string, unknown>]> = [
   ['te', { te: 'trailers' }],
   ['keep-alive and proxy headers', { 'keep-alive': 'timeout=0', 'proxy-authorization': 'x', 'proxy-connection': 'x' }],
   ['accept-encoding', { 'Accept-Encoding': 'gzip' }],
-  ['forwarding headers', { 'x-forwarded-for': '203.0.113.1', forwarded: 'for=203.0.113.1', 'X-Forwarded-Host': 'x', 'x-forwarded-proto': 'https' }],
+  ['forwarding headers', {
+    'x-forwarded-for': '203.0.113.1',
+    forwarded: 'for=203.0.113.1',
+    'X-Forwarded-Host': 'x',
+    'x-forwarded-proto': 'https'
+  }],
   ['the proxy\'s own headers', { 'polaris-secure': 'x' }]
 ]
 for (const [name, headers] of dropped) {
   t.test(`inside: ${name}`, async t => {
     const { workload, url, client } = await setUp(t)
-    const response = await fetch(url, { method: 'POST', ...await client.request({ target: '/x', headers: { ...headers, 'x-kept': 'yes' }, body: SMUGGLED }) })
+    const response = await fetch(url, {
+      method: 'POST',
+      ...await client.request({ target: '/x', headers: { ...headers, 'x-kept': 'yes' }, body: SMUGGLED })
+    })
     t.equal((await client.open(response)).toString(), 'ok')
     const [first = ''] = workload.received.map(String)
     const head = first.slice(0, first.indexOf(CRLF + CRLF))
     t.same(head.toLowerCase().split(CRLF).slice(1).sort(), [
-      'accept-encoding: identity', 'connection: keep-alive', `content-length: ${SMUGGLED.length}`, `host: 127.0.0.1:${workload.port}`, 'x-kept: yes'
+      'accept-encoding: identity', 'connection: keep-alive', `content-length: ${SMUGGLED.length}`,
+      `host: 127.0.0.1:${workload.port}`, 'x-kept: yes'
     ])
     t.equal(first.slice(head.length + 4), SMUGGLED, 'what looks like a request is a body')
     const count = workload.received.length
@@ -91,7 +103,8 @@ const refused: Array<[string, unknown]> = [
   ['__proto__', '{"__proto__":{"x-y":"z"}}'],
   ['__proto__, escaped', '{"\\u005f_proto__":{"x-y":"z"}}'],
   ['constructor.prototype', '{"constructor":{"prototype":{"x-y":"z"}}}'],
-  ['an array', '[["x-y","z"]]'], ['a string', '"x"'], ['a number', '1'], ['null', 'null'], ['nothing', ''], ['no JSON', '{"x-y":'],
+  ['an array', '[["x-y","z"]]'], ['a string', '"x"'], ['a number', '1'], ['null', 'null'], ['nothing', ''],
+  ['no JSON', '{"x-y":'],
   ['a byte order mark', '\ufeff{}'],
   ['JSON with plaintext that a parser would quote', '{"x-y": hunter2}'],
   ['deep nesting', `{"x-y":${'['.repeat(5000)}${']'.repeat(5000)}}`]
@@ -100,7 +113,9 @@ t.test('inside, but no header object: refused, all alike, and nobody else is aff
   const { workload, url, client, victim } = await setUp(t)
   const answers = new Set<string>()
   for (const [name, inside] of refused) {
-    const json = typeof inside === 'string' ? inside : JSON.stringify({ 'polaris-response-public-key': client.responseKey, ...inside as object })
+    const json = typeof inside === 'string'
+      ? inside
+      : JSON.stringify({ 'polaris-response-public-key': client.responseKey, ...inside as object })
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'polaris-secure': await client.seal(json), 'polaris-response-public-key': client.responseKey },
@@ -117,7 +132,8 @@ t.test('inside, but no header object: refused, all alike, and nobody else is aff
 })
 
 const targets = [
-  '', 'x', 'http://elsewhere.example/', '//elsewhere.example/', '/a b', `/a HTTP/1.1${CRLF}${CRLF}${SMUGGLED}`, '/a\nb', '/a\0', '/ä', '*', '\ufeff/', '?x', '#', ' /a', '/a\t', '/\x7f'
+  '', 'x', 'http://elsewhere.example/', '//elsewhere.example/', '/a b', `/a HTTP/1.1${CRLF}${CRLF}${SMUGGLED}`, '/a\nb',
+  '/a\0', '/ä', '*', '\ufeff/', '?x', '#', ' /a', '/a\t', '/\x7f'
 ]
 t.test('inside: targets that are no path are refused, all alike', async t => {
   const { workload, url, client, victim } = await setUp(t)
@@ -134,7 +150,9 @@ t.test('inside: targets that are no path are refused, all alike', async t => {
 
 t.test('inside: targets are forwarded byte for byte', async t => {
   const { workload, url, client } = await setUp(t)
-  for (const [i, target] of ['//elsewhere.example/', '/a/../b', '/%zz', '/x/?', '//d//e', '/?q=1', '/a?b#c', `/${'x'.repeat(8192)}`].entries()) {
+  for (const [i, target] of [
+    '//elsewhere.example/', '/a/../b', '/%zz', '/x/?', '//d//e', '/?q=1', '/a?b#c', `/${'x'.repeat(8192)}`
+  ].entries()) {
     t.equal((await fetch(url, await client.request({ target }))).status, 200, target.slice(0, 30))
     t.equal(workload.received.join('').split('GET ')[i + 1]?.split(' ')[0], target.replace(/#.*/, ''))
   }
@@ -143,13 +161,18 @@ t.test('inside: targets are forwarded byte for byte', async t => {
 t.test('values that old clients did not quote are accepted', async t => {
   const { workload, url, client } = await setUp(t)
   await fetch(url, await client.request({ headers: { 'x-number': 12, 'x-true': true, 'x-latin': 'äÿ' } }))
-  t.match(workload.received.map(bytes => bytes.toString('latin1')).join(''), /x-number: 12\r\nx-true: true\r\nx-latin: äÿ\r\n/)
+  t.match(
+    workload.received.map(bytes => bytes.toString('latin1')).join(''), /x-number: 12\r\nx-true: true\r\nx-latin: äÿ\r\n/
+  )
 })
 
 t.test('nothing of the outer request but the method reaches the workload', async t => {
   const { workload, url, client } = await setUp(t)
   const { headers } = await client.request({ target: '/inside' })
-  await fetch(`${url}/outside?secret=1`, { method: 'DELETE', headers: { ...headers, 'x-outside': '1', cookie: 'outside=1', authorization: 'outside' } })
+  await fetch(
+    `${url}/outside?secret=1`,
+    { method: 'DELETE', headers: { ...headers, 'x-outside': '1', cookie: 'outside=1', authorization: 'outside' } }
+  )
   t.match(workload.received.join(''), /^DELETE \/inside HTTP\/1\.1\r\n/)
   t.notMatch(workload.received.join(''), 'outside')
 })

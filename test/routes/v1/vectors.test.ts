@@ -1,4 +1,6 @@
-/** Every recorded message, over HTTP: valid ones open, invalid ones get one and the same answer, wherever they stand. */
+/**
+ * Every recorded message, over HTTP: valid ones open, invalid ones get one and the same answer, wherever they stand.
+ */
 import { createCipheriv, createHash } from 'node:crypto'
 import t from 'tap'
 import { fixedKey, startProxy } from '../../fixtures/proxy.ts'
@@ -27,12 +29,16 @@ else {
 
   t.test('valid messages open', async t => {
     const workload = await startWorkload(t)
-    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider: await fixedKey(keys.server.privatePem) })
+    const { url } = await startProxy(
+      t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider: await fixedKey(keys.server.privatePem) }
+    )
     const { headers } = await (await v1Client(url)).request({ target: '/x' })
     for (const { name, message, messageHead, plaintextSeed, plaintextBytes, plaintextSha256, aesKey, iv } of valid) {
       const cipher = createCipheriv('aes-256-gcm', Buffer.from(aesKey, 'hex'), Buffer.from(iv, 'hex'))
       const body = message === undefined
-        ? Buffer.concat([Buffer.from(messageHead ?? '', 'base64'), cipher.update(fromSeed(plaintextSeed ?? '', plaintextBytes))])
+        ? Buffer.concat(
+          [Buffer.from(messageHead ?? '', 'base64'), cipher.update(fromSeed(plaintextSeed ?? '', plaintextBytes))]
+        )
         : Buffer.from(message, 'base64')
       const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
       t.equal(response.status, 200, name)
@@ -42,7 +48,10 @@ else {
 
   t.test('a recorded path reaches the workload without its fragment', async t => {
     const workload = await startWorkload(t)
-    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true }, { keyProvider: await fixedKey(keys.server.privatePem) })
+    const { url } = await startProxy(
+      t, { workloadBaseUrl: workload.url, enableInputEncryption: true },
+      { keyProvider: await fixedKey(keys.server.privatePem) }
+    )
     for (const { message, plaintext } of valid.filter(({ name }) => name.startsWith('url'))) {
       await fetch(url, { headers: { 'polaris-url': message ?? '' } })
       t.equal(workload.received.pop()?.url, Buffer.from(plaintext ?? '', 'base64').toString().replace(/#.*/, ''))
@@ -51,7 +60,9 @@ else {
 
   t.test('messages to be rejected get one byte-identical answer as body, as url and as headers', async t => {
     const workload = await startWorkload(t)
-    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider: await fixedKey(keys.server.privatePem) })
+    const { url } = await startProxy(
+      t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider: await fixedKey(keys.server.privatePem) }
+    )
     const client = await v1Client(url)
     const good = (await client.request({ target: '/x' })).headers
     const answers = new Set<string>()
@@ -61,7 +72,9 @@ else {
         ['as polaris-secure', { headers: { ...good, 'polaris-secure': message } }]
       ]
       // Without octets there is no body, which is fine.
-      if (message !== '') places.push(['as body', { method: 'POST', headers: good, body: Buffer.from(message, 'base64') }])
+      if (message !== '') {
+        places.push(['as body', { method: 'POST', headers: good, body: Buffer.from(message, 'base64') }])
+      }
       for (const [place, init] of places) {
         const response = await fetch(url, init)
         t.equal(response.status, 400, `${name} ${place}`)
@@ -77,7 +90,8 @@ else {
 
   t.test('messages that are only unusual open', async t => {
     const workload = await startWorkload(t)
-    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider: await fixedKey(keys.server.privatePem) })
+    const keyProvider = await fixedKey(keys.server.privatePem)
+    const { url } = await startProxy(t, { workloadBaseUrl: workload.url, ...modes }, { keyProvider })
     const { headers } = await (await v1Client(url)).request({ target: '/x' })
     for (const { name, message } of invalid.filter(({ mustReject }) => !mustReject)) {
       const response = await fetch(url, { method: 'POST', headers, body: Buffer.from(message, 'base64') })

@@ -1,4 +1,5 @@
-// Appraisal of Azure Attestation's tokens for confidential virtual machines: for each check a token in which only that fails.
+// Appraisal of Azure Attestation's tokens for confidential virtual machines: for each check a token in which only that
+// fails.
 import t from 'tap'
 import { azureMaa } from '../../../lib/platforms/azure/maa.ts'
 import { attestationDocument, bindingDigest, maaRuntimeData } from '../../../lib/protocols/attestation.ts'
@@ -81,7 +82,9 @@ t.test('a token that fits the policy is verified, with the nonce in either place
   t.same(failed(await verdictOf()), [])
   const payload = Buffer.from(encodeBase64url(binding)).toString('base64')
   t.same(failed(await verdictOf({ 'x-ms-runtime': { 'client-payload': { nonce: payload }, keys: [] } })), [])
-  const onTdx = await verdictOf({ 'x-ms-isolation-tee': tdx }, { idKeyDigests: undefined, authorKeyDigests: undefined } as never)
+  const onTdx = await verdictOf(
+    { 'x-ms-isolation-tee': tdx }, { idKeyDigests: undefined, authorKeyDigests: undefined } as never
+  )
   t.same(failed(onTdx), [])
   t.match(onTdx.checks.find(({ name }) => name === 'migration'), { outcome: 'skipped' })
 })
@@ -89,23 +92,38 @@ t.test('a token that fits the policy is verified, with the nonce in either place
 const cases: ReadonlyArray<readonly [string, string, object, Partial<AzureCvmPolicy>?]> = [
   ['a container\'s token', 'attestation-type', { 'x-ms-attestation-type': 'sevsnpvm' }],
   ['hardware of another kind', 'hardware', { 'x-ms-isolation-tee': snp }, { hardware: ['tdx'] }],
-  ['a machine that does not comply', 'compliance', { 'x-ms-isolation-tee': { ...snp, 'x-ms-compliance-status': 'azure-compliant-uvm' } }],
+  [
+    'a machine that does not comply', 'compliance',
+    { 'x-ms-isolation-tee': { ...snp, 'x-ms-compliance-status': 'azure-compliant-uvm' } }
+  ],
   ['no secure boot', 'secure-boot', { secureboot: false }],
   ['secure boot as text', 'secure-boot', { secureboot: 'true' }],
-  ['a machine that can be debugged', 'debug', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-is-debuggable': true } }],
+  [
+    'a machine that can be debugged', 'debug', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-is-debuggable': true } }
+  ],
   ['nothing about debugging', 'debug', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-is-debuggable': undefined } }],
   ['a boot that can be debugged', 'debug', { 'x-ms-azurevm-kerneldebug-enabled': true }],
   ['a migration agent', 'migration', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-migration-allowed': true } }],
   ['a less privileged level', 'vmpl', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-vmpl': 2 } }],
-  ['another firmware', 'measurement', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-launchmeasurement': 'da'.repeat(48) } }],
-  ['another identity key', 'id-key', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-idkeydigest': 'da'.repeat(48) } }],
-  ['another author key', 'author-key', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-authorkeydigest': undefined } }],
+  [
+    'another firmware', 'measurement',
+    { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-launchmeasurement': 'da'.repeat(48) } }
+  ],
+  [
+    'another identity key', 'id-key', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-idkeydigest': 'da'.repeat(48) } }
+  ],
+  [
+    'another author key', 'author-key', { 'x-ms-isolation-tee': { ...snp, 'x-ms-sevsnpvm-authorkeydigest': undefined } }
+  ],
   ['another machine', 'vm-id', { 'x-ms-azurevm-vmid': 'another' }],
   ['another policy of the provider', 'provider-policy', { 'x-ms-policy-hash': 'another' }],
   ['a claim with another value', 'software', { 'pcr-11': 'ghi' }],
   ['a claim that is missing', 'software', { 'kernel-locked': undefined }],
   ['another nonce', 'bound', { 'x-ms-runtime': { nonce: 'another' } }],
-  ['a nonce in both places', 'bound', { 'x-ms-runtime': { nonce: encodeBase64url(binding), 'client-payload': { nonce: 'QUJD' } } }],
+  [
+    'a nonce in both places', 'bound',
+    { 'x-ms-runtime': { nonce: encodeBase64url(binding), 'client-payload': { nonce: 'QUJD' } } }
+  ],
   ['no nonce', 'bound', { 'x-ms-runtime': {} }],
   ['an old token', 'freshness', { iat: seconds - 3600 }]
 ]
@@ -117,10 +135,18 @@ t.test('pins of SEV-SNP are not passed by TDX, and every one that is left out is
   t.same(failed(await verdictOf({ 'x-ms-isolation-tee': tdx })), ['id-key', 'author-key'])
   const open = { issuers: [ISSUER] }
   const document = await attestationDocument({
-    tee: 'azure-cvm', nonce, cached: false, keys, evidence: [['application/jwt', await key.sign(genuine())]], endorsements: [], issuedAt: now
+    tee: 'azure-cvm',
+    nonce,
+    cached: false,
+    keys,
+    evidence: [['application/jwt', await key.sign(genuine())]],
+    endorsements: [],
+    issuedAt: now
   })
   const { fetch } = tableFetch({ [`${ISSUER}/certs`]: { keys: [key.certificateJwk] } })
-  const verdict = await verifyAttestation(JSON.stringify(document), { version: 1, insecure: true, platforms: { 'azure-cvm': open } }, { nonce, now, fetch })
+  const verdict = await verifyAttestation(
+    JSON.stringify(document), { version: 1, insecure: true, platforms: { 'azure-cvm': open } }, { nonce, now, fetch }
+  )
   t.same(verdict.checks.filter(({ outcome }) => outcome === 'skipped').map(({ name }) => name),
     ['weakenings', 'id-key', 'author-key', 'measurement', 'vm-id', 'provider-policy', 'software'])
 })
@@ -131,7 +157,11 @@ t.test('a section that names no software is refused', async t => {
   t.throws(parse({ issuers: [ISSUER], claims: { a: ['b'] } }), { message: /pins no software: give policyHashes/ })
   t.throws(parse({ issuers: [ISSUER], claims: { a: [] }, policyHashes: ['x'] }), { message: /pins no software/ })
   t.doesNotThrow(parse(pins))
-  for (const section of [{}, { ...pins, issuers: ['http://x'] }, { ...pins, hardware: ['sgx'] }, { ...pins, vmid: [] }]) t.throws(parse(section), AttestationPolicyError)
+  for (const section of [
+    {}, { ...pins, issuers: ['http://x'] }, { ...pins, hardware: ['sgx'] }, { ...pins, vmid: [] }
+  ]) {
+    t.throws(parse(section), AttestationPolicyError)
+  }
 })
 
 t.test('the proxy names the kind of token that it was given', async t => {

@@ -59,13 +59,18 @@ async function appraise (scene: Scene) {
     nonce,
     cached: false,
     keys: scene.keys ?? keys,
-    evidence: [['application/jwt', await (scene.token?.() ?? key.sign({ ...genuine(), ...scene.claims }, { jku: 'https://attacker.example/certs' }))]],
+    evidence: [[
+      'application/jwt',
+      await (scene.token?.() ?? key.sign({ ...genuine(), ...scene.claims }, { jku: 'https://attacker.example/certs' }))
+    ]],
     endorsements: [],
     issuedAt: now
   })
   const { fetch, asked } = tableFetch({ [CERTS]: scene.keySet ?? { keys: [key.certificateJwk] } })
   const policy: AttestationPolicy = { version: 1, platforms: { 'azure-maa': { ...pins, ...scene.policy } } }
-  return { verdict: await verifyAttestation(JSON.stringify(document), policy, { nonce, now, fetch, ...scene.options }), asked }
+  return {
+    verdict: await verifyAttestation(JSON.stringify(document), policy, { nonce, now, fetch, ...scene.options }), asked
+  }
 }
 
 t.test('a token that fits is verified with the certificate at the pinned issuer, wherever its jku points', async t => {
@@ -90,7 +95,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a swapped key', 'bound', { keys: [{ kind: 'ohttp-keys', value: Uint8Array.of(9) }] }],
   ['a token about other keys', 'bound', { claims: { 'x-ms-runtime': JSON.parse(maaRuntimeData(new Uint8Array(32))) } }],
   ['a token without runtime data', 'bound', { claims: { 'x-ms-runtime': undefined } }],
-  ['another issuer', 'issuer', { claims: { iss: 'https://sharedneu.neu.attest.azure.net.example' }, policy: { issuers: [ISSUER] } }],
+  [
+    'another issuer', 'issuer',
+    { claims: { iss: 'https://sharedneu.neu.attest.azure.net.example' }, policy: { issuers: [ISSUER] } }
+  ],
   ['an expired token', 'validity', { claims: { exp: seconds - 61 } }],
   ['a token that is not yet valid', 'validity', { claims: { nbf: seconds + 61 } }],
   ['a token without expiry', 'validity', { claims: { exp: undefined } }],
@@ -101,7 +109,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['debugging on', 'debug', { claims: { 'x-ms-sevsnpvm-is-debuggable': true } }],
   ['debugging unsaid', 'debug', { claims: { 'x-ms-sevsnpvm-is-debuggable': undefined } }],
   ['a migration agent unsaid', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': undefined } }],
-  ['a migration agent forbidden in other words', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': 'false' } }],
+  [
+    'a migration agent forbidden in other words', 'migration',
+    { claims: { 'x-ms-sevsnpvm-migration-allowed': 'false' } }
+  ],
   ['a migration agent allowed', 'migration', { claims: { 'x-ms-sevsnpvm-migration-allowed': true } }],
   ['another privilege level', 'vmpl', { claims: { 'x-ms-sevsnpvm-vmpl': 2 } }],
   ['other containers', 'host-data', { claims: { 'x-ms-sevsnpvm-hostdata': '00'.repeat(32) } }],
@@ -109,14 +120,23 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['an old utility VM', 'guest-svn', { claims: { 'x-ms-sevsnpvm-guestsvn': 99 } }],
   ['a security version as text', 'guest-svn', { claims: { 'x-ms-sevsnpvm-guestsvn': '100' } }],
   ['a stranger\'s key', 'signature', { token: () => stranger.sign(genuine()) }],
-  ['jku that points elsewhere', 'signature', { token: () => stranger.sign(genuine(), { jku: 'https://attacker.example/certs' }) }],
-  ['x5c in the header', 'signature', { token: () => stranger.sign(genuine(), { x5c: stranger.certificateJwk['x5c'] as string[] }) }],
+  [
+    'jku that points elsewhere', 'signature',
+    { token: () => stranger.sign(genuine(), { jku: 'https://attacker.example/certs' }) }
+  ],
+  [
+    'x5c in the header', 'signature',
+    { token: () => stranger.sign(genuine(), { x5c: stranger.certificateJwk['x5c'] as string[] }) }
+  ],
   ['an unknown key identifier', 'signature', { token: () => key.sign(genuine(), { kid: 'two' }) }],
   ['alg none', 'signature', { token: async () => `${encode({ alg: 'none', kid: 'one' })}.${encode(genuine())}.` }],
   ['the certificate taken for a shared secret', 'signature', { token: confused }],
   ['a changed token', 'signature', { token: async () => (await key.sign(genuine())).replace(/.{4}$/, 'AAAA') }],
   ['a key that is not RSA', 'signature', { keySet: { keys: [{ kid: 'one', kty: 'oct', k: 'AAAA' }] } }],
-  ['a key identifier that the key set holds twice', 'signature', { keySet: { keys: [key.certificateJwk, stranger.certificateJwk] } }],
+  [
+    'a key identifier that the key set holds twice', 'signature',
+    { keySet: { keys: [key.certificateJwk, stranger.certificateJwk] } }
+  ],
   ['a key without certificate', 'signature', { keySet: { keys: [{ kid: 'one', kty: 'RSA', x5c: [] }] } }],
   ['a malformed certificate', 'signature', { keySet: { keys: [{ kid: 'one', kty: 'RSA', x5c: ['AAAA'] }] } }],
   ['a malformed key set', 'signature', { keySet: { keys: 'x' } }],
@@ -132,7 +152,9 @@ for (const [name, check, scene] of cases) {
 }
 
 t.test('an issuer that no policy names is not asked, though it signed its own token', async t => {
-  const { verdict, asked } = await appraise({ token: () => stranger.sign({ ...genuine(), iss: 'https://attacker.example' }), policy: { issuers: [ISSUER] } })
+  const { verdict, asked } = await appraise(
+    { token: () => stranger.sign({ ...genuine(), iss: 'https://attacker.example' }), policy: { issuers: [ISSUER] } }
+  )
   t.same(failed(verdict), ['issuer'])
   t.same(asked, [], 'nor is anybody else')
 })
@@ -140,7 +162,15 @@ t.test('an issuer that no policy names is not asked, though it signed its own to
 t.test('what the policy leaves open is said', async t => {
   const { measurements, minimumGuestSvn, ...open } = pins
   t.ok(measurements && minimumGuestSvn)
-  const document = await attestationDocument({ tee: 'azure-maa', nonce, cached: false, keys, evidence: [['application/jwt', await key.sign(genuine())]], endorsements: [], issuedAt: now })
+  const document = await attestationDocument({
+    tee: 'azure-maa',
+    nonce,
+    cached: false,
+    keys,
+    evidence: [['application/jwt', await key.sign(genuine())]],
+    endorsements: [],
+    issuedAt: now
+  })
   const verdict = await verifyAttestation(JSON.stringify(document), { version: 1, platforms: { 'azure-maa': open } },
     { nonce, now, keySets: { [ISSUER]: { keys: [key.jwk] } } })
   t.ok(verdict.verified)

@@ -1,5 +1,6 @@
-// A peer's conformance cases for SEV-SNP reports, every one that lies in the folder: what it accepts is accepted here, and what
-// it refuses is refused. Some cases bring a root of their own; AMD's certificates come from a recording otherwise.
+// A peer's conformance cases for SEV-SNP reports, every one that lies in the folder: what it accepts is accepted here,
+// and what it refuses is refused. Some cases bring a root of their own; AMD's certificates come from a recording
+// otherwise.
 import { createHash, X509Certificate } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
@@ -49,7 +50,9 @@ function policyOf (given: Record<string, unknown>): { policy: SnpPolicy, reportD
     else if (name === 'min_guest_svn') policy = { ...policy, minimumGuestSvn: Number(value) }
     else if (name !== 'enforce_spec_defaults') throw new Error(`a pin that is not known: ${name}`)
   }
-  return { policy: { ...policy, ...Object.keys(minimumTcb).length > 0 && { minimumTcb } }, ...reportData && { reportData } }
+  return {
+    policy: { ...policy, ...Object.keys(minimumTcb).length > 0 && { minimumTcb } }, ...reportData && { reportData }
+  }
 }
 
 const skip = absent(...SUITE) || absent('fixtures', 'snp-genoa')
@@ -62,11 +65,19 @@ for (const name of skip ? [] : sharedFolders(...SUITE)) {
       ? [new X509Certificate(input.ask_pem ?? '').raw, own.raw]
       : [shared('fixtures', 'snp-genoa', 'ask.der'), shared('fixtures', 'snp-genoa', 'ark.der')]
     const { policy, reportData } = policyOf(input.policy ?? {})
-    const roots = own && { [createHash('sha256').update(own.publicKey.export({ format: 'der', type: 'spki' })).digest('hex')]: 'Genoa' as const }
+    const roots = own && {
+      [createHash('sha256').update(
+        own.publicKey.export({ format: 'der', type: 'spki' })
+      ).digest('hex')]: 'Genoa' as const
+    }
     const verdict = await appraise({
       tee: 'sev-snp',
-      evidence: [[MEDIA_TYPES.snpReport, gunzipSync(Buffer.from(input.attestation_doc_b64, 'base64')).toString('base64url')]],
-      endorsements: [Buffer.from(input.vcek_der_b64, 'base64'), ...chain].map((der): TypedValue => [MEDIA_TYPES.certificate, der.toString('base64url')])
+      evidence: [
+        [MEDIA_TYPES.snpReport, gunzipSync(Buffer.from(input.attestation_doc_b64, 'base64')).toString('base64url')]
+      ],
+      endorsements: [Buffer.from(input.vcek_der_b64, 'base64'), ...chain].map(
+        (der): TypedValue => [MEDIA_TYPES.certificate, der.toString('base64url')]
+      )
     }, { version: 1, insecure: true, platforms: { 'sev-snp': policy } }, {
       now: new Date(input.expiration_check_date_unix * 1000),
       ...roots && { platforms: { 'sev-snp': { roots } } },

@@ -1,6 +1,6 @@
-// A peer's conformance cases for TDX quotes, every one that lies in the folder: what it accepts is accepted here, and what it
-// refuses is refused. Some cases bring a root of their own; some lack what Intel publishes for all, which then comes from
-// a recording.
+// A peer's conformance cases for TDX quotes, every one that lies in the folder: what it accepts is accepted here, and
+// what it refuses is refused. Some cases bring a root of their own; some lack what Intel publishes for all, which then
+// comes from a recording.
 import { createHash, X509Certificate } from 'node:crypto'
 import t from 'tap'
 import { appraise } from '../../../sdk/attestation/index.ts'
@@ -56,14 +56,28 @@ function policyOf (given: Record<string, unknown>): { policy: AttestationPolicy,
     if (pin) tdx = { ...tdx, ...pin(text) }
     else if (register !== undefined) registers[register] = text
     else if (name === 'expected_report_data_hex') reportData = Buffer.from(text, 'hex')
-    else if (name === 'expected_mrseam_allowlist') tdx = { ...tdx, mrseam: (value as string[]).map(item => item.toLowerCase()) }
-    else if (name === 'accepted_qv_results') tdx = { ...tdx, tcbStatuses: (value as string[]).flatMap(item => RESULTS[item] ?? []) }
-    else if (name === 'min_tcb_evaluation_data_number') tdx = { ...tdx, minimumTcbEvaluationDataNumber: Number(value) }
-    else if (name === 'tcb_evaluation_required') tdx = { ...tdx, withoutCollateral: value === false }
+    else if (name === 'expected_mrseam_allowlist') {
+      tdx = {
+        ...tdx, mrseam: (value as string[]).map(item => item.toLowerCase())
+      }
+    } else if (name === 'accepted_qv_results') {
+      tdx = {
+        ...tdx, tcbStatuses: (value as string[]).flatMap(item => RESULTS[item] ?? [])
+      }
+    } else if (name === 'min_tcb_evaluation_data_number') {
+      tdx = {
+        ...tdx, minimumTcbEvaluationDataNumber: Number(value)
+      }
+    } else if (name === 'tcb_evaluation_required') tdx = { ...tdx, withoutCollateral: value === false }
     else if (name !== 'enforce_spec_defaults') throw new Error(`a pin that is not known: ${name}`)
   }
   // The suite's genuine quotes let the host cause virtualization exceptions, and have a remark behind their end.
-  tdx = { ...tdx, allowSeptVe: true, allowTrailingBytes: true, ...Object.keys(registers).length > 0 && { measurements: [registers] } }
+  tdx = {
+    ...tdx,
+    allowSeptVe: true,
+    allowTrailingBytes: true,
+    ...Object.keys(registers).length > 0 && { measurements: [registers] }
+  }
   return { policy: { version: 1, insecure: true, platforms: { tdx } }, ...reportData && { reportData } }
 }
 

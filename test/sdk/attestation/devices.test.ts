@@ -1,8 +1,10 @@
-// Evidence of GPUs inside a document: it answers a nonce that depends on the client's, and is bound, so that neither it nor
-// what it accompanies can be exchanged.
+// Evidence of GPUs inside a document: it answers a nonce that depends on the client's, and is bound, so that neither it
+// nor what it accompanies can be exchanged.
 import t from 'tap'
 import { simulated } from '../../../lib/platforms/local/simulated-evidence.ts'
-import { MEDIA_TYPES, attestationDocument, bindingPreimage, deviceNonce, sha256 } from '../../../lib/protocols/attestation.ts'
+import {
+  MEDIA_TYPES, attestationDocument, bindingPreimage, deviceNonce, sha256
+} from '../../../lib/protocols/attestation.ts'
 import type { AttestedKey, TypedValue } from '../../../lib/protocols/attestation.ts'
 import { AttestationPolicyError, parseAttestationPolicy, verifyAttestation } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy } from '../../../sdk/attestation/index.ts'
@@ -21,7 +23,10 @@ function collected (answered: Uint8Array): string {
   return JSON.stringify({
     arch: 'HOPPER',
     nonce: hex,
-    evidence_list: [{ evidence: evidence(hex, leaf.privateKey, { firmwareId }).toString('base64'), certificate: Buffer.from(pem(leaf, chip, root)).toString('base64') }]
+    evidence_list: [{
+      evidence: evidence(hex, leaf.privateKey, { firmwareId }).toString('base64'),
+      certificate: Buffer.from(pem(leaf, chip, root)).toString('base64')
+    }]
   })
 }
 
@@ -29,11 +34,18 @@ function collected (answered: Uint8Array): string {
 async function document (devices: readonly TypedValue[], bound = devices): Promise<string> {
   const preimage = await bindingPreimage(nonce, keys, { devices: bound })
   const platform = await attester.evidence({ preimage, binding: await sha256(preimage) })
-  return JSON.stringify(await attestationDocument({ ...platform, nonce, cached: false, keys, devices, issuedAt: new Date() }))
+  return JSON.stringify(
+    await attestationDocument({ ...platform, nonce, cached: false, keys, devices, issuedAt: new Date() })
+  )
 }
 
 async function failed (text: string, nvidia: object | undefined, options: object = {}): Promise<string[]> {
-  const policy = { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } }, ...nvidia && { devices: { nvidia } } } as AttestationPolicy
+  const policy = {
+    version: 1,
+    development: true,
+    platforms: { simulated: { roots: [attester.root] } },
+    ...nvidia && { devices: { nvidia } }
+  } as AttestationPolicy
   const { checks } = await verifyAttestation(text, policy, { nonce, ...options })
   return checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name)
 }
@@ -46,15 +58,22 @@ t.test('evidence that answers the device nonce passes all but the root, which is
 })
 
 t.test('a policy that asks for no device says that they were not looked at', async t => {
-  const { verified, checks } = await verifyAttestation(await document([genuine]), { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }, { nonce })
+  const { verified, checks } = await verifyAttestation(
+    await document([genuine]), { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } },
+    { nonce }
+  )
   t.equal(verified, true)
   t.match(checks.find(({ name }) => name === 'devices'), { outcome: 'skipped' })
 })
 
-t.test('a policy that asks for GPUs refuses a document without, with two, or with those of another challenge', async t => {
+t.test('a policy that asks for GPUs refuses a document without, with two, or with those of another ' +
+  'challenge', async t => {
   t.same(await failed(await document([]), {}), ['gpu-evidence'])
   t.same(await failed(await document([genuine, genuine]), {}), ['gpu-evidence'])
-  t.same(await failed(await document([[MEDIA_TYPES.nvidiaEvidence, collected(nonce)]]), {}), ['gpu-certificates', 'gpu-nonce'])
+  t.same(
+    await failed(await document([[MEDIA_TYPES.nvidiaEvidence, collected(nonce)]]), {}),
+    ['gpu-certificates', 'gpu-nonce']
+  )
 })
 
 t.test('evidence that is exchanged after it was bound is refused', async t => {
@@ -66,7 +85,10 @@ t.test('the verdict of NVIDIA\'s service is demanded, and verified by its keys',
   t.ok((await failed(await document([genuine]), { appraisal: 'nras' })).includes('nras-answer'))
   const service = createGpuService()
   const answer = await service.answer(Buffer.from(answered).toString('hex'), [{
-    ueid: '77', hwmodel: 'GH100', 'x-nvidia-gpu-driver-version': '580.1.2', 'x-nvidia-gpu-vbios-version': '96.00.CF.00.02'
+    ueid: '77',
+    hwmodel: 'GH100',
+    'x-nvidia-gpu-driver-version': '580.1.2',
+    'x-nvidia-gpu-vbios-version': '96.00.CF.00.02'
   }], new Date())
   const devices: TypedValue[] = [genuine, [MEDIA_TYPES.nvidiaAnswer, JSON.stringify(answer)]]
   const keySets = { 'https://nras.attestation.nvidia.com': service.keySet }
@@ -81,7 +103,11 @@ t.test('the verdict of NVIDIA\'s service is demanded, and verified by its keys',
 })
 
 t.test('a malformed section is refused by the member at fault', async t => {
-  for (const nvidia of [1, { cout: 1 }, { count: -1 }, { models: ['H100'] }, { drivers: [''] }, { vbios: ['96'] }, { appraisal: 'both' }]) {
-    t.throws(() => parseAttestationPolicy({ version: 1, platforms: { simulated: {} }, development: true, devices: { nvidia } }), AttestationPolicyError)
+  for (const nvidia of [
+    1, { cout: 1 }, { count: -1 }, { models: ['H100'] }, { drivers: [''] }, { vbios: ['96'] }, { appraisal: 'both' }
+  ]) {
+    t.throws(() => parseAttestationPolicy(
+      { version: 1, platforms: { simulated: {} }, development: true, devices: { nvidia } }
+    ), AttestationPolicyError)
   }
 })

@@ -11,7 +11,8 @@ import { failed, outcomeOf } from '../../fixtures/verdict.ts'
 
 const ISSUER = 'https://confidentialcomputing.googleapis.com'
 const DISCOVERY = `${ISSUER}/.well-known/openid-configuration`
-const KEYS = 'https://www.googleapis.com/service_accounts/v1/metadata/jwk/signer@confidentialspace-sign.iam.gserviceaccount.com'
+const KEYS =
+  'https://www.googleapis.com/service_accounts/v1/metadata/jwk/signer@confidentialspace-sign.iam.gserviceaccount.com'
 const IMAGE = `sha256:${'ab'.repeat(32)}`
 
 const key = await issuerKey('one')
@@ -47,7 +48,9 @@ function genuine (): Record<string, unknown> {
     google_service_accounts: ['proxy@our-project.iam.gserviceaccount.com'],
     submods: {
       confidential_space: { support_attributes: ['LATEST', 'STABLE', 'USABLE'] },
-      container: { image_digest: IMAGE, env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://localhost:3000' } },
+      container: {
+        image_digest: IMAGE, env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://localhost:3000' }
+      },
       gce: { project_id: 'our-project' }
     }
   }
@@ -67,7 +70,9 @@ interface Scene {
 
 async function appraise (scene: Scene) {
   const { submods, ...rest } = genuine() as { submods: Record<string, Record<string, unknown>> }
-  const claims = { ...rest, submods: { ...submods, container: { ...submods['container'], ...scene.container } }, ...scene.claims }
+  const claims = {
+    ...rest, submods: { ...submods, container: { ...submods['container'], ...scene.container } }, ...scene.claims
+  }
   const token = typeof scene.token === 'function' ? await scene.token() : scene.token ?? await key.sign(claims)
   const document = await attestationDocument({
     tee: 'google-confidential-space',
@@ -78,9 +83,15 @@ async function appraise (scene: Scene) {
     endorsements: [],
     issuedAt: now
   })
-  const { fetch, asked } = tableFetch({ [DISCOVERY]: { jwks_uri: KEYS }, [KEYS]: scene.keySet ?? { keys: [{ kid: 'zero', kty: 'RSA' }, key.jwk] } })
-  const policy: AttestationPolicy = { version: 1, platforms: { 'google-confidential-space': { ...pins, ...scene.policy } }, ...scene.more }
-  return { verdict: await verifyAttestation(JSON.stringify(document), policy, { nonce, now, fetch, ...scene.options }), asked }
+  const { fetch, asked } = tableFetch(
+    { [DISCOVERY]: { jwks_uri: KEYS }, [KEYS]: scene.keySet ?? { keys: [{ kid: 'zero', kty: 'RSA' }, key.jwk] } }
+  )
+  const policy: AttestationPolicy = {
+    version: 1, platforms: { 'google-confidential-space': { ...pins, ...scene.policy } }, ...scene.more
+  }
+  return {
+    verdict: await verifyAttestation(JSON.stringify(document), policy, { nonce, now, fetch, ...scene.options }), asked
+  }
 }
 
 t.test('a token that fits the policy is verified with the keys that the issuer\'s discovery names', async t => {
@@ -103,18 +114,29 @@ t.test('the policy made of what was presented accepts it again', async t => {
     environment: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: ['http://localhost:3000'] },
     command: ['--x']
   })
-  t.ok((await appraise({ container: { cmd_override: ['--x'] }, policy: verdict.presented['google-confidential-space']! })).verdict.verified)
+  t.ok((await appraise(
+    { container: { cmd_override: ['--x'] }, policy: verdict.presented['google-confidential-space']! }
+  )).verdict.verified)
 })
 
-const none = [Buffer.from('{"alg":"none","kid":"one"}').toString('base64url'), Buffer.from(JSON.stringify(genuine())).toString('base64url'), ''].join('.')
+const none = [
+  Buffer.from('{"alg":"none","kid":"one"}').toString('base64url'),
+  Buffer.from(JSON.stringify(genuine())).toString('base64url'), ''
+].join('.')
 
 /** HS256 with the issuer's public modulus as the secret. */
 async function confused (): Promise<string> {
-  const signed = [{ alg: 'HS256', kid: 'one' }, genuine()].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  const signed = [{ alg: 'HS256', kid: 'one' }, genuine()].map(
+    part => Buffer.from(JSON.stringify(part)).toString('base64url')
+  ).join('.')
   return `${signed}.${createHmac('sha256', String(key.jwk['n'])).update(signed).digest('base64url')}`
 }
 
-const debugSpace = { confidential_space: {}, container: { image_digest: IMAGE, env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://localhost:3000' } }, gce: { project_id: 'our-project' } }
+const debugSpace = {
+  confidential_space: {},
+  container: { image_digest: IMAGE, env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://localhost:3000' } },
+  gce: { project_id: 'our-project' }
+}
 
 const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
@@ -131,7 +153,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a token without expiry', 'validity', { claims: { exp: undefined } }],
   ['a token whose times are text', 'validity', { claims: { iat: String(seconds) } }],
   ['an old token', 'freshness', { claims: { iat: seconds - 361 } }],
-  ['a token older than the policy\'s maximum', 'freshness', { claims: { iat: seconds - 100 }, more: { maximumAgeSeconds: 30 } }],
+  [
+    'a token older than the policy\'s maximum', 'freshness',
+    { claims: { iat: seconds - 100 }, more: { maximumAgeSeconds: 30 } }
+  ],
   ['a token from the future', 'freshness', { claims: { iat: seconds + 61 } }],
   ['another system', 'software', { claims: { swname: 'GCE' } }],
   ['no secure boot', 'secure-boot', { claims: { secboot: false } }],
@@ -141,10 +166,22 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['other hardware', 'hardware', { claims: { hwmodel: 'GCP_SHIELDED_VM' } }],
   ['another image', 'image', { container: { image_digest: `sha256:${'cd'.repeat(32)}` } }],
   ['an image without digest', 'image', { container: { image_digest: undefined } }],
-  ['another project', 'project', { claims: { submods: { ...debugSpace, confidential_space: { support_attributes: ['STABLE'] }, gce: { project_id: 'theirs' } } } }],
-  ['another service account', 'service-account', { claims: { google_service_accounts: ['x@theirs.iam.gserviceaccount.com'] } }],
-  ['another value in the environment', 'environment', { container: { env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://attacker.example' } } }],
-  ['another variable in the environment', 'environment', { container: { env_override: { NODE_OPTIONS: '--inspect' } } }],
+  ['another project', 'project', {
+    claims: {
+      submods: { ...debugSpace, confidential_space: { support_attributes: ['STABLE'] }, gce: { project_id: 'theirs' } }
+    }
+  }],
+  [
+    'another service account', 'service-account',
+    { claims: { google_service_accounts: ['x@theirs.iam.gserviceaccount.com'] } }
+  ],
+  [
+    'another value in the environment', 'environment',
+    { container: { env_override: { POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://attacker.example' } } }
+  ],
+  [
+    'another variable in the environment', 'environment', { container: { env_override: { NODE_OPTIONS: '--inspect' } } }
+  ],
   ['a variable named like a prototype\'s member', 'environment', { container: { env_override: { constructor: 'x' } } }],
   ['an environment that is no object', 'environment', { container: { env_override: ['x'] } }],
   ['another command line', 'command', { container: { cmd_override: ['sh'] } }],
@@ -152,7 +189,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['alg none', 'signature', { token: none }],
   ['the public key taken for a shared secret', 'signature', { token: confused }],
   ['a stranger\'s key under the issuer\'s key identifier', 'signature', { token: () => stranger.sign(genuine()) }],
-  ['jku that points elsewhere', 'signature', { token: () => stranger.sign(genuine(), { jku: 'https://attacker.example/keys' }) }],
+  [
+    'jku that points elsewhere', 'signature',
+    { token: () => stranger.sign(genuine(), { jku: 'https://attacker.example/keys' }) }
+  ],
   ['jwk in the header', 'signature', { token: () => stranger.sign(genuine(), { jwk: stranger.jwk as never }) }],
   ['an unknown key identifier', 'signature', { token: () => key.sign(genuine(), { kid: 'two' }) }],
   ['a key identifier that the key set holds twice', 'signature', { keySet: { keys: [key.jwk, stranger.jwk] } }],
@@ -162,7 +202,10 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['no evidence', 'evidence', { evidence: [] }],
   ['two tokens', 'evidence', { evidence: [['application/eat+jwt', none], ['application/eat+jwt', none]] }],
   ['evidence that is no token', 'evidence', { token: 'x' }],
-  ['a platform that the policy does not name', 'platform', { more: { platforms: { 'azure-maa': { issuers: ['https://a.example'], hostData: ['00'.repeat(32)] } } } }]
+  [
+    'a platform that the policy does not name', 'platform',
+    { more: { platforms: { 'azure-maa': { issuers: ['https://a.example'], hostData: ['00'.repeat(32)] } } } }
+  ]
 ]
 for (const [name, check, scene] of cases) {
   t.test(`${name}: ${check} fails alone`, async t => {
@@ -176,11 +219,22 @@ for (const [name, check, scene] of cases) {
 
 const unanswered: Array<[name: string, fetch: typeof fetch, message: RegExp]> = [
   ['an issuer that is down', async () => new Response(null, { status: 500 }), /openid-configuration answered 500$/],
-  ['an issuer that cannot be reached', async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) }, /openid-configuration is unreachable: ENOTFOUND$/],
+  [
+    'an issuer that cannot be reached',
+    async () => { throw new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ENOTFOUND' }) }) },
+    /openid-configuration is unreachable: ENOTFOUND$/
+  ],
   ['an issuer that does not answer with JSON', async () => new Response('<html>'), /did not answer with JSON$/],
-  ['an answer without end', async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })), /more than 262144 bytes$/],
+  [
+    'an answer without end',
+    async () => new Response(new ReadableStream({ pull: controller => controller.enqueue(new Uint8Array(65_536)) })),
+    /more than 262144 bytes$/
+  ],
   ['a discovery document without key set', async () => Response.json({}), /names no key set$/],
-  ['a key set over plain http', async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }), /names no key set$/]
+  [
+    'a key set over plain http', async () => Response.json({ jwks_uri: 'http://www.googleapis.com/keys' }),
+    /names no key set$/
+  ]
 ]
 for (const [name, fetch, message] of unanswered) {
   t.test(`${name}: there is no verdict`, async t => {
@@ -191,20 +245,32 @@ for (const [name, fetch, message] of unanswered) {
 t.test('a policy may leave things open, and the verdict says so', async t => {
   const { projectIds, serviceAccounts, hardwareModels, ...open } = pins
   t.ok(projectIds && serviceAccounts && hardwareModels)
-  const policy: AttestationPolicy = { version: 1, platforms: { 'google-confidential-space': { ...open, allowDebug: true } } }
+  const policy: AttestationPolicy = {
+    version: 1, platforms: { 'google-confidential-space': { ...open, allowDebug: true } }
+  }
   const opened = await appraise({ more: policy, claims: { dbgstat: 'enabled', submods: debugSpace } })
   t.ok(opened.verdict.verified)
-  for (const name of ['project', 'service-account', 'support']) t.equal(outcomeOf(opened.verdict, name), 'skipped', name)
-  t.equal(outcomeOf(opened.verdict, 'hardware'), 'passed', 'but some hardware that keeps memory from the host it has to be')
+  for (const name of ['project', 'service-account', 'support']) {
+    t.equal(outcomeOf(opened.verdict, name), 'skipped', name)
+  }
+  t.equal(
+    outcomeOf(opened.verdict, 'hardware'), 'passed', 'but some hardware that keeps memory from the host it has to be'
+  )
 })
 
 for (const hwmodel of ['GCP_SHIELDED_VM', 'none', '', undefined, ['GCP_AMD_SEV']]) {
-  t.test(`hardware ${JSON.stringify(hwmodel)} is refused by a policy that names no hardware, and by name only accepted`, async t => {
+  t.test(`hardware ${JSON.stringify(
+    hwmodel
+  )} is refused by a policy that names no hardware, and by name only accepted`, async t => {
     const { hardwareModels, ...open } = pins
     t.ok(hardwareModels)
-    const policy = (models: Partial<GooglePolicy>): AttestationPolicy => ({ version: 1, platforms: { 'google-confidential-space': { ...open, ...models } } })
+    const policy = (models: Partial<GooglePolicy>): AttestationPolicy => ({
+      version: 1, platforms: { 'google-confidential-space': { ...open, ...models } }
+    })
     t.same(failed((await appraise({ more: policy({}), claims: { hwmodel } })).verdict), ['hardware'])
-    if (typeof hwmodel === 'string' && hwmodel !== '') t.same(failed((await appraise({ more: policy({ hardwareModels: [hwmodel] }), claims: { hwmodel } })).verdict), [])
+    if (typeof hwmodel === 'string' && hwmodel !== '') {
+      t.same(failed((await appraise({ more: policy({ hardwareModels: [hwmodel] }), claims: { hwmodel } })).verdict), [])
+    }
   })
 }
 

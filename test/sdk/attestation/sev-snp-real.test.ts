@@ -11,7 +11,9 @@ import { failed } from '../../fixtures/verdict.ts'
 const read = (name: string) => readFileSync(new URL(`../../fixtures/snp-milan/${name}`, import.meta.url))
 const genuine = read('report.bin')
 const vcek = read('vcek.der')
-const [ask = '', ark = ''] = [...read('ask-ark.pem').toString().matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END/g)].map(([, body = '']) => body)
+const [ask = '', ark = ''] = [
+  ...read('ask-ark.pem').toString().matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END/g)
+].map(([, body = '']) => body)
 const measurement = 'b07af9620f3b839b47996422ddec6058338951d984e312115131ea82705eaf5b6bdf8a9ece31a5a608eb0cf2e4872b01'
 
 interface Scene {
@@ -29,11 +31,21 @@ async function appraise (scene: Scene = {}) {
     cached: false,
     keys: [{ kind: 'tls-spki', value: Uint8Array.of(1) }],
     evidence: [['application/vnd.polaris.sev-snp-report', encodeBase64url(scene.report ?? genuine)]],
-    endorsements: [scene.vcek ?? vcek, Buffer.from(ask, 'base64'), Buffer.from(ark, 'base64')].map(der => ['application/pkix-cert', encodeBase64url(der)] as const),
+    endorsements: [scene.vcek ?? vcek, Buffer.from(ask, 'base64'), Buffer.from(ark, 'base64')].map(
+      der => ['application/pkix-cert', encodeBase64url(der)] as const
+    ),
     issuedAt: new Date()
   })
-  const policy = { measurements: [measurement], products: ['Milan'], minimumTcb: { bootloader: 2, tee: 0, snp: 5, microcode: 68 }, ...scene.policy } satisfies SnpPolicy
-  return verifyAttestation(JSON.stringify(document), { version: 1, platforms: { 'sev-snp': policy } }, { nonce, now: new Date(scene.now ?? '2026-01-01T00:00:00Z') })
+  const policy = {
+    measurements: [measurement],
+    products: ['Milan'],
+    minimumTcb: { bootloader: 2, tee: 0, snp: 5, microcode: 68 },
+    ...scene.policy
+  } satisfies SnpPolicy
+  return verifyAttestation(
+    JSON.stringify(document), { version: 1, platforms: { 'sev-snp': policy } },
+    { nonce, now: new Date(scene.now ?? '2026-01-01T00:00:00Z') }
+  )
 }
 
 function changed (octets: Buffer, at: number, bit = 0): Buffer {
@@ -45,7 +57,11 @@ function changed (octets: Buffer, at: number, bit = 0): Buffer {
 t.test('it verifies up to AMD\'s pinned root', async t => {
   const verdict = await appraise()
   t.same(failed(verdict), ['bound', 'debug'])
-  t.match(verdict.presented, { 'sev-snp': { measurements: [measurement], products: ['Milan'], minimumTcb: { bootloader: 2, tee: 0, snp: 5, microcode: 68 } } })
+  t.match(verdict.presented, {
+    'sev-snp': {
+      measurements: [measurement], products: ['Milan'], minimumTcb: { bootloader: 2, tee: 0, snp: 5, microcode: 68 }
+    }
+  })
   t.same(failed(await appraise({ policy: { allowDebug: true } })), ['bound'])
 })
 

@@ -1,5 +1,5 @@
-// AMD's revocation lists, from each place that they may come from, and what makes a list one that is not believed. And what
-// other pins of SEV-SNP reports there are.
+// AMD's revocation lists, from each place that they may come from, and what makes a list one that is not believed. And
+// what other pins of SEV-SNP reports there are.
 import t from 'tap'
 import fc from 'fast-check'
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
@@ -19,7 +19,9 @@ const leaf = await leafCertificate(chain, { serial: 77 })
 const provider = await leafCertificate(chain, { subject: 'SEV-VLEK', chipId: undefined })
 const now = new Date('2026-06-01T00:00:00Z')
 const hex = (octet: number, length: number) => octet.toString(16).padStart(2, '0').repeat(length)
-const base64 = (bytes: Uint8Array, encoding: 'base64' | 'base64url' = 'base64url') => Buffer.from(bytes).toString(encoding)
+const base64 = (
+  bytes: Uint8Array, encoding: 'base64' | 'base64url' = 'base64url'
+) => Buffer.from(bytes).toString(encoding)
 
 interface Scene {
   readonly policy?: SnpPolicy
@@ -30,14 +32,20 @@ interface Scene {
   readonly leaf?: Uint8Array
 }
 
-async function verdictOf ({ policy = {}, endorsements = [], lists, patches = [], options = {}, leaf: own = leaf }: Scene) {
+async function verdictOf (
+  { policy = {}, endorsements = [], lists, patches = [], options = {}, leaf: own = leaf }: Scene
+) {
   const report = await snpReport(chain.leafKeys.privateKey, { reportData: new Uint8Array(64), patches: [...patches] })
   return appraise({
     tee: 'sev-snp',
     evidence: [[MEDIA_TYPES.snpReport, base64(report)]],
-    endorsements: [...[own, chain.ask.certificate, chain.ark.certificate].map((der): TypedValue => [MEDIA_TYPES.certificate, base64(der)]), ...endorsements]
+    endorsements: [...[own, chain.ask.certificate, chain.ark.certificate].map(
+      (der): TypedValue => [MEDIA_TYPES.certificate, base64(der)]
+    ), ...endorsements]
   }, { version: 1, insecure: true, platforms: { 'sev-snp': { anyHostData: true, ...policy } } }, {
-    now, platforms: { 'sev-snp': { roots: { [chain.rootHash]: 'Milan' }, ...lists && { revocationLists: lists } } }, ...options
+    now,
+    platforms: { 'sev-snp': { roots: { [chain.rootHash]: 'Milan' }, ...lists && { revocationLists: lists } } },
+    ...options
   })
 }
 
@@ -72,17 +80,23 @@ const refused: Array<[name: string, scene: Scene]> = [
   ['one that is cut off', { lists: [fresh.subarray(0, 100)] }],
   ['a good one and a bad one', { lists: [fresh, new Uint8Array()] }],
   ['one that is not base64url', { endorsements: [[MEDIA_TYPES.revocationList, '=']] }],
-  ['a stale one with a revoked key, where stale ones are believed', { lists: [await list({ nextUpdate: day('2026-05-31'), revoked: [2] })], policy: { allowStaleRevocationLists: true } }]
+  ['a stale one with a revoked key, where stale ones are believed', {
+    lists: [await list({ nextUpdate: day('2026-05-31'), revoked: [2] })], policy: { allowStaleRevocationLists: true }
+  }]
 ]
 for (const [name, scene] of refused) {
   t.test(`revocation lists, ${name}: refused`, async t => t.same(failed(await verdictOf(scene)), ['revocation']))
 }
 
 t.test('a stale list is believed where the policy says so', async t => {
-  t.same(failed(await verdictOf({ lists: [await list({ nextUpdate: day('2026-05-31') })], policy: { allowStaleRevocationLists: true, revocation: 'required' } })), [])
+  t.same(failed(await verdictOf({
+    lists: [await list({ nextUpdate: day('2026-05-31') })],
+    policy: { allowStaleRevocationLists: true, revocation: 'required' }
+  })), [])
 })
 
-t.test('AMD is asked where the policy says so, by product and kind of key; that it is unreachable is no verdict', async t => {
+t.test('AMD is asked where the policy says so, by product and kind of key; that it is unreachable is no ' +
+  'verdict', async t => {
   const asked: string[] = []
   const fetcher: typeof fetch = async input => {
     asked.push(String(input))
@@ -90,10 +104,18 @@ t.test('AMD is asked where the policy says so, by product and kind of key; that 
   }
   const policy = { revocation: 'fetch' } as const
   t.same(failed(await verdictOf({ policy, options: { ...roots(), fetch: fetcher } })), [])
-  t.same(failed(await verdictOf({ policy, leaf: provider, patches: [[0x48, [4]], [0x1a0, new Uint8Array(64)]], options: { ...roots(), fetch: fetcher } })), [])
+  t.same(failed(await verdictOf({
+    policy, leaf: provider, patches: [[0x48, [4]], [0x1a0, new Uint8Array(64)]], options: { ...roots(), fetch: fetcher }
+  })), [])
   t.same(asked, ['https://kdsintf.amd.com/vcek/v1/Milan/crl', 'https://kdsintf.amd.com/vlek/v1/Milan/crl'])
-  await t.rejects(verdictOf({ policy, options: { ...roots(), fetch: async () => new Response(null, { status: 503 }) } }), { code: 'ERR_ATTESTATION_FETCH' })
-  t.same(failed(await verdictOf({ policy, lists: [fresh], options: { fetch: async () => { throw new Error('asked') } } })), [], 'and is not asked if there is a list')
+  await t.rejects(
+    verdictOf({ policy, options: { ...roots(), fetch: async () => new Response(null, { status: 503 }) } }),
+    { code: 'ERR_ATTESTATION_FETCH' }
+  )
+  t.same(
+    failed(await verdictOf({ policy, lists: [fresh], options: { fetch: async () => { throw new Error('asked') } } })),
+    [], 'and is not asked if there is a list'
+  )
 })
 
 function roots (): AppraisalOptions {
@@ -107,7 +129,10 @@ const pins: Array<[check: string, fitting: SnpPolicy, other: SnpPolicy]> = [
   ['image', { imageIds: [hex(0, 16)] }, { imageIds: [hex(1, 16)] }],
   ['chip', { chipIds: [Buffer.from(CHIP_ID).toString('hex')] }, { chipIds: [hex(1, 64)] }],
   ['guest-policy', { guestPolicies: ['0000000000030000'] }, { guestPolicies: ['0000000000020000'] }],
-  ['platform-info', { platformInfo: { smt: true, ecc: true, aliasCheck: true, memoryEncryption: false } }, { platformInfo: { smt: false } }],
+  [
+    'platform-info', { platformInfo: { smt: true, ecc: true, aliasCheck: true, memoryEncryption: false } },
+    { platformInfo: { smt: false } }
+  ],
   ['platform-info', { platformInfo: { ciphertextHiding: false } }, { platformInfo: { ciphertextHiding: true } }]
 ]
 for (const [check, fitting, different] of pins) {
@@ -135,7 +160,9 @@ t.test('a measurement without host data is not enough where the host gave some, 
   t.same(failed(await verdictOf({ policy: { measurements, anyHostData: false } })), ['host-data'])
   t.same(failed(await verdictOf({ policy: { measurements, anyHostData: true } })), [])
   t.same(failed(await verdictOf({ policy: { measurements, anyHostData: false, hostData: [hex(0xbb, 32)] } })), [])
-  t.same(failed(await verdictOf({ policy: { measurements, anyHostData: false }, patches: [[0xc0, new Uint8Array(32)]] })), [])
+  t.same(
+    failed(await verdictOf({ policy: { measurements, anyHostData: false }, patches: [[0xc0, new Uint8Array(32)]] })), []
+  )
 })
 
 t.test('the patch level is the certificate\'s: a report that claims more does not match it', async t => {
@@ -150,7 +177,9 @@ t.test('what is cut off at any place, or mutated, is an error of a parser or a v
   const parsers: Array<[Uint8Array<ArrayBuffer>, (bytes: Uint8Array<ArrayBuffer>) => unknown]> =
     [[leaf, parseCertificate], [fresh, parseRevocationList], [report, parseSnpReport]]
   for (const [whole, parse] of parsers) {
-    for (let length = 0; length < whole.length; length++) t.throws(() => parse(whole.slice(0, length)), Error) || t.fail(String(length))
+    for (let length = 0; length < whole.length; length++) {
+      t.throws(() => parse(whole.slice(0, length)), Error) || t.fail(String(length))
+    }
     t.throws(() => parse(Uint8Array.from([...whole, 0])), Error)
     fc.assert(fc.property(fc.nat(whole.length - 1), fc.nat(255), (at, octet) => {
       const copy = Uint8Array.from(whole)

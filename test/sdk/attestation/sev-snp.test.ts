@@ -27,7 +27,9 @@ const pins: SnpPolicy = {
 }
 
 /** Of the group of P-384, little-endian as in a report. */
-const ORDER = Buffer.from('ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973', 'hex').reverse()
+const ORDER = Buffer.from(
+  'ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973', 'hex'
+).reverse()
 
 interface Scene {
   keys?: AttestedKey[]
@@ -43,10 +45,14 @@ interface Scene {
 }
 
 async function verdictOf (scene: Scene) {
-  const report = await snpReport(scene.signer ?? chain.leafKeys.privateKey, { reportData: reportData(binding), ...scene.report })
+  const report = await snpReport(
+    scene.signer ?? chain.leafKeys.privateKey, { reportData: reportData(binding), ...scene.report }
+  )
   scene.reportOctets?.(report)
   const leaf = await leafCertificate(chain, scene.leaf)
-  const certificates = await scene.certificates?.([leaf, chain.ask.certificate, chain.ark.certificate]) ?? [leaf, chain.ask.certificate, chain.ark.certificate]
+  const certificates = await scene.certificates?.([leaf, chain.ask.certificate, chain.ark.certificate]) ?? [
+    leaf, chain.ask.certificate, chain.ark.certificate
+  ]
   const document = await attestationDocument({
     tee: 'sev-snp',
     nonce,
@@ -57,7 +63,10 @@ async function verdictOf (scene: Scene) {
     issuedAt: now
   })
   const policy: AttestationPolicy = { version: 1, platforms: { 'sev-snp': { ...pins, ...scene.policy } } }
-  return verifyAttestation(JSON.stringify(document), policy, { nonce, now, amdRoots: { [chain.rootHash]: scene.product ?? 'Milan' }, ...scene.options })
+  return verifyAttestation(
+    JSON.stringify(document), policy,
+    { nonce, now, amdRoots: { [chain.rootHash]: scene.product ?? 'Milan' }, ...scene.options }
+  )
 }
 
 t.test('a report that fits the policy is verified, every check with a detail', async t => {
@@ -68,18 +77,23 @@ t.test('a report that fits the policy is verified, every check with a detail', a
   t.same(verdict.keys, keys)
   t.ok(verdict.checks.every(({ detail }) => detail !== ''))
   t.same(verdict.checks.filter(({ outcome }) => outcome === 'skipped').map(({ name }) => name),
-    ['weakenings', 'revocation', 'id-key', 'author-key', 'family', 'image', 'chip', 'platform-info'], 'what no pin was given for is said')
+    ['weakenings', 'revocation', 'id-key', 'author-key', 'family', 'image', 'chip', 'platform-info'],
+    'what no pin was given for is said')
 })
 
 t.test('the policy made of what was presented accepts it again, and nothing else', async t => {
   const { presented } = await verdictOf({})
   t.same(presented['sev-snp']?.minimumTcb, { bootloader: 3, tee: 1, snp: 8, microcode: 210 })
   t.ok((await verdictOf({ policy: presented['sev-snp']! })).verified)
-  t.same(failed(await verdictOf({ policy: presented['sev-snp']!, report: { patches: [[0x90, [0]]] } })), ['measurement'])
+  t.same(
+    failed(await verdictOf({ policy: presented['sev-snp']!, report: { patches: [[0x90, [0]]] } })), ['measurement']
+  )
 })
 
 /** A report that the provider's key signed, from a host that masks its chip. */
-const provided: Scene = { leaf: { subject: 'SEV-VLEK', chipId: undefined }, report: { patches: [[0x48, [1 << 2]], [0x1a0, new Uint8Array(64)]] } }
+const provided: Scene = {
+  leaf: { subject: 'SEV-VLEK', chipId: undefined }, report: { patches: [[0x48, [1 << 2]], [0x1a0, new Uint8Array(64)]] }
+}
 
 t.test('a provider\'s key (VLEK) verifies too', async t => {
   t.same(failed(await verdictOf(provided)), [])
@@ -87,7 +101,9 @@ t.test('a provider\'s key (VLEK) verifies too', async t => {
 
 t.test('where the host gives certificates of both kinds of key, the one that the report names counts', async t => {
   const vcek = await leafCertificate(chain, { publicKey: other.leafKeys.publicKey })
-  const vlek = await leafCertificate(chain, { publicKey: other.leafKeys.publicKey, subject: 'SEV-VLEK', chipId: undefined })
+  const vlek = await leafCertificate(
+    chain, { publicKey: other.leafKeys.publicKey, subject: 'SEV-VLEK', chipId: undefined }
+  )
   t.same(failed(await verdictOf({ ...provided, certificates: rest => [vcek, ...rest] })), [])
   t.same(failed(await verdictOf({ certificates: rest => [vlek, ...rest] })), [])
 })
@@ -98,27 +114,47 @@ t.test('Turin has its own TCB layout and a chip id of 8 octets', async t => {
     product: 'Turin',
     policy: { products: ['Turin'], minimumTcb: { fmc: 1, bootloader: 2, tee: 3, snp: 4, microcode: 5 } },
     leaf: { tcb: { 9: 1, 1: 2, 2: 3, 3: 4, 8: 5 }, chipId },
-    report: { patches: [[0x180, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1f0, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1a0, [...chipId, ...new Uint8Array(56)]]] }
+    report: {
+      patches: [
+        [0x180, [1, 2, 3, 4, 0, 0, 0, 5]], [0x1f0, [1, 2, 3, 4, 0, 0, 0, 5]],
+        [0x1a0, [...chipId, ...new Uint8Array(56)]]
+      ]
+    }
   }
   t.same(failed(await verdictOf(turin)), [])
-  t.same(failed(await verdictOf({ ...turin, product: 'Milan', policy: { products: ['Milan'] } })), ['certificate-matches-report'])
+  t.same(
+    failed(await verdictOf({ ...turin, product: 'Milan', policy: { products: ['Milan'] } })),
+    ['certificate-matches-report']
+  )
 })
 
 const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['another nonce', 'nonce', { options: { nonce: new Uint8Array(32) } }],
   ['a swapped key', 'bound', { keys: [{ kind: 'polaris-v1-spki', value: Uint8Array.of(9) }] }],
   ['a report about other keys', 'bound', { report: { reportData: reportData(new Uint8Array(32)) } }],
-  ['report data with something after the binding', 'bound', { report: { reportData: Uint8Array.from([...binding, ...new Uint8Array(31), 1]) } }],
+  [
+    'report data with something after the binding', 'bound',
+    { report: { reportData: Uint8Array.from([...binding, ...new Uint8Array(31), 1]) } }
+  ],
   ['another image', 'measurement', { report: { patches: [[0xbf, [0]]] } }],
   ['other host data', 'host-data', { report: { patches: [[0xc0, [0]]] } }],
   ['debugging allowed', 'debug', { report: { patches: [[0x0a, [3 | 8]]] } }],
   ['a migration agent allowed', 'migration', { report: { patches: [[0x0a, [3 | 4]]] } }],
   ['a less privileged level', 'vmpl', { report: { patches: [[0x30, [1]]] } }],
-  ['a report that the host asked for', 'vmpl', { policy: { maximumVmpl: 3 }, report: { patches: [[0x30, [0xff, 0xff, 0xff, 0xff]]] } }],
+  [
+    'a report that the host asked for', 'vmpl',
+    { policy: { maximumVmpl: 3 }, report: { patches: [[0x30, [0xff, 0xff, 0xff, 0xff]]] } }
+  ],
   ['an old guest', 'guest-svn', { report: { patches: [[0x04, [4]]] } }],
   ...Object.entries({ bootloader: 4, tee: 2, snp: 9, microcode: 211 }).map(([part, least]): [string, string, Scene] =>
-    [`firmware that is old in ${part} alone`, 'tcb', { policy: { minimumTcb: { bootloader: 0, tee: 0, snp: 0, microcode: 0, [part]: least } } }]),
-  ['firmware that was old when the guest was launched', 'tcb', { report: { patches: [[0x1f0, [3, 1, 0, 0, 0, 0, 8, 209]]] } }],
+    [
+      `firmware that is old in ${part} alone`, 'tcb',
+      { policy: { minimumTcb: { bootloader: 0, tee: 0, snp: 0, microcode: 0, [part]: least } } }
+    ]),
+  [
+    'firmware that was old when the guest was launched', 'tcb',
+    { report: { patches: [[0x1f0, [3, 1, 0, 0, 0, 0, 8, 209]]] } }
+  ],
   ['a TCB part that the product does not have', 'tcb', { policy: { minimumTcb: { fmc: 1 } } }],
   ['another product', 'product', { product: 'Genoa' }],
   ['another signature algorithm', 'report', { report: { patches: [[0x34, [2]]] } }],
@@ -138,9 +174,15 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['an expired certificate', 'certificate-validity', { leaf: { notAfter: new Date('2026-05-31T00:00:00Z') } }],
   ['a certificate from the future', 'certificate-validity', { leaf: { notBefore: new Date('2026-06-02T00:00:00Z') } }],
   ['a leaf that another signing key signed', 'certificate-chain', { leaf: { signer: other.ask.keys.privateKey } }],
-  ['an intermediate that another root signed', 'certificate-chain', { certificates: async ([leaf, , ark]) => [leaf, await intermediate(other.ark.keys.privateKey, true), ark] }],
+  [
+    'an intermediate that another root signed', 'certificate-chain',
+    { certificates: async ([leaf, , ark]) => [leaf, await intermediate(other.ark.keys.privateKey, true), ark] }
+  ],
   ['a certificate of another chip', 'certificate-matches-report', { leaf: { chipId: new Uint8Array(64).fill(1) } }],
-  ['a masked chip id', 'certificate-matches-report', { leaf: { chipId: new Uint8Array(64) }, report: { patches: [[0x1a0, new Uint8Array(64)]] } }],
+  [
+    'a masked chip id', 'certificate-matches-report',
+    { leaf: { chipId: new Uint8Array(64) }, report: { patches: [[0x1a0, new Uint8Array(64)]] } }
+  ],
   ['a certificate without chip id', 'certificate-matches-report', { leaf: { chipId: undefined } }],
   ['a certificate of older microcode', 'certificate-matches-report', { leaf: { tcb: { 1: 3, 2: 1, 3: 8, 8: 209 } } }],
   ['a certificate without a TCB part', 'certificate-matches-report', { leaf: { tcb: { 1: 3, 2: 1, 8: 210 } } }],
@@ -152,9 +194,15 @@ const cases: Array<[name: string, check: string, scene: Scene]> = [
   ['a truncated certificate', 'report', { certificates: ([leaf]) => [leaf.subarray(0, 100)] }],
   ['a report of version 1', 'report', { report: { patches: [[0x00, [1]]] } }],
   ['a report of version 6', 'report', { report: { patches: [[0x00, [6]]] } }],
-  ['a short report', 'report', { evidence: [['application/vnd.polaris.sev-snp-report', encodeBase64url(new Uint8Array(1183))]] }],
+  [
+    'a short report', 'report',
+    { evidence: [['application/vnd.polaris.sev-snp-report', encodeBase64url(new Uint8Array(1183))]] }
+  ],
   ['no report', 'report', { evidence: [] }],
-  ['two reports', 'report', { evidence: [['application/vnd.polaris.sev-snp-report', ''], ['application/vnd.polaris.sev-snp-report', '']] }],
+  [
+    'two reports', 'report',
+    { evidence: [['application/vnd.polaris.sev-snp-report', ''], ['application/vnd.polaris.sev-snp-report', '']] }
+  ],
   ['a report that is not base64url', 'report', { evidence: [['application/vnd.polaris.sev-snp-report', '=']] }]
 ]
 for (const [name, check, scene] of cases) {
@@ -166,11 +214,15 @@ for (const [name, check, scene] of cases) {
 }
 
 async function intermediate (signer: webcrypto.CryptoKey, authority: boolean) {
-  return certificate({ subject: chain.ask.name, issuerName: chain.ark.name, publicKey: chain.ask.keys.publicKey, signer, authority })
+  return certificate(
+    { subject: chain.ask.name, issuerName: chain.ark.name, publicKey: chain.ask.keys.publicKey, signer, authority }
+  )
 }
 
 t.test('an intermediate that may not sign certificates makes no chain', async t => {
-  const verdict = await verdictOf({ certificates: async ([leaf, , ark]) => [ark, leaf, await intermediate(chain.ark.keys.privateKey, false)] })
+  const verdict = await verdictOf(
+    { certificates: async ([leaf, , ark]) => [ark, leaf, await intermediate(chain.ark.keys.privateKey, false)] }
+  )
   t.same(failed(verdict), ['certificate-chain'])
 })
 

@@ -1,5 +1,5 @@
-// Where TDX collateral comes from: Intel is asked for the right lists, or a cache that is as little trusted as anybody; that
-// Intel cannot be reached is no verdict.
+// Where TDX collateral comes from: Intel is asked for the right lists, or a cache that is as little trusted as anybody;
+// that Intel cannot be reached is no verdict.
 import t from 'tap'
 import { appraise } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, TdxCollateral, TdxPlatform, VerifyOptions } from '../../../sdk/attestation/index.ts'
@@ -49,10 +49,14 @@ function asking (answers: Record<string, Answer>): typeof fetch {
   }
 }
 
-for (const [ca, name] of [['platform', 'Intel SGX PCK Platform CA'], ['processor', 'Intel SGX PCK Processor CA']] as const) {
+for (const [ca, name] of [
+  ['platform', 'Intel SGX PCK Platform CA'], ['processor', 'Intel SGX PCK Processor CA']
+] as const) {
   t.test(`Intel is asked for the list of the authority that certified the platform: ${ca}`, async t => {
     const by = makeIntel(name)
-    const verdict = await verdictOf(by, { platforms: { tdx: { roots: [by.rootHash] } }, fetch: asking(answersOf(by, ca)) })
+    const verdict = await verdictOf(
+      by, { platforms: { tdx: { roots: [by.rootHash] } }, fetch: asking(answersOf(by, ca)) }
+    )
     t.same(failed(verdict), [])
   })
 }
@@ -68,7 +72,10 @@ const unanswered: Array<[name: string, fetcher: typeof fetch]> = [
 ]
 for (const [name, fetcher] of unanswered) {
   t.test(`Intel ${name}: there is no verdict`, async t => {
-    await t.rejects(verdictOf(intel, { platforms: { tdx: { roots: [intel.rootHash] } }, fetch: fetcher }), { code: 'ERR_ATTESTATION_FETCH' })
+    await t.rejects(
+      verdictOf(intel, { platforms: { tdx: { roots: [intel.rootHash] } }, fetch: fetcher }),
+      { code: 'ERR_ATTESTATION_FETCH' }
+    )
   })
 }
 
@@ -80,7 +87,9 @@ const malformed: Array<[name: string, change: Record<string, Answer>]> = [
 ]
 for (const [name, change] of malformed) {
   t.test(`${name} is not believed`, async t => {
-    const verdict = await verdictOf(intel, { platforms: { tdx: { roots: [intel.rootHash] } }, fetch: asking({ ...answers, ...change }) })
+    const verdict = await verdictOf(
+      intel, { platforms: { tdx: { roots: [intel.rootHash] } }, fetch: asking({ ...answers, ...change }) }
+    )
     t.same(failed(verdict), ['collateral'])
   })
 }
@@ -97,12 +106,19 @@ t.test('a function gives collateral for a platform, and its failure is no verdic
   t.same(failed(await verdictOf(intel, { platforms: { tdx: { roots, collateral: cache } } })), [])
   t.same(asked, [{ fmspc: '50806f000000', ca: 'platform' }])
   const broken = async (): Promise<TdxCollateral> => { throw new Error('disk') }
-  await t.rejects(verdictOf(intel, { platforms: { tdx: { roots, collateral: broken } } }), { code: 'ERR_ATTESTATION_FETCH', message: /disk/ })
+  await t.rejects(
+    verdictOf(intel, { platforms: { tdx: { roots, collateral: broken } } }),
+    { code: 'ERR_ATTESTATION_FETCH', message: /disk/ }
+  )
 })
 
 t.test('of a tdxVerifier, as earlier versions took it, the collateral is used and nothing else', async t => {
   const verify = () => { throw new Error('never asked') }
   const options = { platforms: { tdx: { roots: [intel.rootHash] } } }
-  t.same(failed(await verdictOf(intel, { ...options, tdxVerifier: { verify, getCollateralFromPcs: async () => collateral(intel) } })), [])
-  t.same(failed(await verdictOf(intel, { ...options, tdxVerifier: { verify, getCollateralFromPcs: async () => 'collateral of Intel' } })), ['collateral'])
+  t.same(failed(
+    await verdictOf(intel, { ...options, tdxVerifier: { verify, getCollateralFromPcs: async () => collateral(intel) } })
+  ), [])
+  t.same(failed(await verdictOf(
+    intel, { ...options, tdxVerifier: { verify, getCollateralFromPcs: async () => 'collateral of Intel' } }
+  )), ['collateral'])
 })

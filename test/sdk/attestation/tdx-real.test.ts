@@ -1,5 +1,5 @@
-// Genuine TDX quotes with Intel's collateral of their time. They were made for other report data, so `bound` is not checked.
-// An independent library agrees about each of them.
+// Genuine TDX quotes with Intel's collateral of their time. They were made for other report data, so `bound` is not
+// checked. An independent library agrees about each of them.
 import { readFileSync } from 'node:fs'
 import qvl from '@phala/dcap-qvl'
 import t from 'tap'
@@ -43,7 +43,9 @@ function pinsOf (quote: Buffer): TdxPolicy {
 
 type Changes = Omit<Partial<Recording>, 'collateral'> & { policy?: TdxPolicy, collateral?: Record<string, unknown> }
 
-function verdictOf (recording: Recording, { quote = recording.quote, now = recording.now, policy = {}, collateral = {} }: Changes = {}) {
+function verdictOf (
+  recording: Recording, { quote = recording.quote, now = recording.now, policy = {}, collateral = {} }: Changes = {}
+) {
   return appraise(
     { tee: 'tdx', evidence: [['application/vnd.polaris.tdx-quote', quote.toString('base64url')]] },
     { version: 1, platforms: { tdx: { ...pinsOf(recording.quote), ...policy } } },
@@ -62,7 +64,9 @@ for (const recording of recordings) {
     const verdict = await verdictOf(recording)
     t.same(failed(verdict), [])
     t.ok(verdict.verified)
-    const { status } = qvl.verify(recording.quote, recording.collateral as never, Math.floor(recording.now.getTime() / 1000)) as { status: unknown }
+    const { status } = qvl.verify(
+      recording.quote, recording.collateral as never, Math.floor(recording.now.getTime() / 1000)
+    ) as { status: unknown }
     t.equal(status, 'UpToDate', 'as the library finds')
   })
 
@@ -73,7 +77,10 @@ for (const recording of recordings) {
     }
     for (const [name, text] of Object.entries(collateral) as Array<[keyof TdxCollateral, string]>) {
       for (let at = 0; at < text.length; at += Math.ceil(text.length / 40)) {
-        const { verified } = await verdictOf(recording, { collateral: { [name]: changed(Buffer.from(text), at, at % 2 === 0 ? 1 : 0x20).toString('latin1') } })
+        const { verified } = await verdictOf(
+          recording,
+          { collateral: { [name]: changed(Buffer.from(text), at, at % 2 === 0 ? 1 : 0x20).toString('latin1') } }
+        )
         if (verified) t.fail(`${name}, character ${at}`)
       }
     }
@@ -84,9 +91,15 @@ const days = (recording: Recording, days: number) => new Date(recording.now.getT
 const cases: Array<[name: string, checks: string[], changes: Changes]> = [
   ['collateral that has expired', ['collateral'], { now: days(older, 30) }],
   ['collateral from the future', ['collateral'], { now: days(older, -1) }],
-  ['changed TCB info', ['collateral'], { collateral: { tcb_info: older.collateral.tcb_info.replace('UpToDate', 'OutOfDate') } }],
+  [
+    'changed TCB info', ['collateral'],
+    { collateral: { tcb_info: older.collateral.tcb_info.replace('UpToDate', 'OutOfDate') } }
+  ],
   ['a TCB status that the policy does not accept', ['tcb'], { policy: { tcbStatuses: ['OutOfDate'] } }],
-  ['other firmware expected', ['measurement'], { policy: { measurements: [{ ...pinsOf(older.quote).measurements![0], mrtd: '00'.repeat(48) }] } }],
+  [
+    'other firmware expected', ['measurement'],
+    { policy: { measurements: [{ ...pinsOf(older.quote).measurements![0], mrtd: '00'.repeat(48) }] } }
+  ],
   ['a debug bit that was set', ['quote', 'debug'], { quote: changed(older.quote, 168) }],
   ['a module of somebody else\'s', ['quote', 'module'], { quote: changed(older.quote, 112) }]
 ]

@@ -1,5 +1,5 @@
-// Azure's endorsement of the utility VM in place of its measurement: COSE_Sign1 by an issuer of did:x509. The endorsements and
-// the chain are our own, in the form of Microsoft's.
+// Azure's endorsement of the utility VM in place of its measurement: COSE_Sign1 by an issuer of did:x509. The
+// endorsements and the chain are our own, in the form of Microsoft's.
 import { generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
@@ -15,7 +15,9 @@ import type { EndorsementShape } from '../../fixtures/utility-vm.ts'
 const amd = await snpChain()
 const report = await snpReport(amd.leafKeys.privateKey, { reportData: reportData(new Uint8Array(32)) })
 const certificates = [await leafCertificate(amd), amd.ask.certificate, amd.ark.certificate]
-const options = { now: new Date('2026-06-01T00:00:00Z'), platforms: { 'sev-snp': { roots: { [amd.rootHash]: 'Milan' as const } } } }
+const options = {
+  now: new Date('2026-06-01T00:00:00Z'), platforms: { 'sev-snp': { roots: { [amd.rootHash]: 'Milan' as const } } }
+}
 const hostData = ['bb'.repeat(32)]
 const policy: SnpPolicy = { hostData, utilityVm: { issuers: [ISSUER], minimumSvn: 100 } }
 
@@ -43,10 +45,15 @@ t.test('a launch that the issuer endorses needs no measurement in the policy', a
     {},
     { tagged: false },
     { payload: { 'x-ms-sevsnpvm-guestsvn': 101, 'x-ms-sevsnpvm-launchmeasurement': 'AA'.repeat(48) } },
-    headers(['iss', undefined], ['feed', undefined], [15, new Map<unknown, unknown>([[1, ISSUER], [2, 'ContainerPlat-AMD-UVM'], [6, 1_750_000_000]])]),
+    headers(
+      ['iss', undefined], ['feed', undefined],
+      [15, new Map<unknown, unknown>([[1, ISSUER], [2, 'ContainerPlat-AMD-UVM'], [6, 1_750_000_000]])]
+    ),
     headers([15, new Map([[1, ISSUER]])])
   ]
-  for (const shape of shapes) t.match(await checkOf([endorsement(shape)]), { verified: true, outcome: 'passed', detail: /utility VM 101/ })
+  for (const shape of shapes) {
+    t.match(await checkOf([endorsement(shape)]), { verified: true, outcome: 'passed', detail: /utility VM 101/ })
+  }
 })
 
 t.test('an endorsement that is not exactly that is refused by its reason', async t => {
@@ -71,36 +78,65 @@ t.test('an endorsement that is not exactly that is refused by its reason', async
     [headers([1, undefined]), /did not sign/],
     [{ key: foreign }, /did not sign/],
     [{ saltLength: 32 }, /did not sign/],
-    [{ payload: { 'x-ms-sevsnpvm-guestsvn': '99', 'x-ms-sevsnpvm-launchmeasurement': 'aa'.repeat(48) } }, /security version is 99/],
-    [{ payload: { 'x-ms-sevsnpvm-guestsvn': '101', 'x-ms-sevsnpvm-launchmeasurement': 'ab'.repeat(48) } }, /another launch measurement/],
-    [{ payload: { 'x-ms-sevsnpvm-guestsvn': '1e3', 'x-ms-sevsnpvm-launchmeasurement': 'aa'.repeat(48) } }, /can be read/],
+    [
+      { payload: { 'x-ms-sevsnpvm-guestsvn': '99', 'x-ms-sevsnpvm-launchmeasurement': 'aa'.repeat(48) } },
+      /security version is 99/
+    ],
+    [
+      { payload: { 'x-ms-sevsnpvm-guestsvn': '101', 'x-ms-sevsnpvm-launchmeasurement': 'ab'.repeat(48) } },
+      /another launch measurement/
+    ],
+    [
+      { payload: { 'x-ms-sevsnpvm-guestsvn': '1e3', 'x-ms-sevsnpvm-launchmeasurement': 'aa'.repeat(48) } },
+      /can be read/
+    ],
     [{ payload: { 'x-ms-sevsnpvm-launchmeasurement': 'aa'.repeat(48) } }, /can be read/],
     [{ payload: 'null' }, /can be read/],
     [{ payload: 'not JSON' }, /can be read/]
   ]
-  for (const [shape, reason] of cases) t.match(await checkOf([endorsement(shape)]), { verified: false, outcome: 'failed', detail: reason, failed: ['utility-vm'] })
-  t.match(await checkOf([endorsement({ ...headers([33, [weak.leaf.der, weak.root.der]], ['iss', didOf(weak.root.der)]), key: weak.leaf.key })],
-    { ...policy, utilityVm: { issuers: [didOf(weak.root.der)] } }), { outcome: 'failed', detail: /not issued by the next/ })
+  for (const [shape, reason] of cases) {
+    t.match(
+      await checkOf([endorsement(shape)]),
+      { verified: false, outcome: 'failed', detail: reason, failed: ['utility-vm'] }
+    )
+  }
+  t.match(await checkOf([
+    endorsement({ ...headers([33, [weak.leaf.der, weak.root.der]], ['iss', didOf(weak.root.der)]), key: weak.leaf.key })
+  ],
+  { ...policy, utilityVm: { issuers: [didOf(weak.root.der)] } }), {
+    outcome: 'failed', detail: /not issued by the next/
+  })
 })
 
 t.test('there has to be one, and only where the policy asks', async t => {
   t.match(await checkOf([]), { verified: false, failed: ['utility-vm'] })
   t.match(await checkOf([endorsement(), endorsement()]), { verified: false, failed: ['utility-vm'] })
   const measured = { hostData, measurements: ['aa'.repeat(48)] }
-  t.match(await checkOf([endorsement()], measured), { verified: true, outcome: 'skipped' }, 'of an unknown issuer, which is of no matter here')
+  t.match(
+    await checkOf([endorsement()], measured), { verified: true, outcome: 'skipped' },
+    'of an unknown issuer, which is of no matter here'
+  )
   t.equal((await checkOf([], measured)).outcome, undefined)
 })
 
 t.test('by default the issuer is Microsoft, which ours is not', async t => {
-  t.match(await checkOf([endorsement()], { hostData, utilityVm: {} }), { verified: false, failed: ['utility-vm'], detail: /its issuer is "did:x509:0:sha256:/ })
+  t.match(
+    await checkOf([endorsement()], { hostData, utilityVm: {} }),
+    { verified: false, failed: ['utility-vm'], detail: /its issuer is "did:x509:0:sha256:/ }
+  )
 })
 
 t.test('a policy with an endorsement alone is refused: everybody runs that utility VM', async t => {
   const parse = (section: object) => () => parseAttestationPolicy({ version: 1, platforms: { 'sev-snp': section } })
   t.throws(parse({ utilityVm: {} }), { message: /pins no software: give hostData beside utilityVm/ })
   t.doesNotThrow(parse({ utilityVm: {}, hostData }))
-  for (const utilityVm of [1, { issuers: ['did:web:example.com'] }, { issuer: [ISSUER] }, { minimumSvn: -1 }]) t.throws(parse({ utilityVm, hostData }), AttestationPolicyError)
-  t.match(await checkOf([endorsement()], { ...policy, hostData: ['cc'.repeat(32)] }), { verified: false, failed: ['host-data'] })
+  for (const utilityVm of [1, { issuers: ['did:web:example.com'] }, { issuer: [ISSUER] }, { minimumSvn: -1 }]) {
+    t.throws(parse({ utilityVm, hostData }), AttestationPolicyError)
+  }
+  t.match(
+    await checkOf([endorsement()], { ...policy, hostData: ['cc'.repeat(32)] }),
+    { verified: false, failed: ['host-data'] }
+  )
 })
 
 t.test('cut off anywhere, or with any bit flipped, it is refused', async t => {

@@ -1,4 +1,7 @@
-/** The `@sigstore` packages as browsers get them come to the same verdicts as in Node, on what is genuine and on what is not. */
+/**
+ * The `@sigstore` packages as browsers get them come to the same verdicts as in Node, on what is genuine and on what is
+ * not.
+ */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -52,7 +55,9 @@ async function inBrowser (cases: readonly Case[]): Promise<string[]> {
     runInContext(readFileSync(new URL('sigstore.js', import.meta.url), 'utf8'), context)
     context.input = readFileSync(0, 'utf8')
     process.stdout.write(await runInContext('sigstore.run(JSON.parse(input)).then(JSON.stringify)', context))`)
-  return JSON.parse(execFileSync(process.execPath, [join(folder, 'run.mjs')], { input: JSON.stringify(cases), maxBuffer: 2 ** 26 }).toString())
+  return JSON.parse(execFileSync(
+    process.execPath, [join(folder, 'run.mjs')], { input: JSON.stringify(cases), maxBuffer: 2 ** 26 }
+  ).toString())
 }
 
 t.test('a conformance suite and a Sigstore of our own, each with single changes, are judged as in Node', async t => {
@@ -64,7 +69,9 @@ t.test('a conformance suite and a Sigstore of our own, each with single changes,
     return JSON.parse(text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1)) as unknown
   })
   const given = sharedFolders('vectors', 'sigstore').map(name => {
-    const { bundle_b64: bundle, trust_root_b64: root } = sharedJson('vectors', 'sigstore', name, 'input.json') as Record<string, string>
+    const {
+      bundle_b64: bundle, trust_root_b64: root
+    } = sharedJson('vectors', 'sigstore', name, 'input.json') as Record<string, string>
     const decoded = (text = '') => Buffer.from(text, 'base64').toString()
     try {
       return { bundle: JSON.parse(decoded(bundle)) as unknown, trustedRoot: JSON.parse(decoded(root)) as unknown }
@@ -74,7 +81,9 @@ t.test('a conformance suite and a Sigstore of our own, each with single changes,
     }
   })
   if (given.length === 0) t.comment('vectors/sigstore is not beside this repository')
-  const cases: Case[] = [{ bundle: genuine, trustedRoot }, ...changed.map(bundle => ({ bundle, trustedRoot })), ...given]
+  const cases: Case[] = [
+    { bundle: genuine, trustedRoot }, ...changed.map(bundle => ({ bundle, trustedRoot })), ...given
+  ]
   const node = await loadSigstore()
   const expected = cases.map(item => outcome(node, item))
   t.equal(expected[0], 'verified')
@@ -83,9 +92,16 @@ t.test('a conformance suite and a Sigstore of our own, each with single changes,
 })
 
 t.test('what stands in for util.isDeepStrictEqual agrees with it', async t => {
-  const values = [1, 'a', null, undefined, NaN, [], {}, [1], { a: 1 }, { a: undefined }, { b: 1 }, new Date(1), new Date(2), Buffer.of(1), Buffer.of(2), { a: [new Date(1)] }]
-  for (const one of values) for (const other of values) t.equal(util.isDeepStrictEqual(one, other), isDeepStrictEqual(one, other))
+  const values = [
+    1, 'a', null, undefined, NaN, [], {}, [1], { a: 1 }, { a: undefined }, { b: 1 }, new Date(1), new Date(2),
+    Buffer.of(1), Buffer.of(2), { a: [new Date(1)] }
+  ]
+  for (const one of values) {
+    for (const other of values) t.equal(util.isDeepStrictEqual(one, other), isDeepStrictEqual(one, other))
+  }
   fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (one, other) =>
-    util.isDeepStrictEqual(one, other) === isDeepStrictEqual(one, other) && util.isDeepStrictEqual(one, JSON.parse(JSON.stringify(one))) ===
+    util.isDeepStrictEqual(one, other) === isDeepStrictEqual(one, other) && util.isDeepStrictEqual(
+      one, JSON.parse(JSON.stringify(one))
+    ) ===
       isDeepStrictEqual(one, JSON.parse(JSON.stringify(one)))))
 })

@@ -17,8 +17,12 @@ const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, ena
 const { url } = await startProxy(t, config, { attester })
 const large = randomBytes(3_000_000)
 const folder = t.testdir({
-  'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }),
-  'other.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } }),
+  'policy.json': JSON.stringify(
+    { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }
+  ),
+  'other.json': JSON.stringify(
+    { version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } }
+  ),
   'body.json': '{"a":\n1}\n',
   large,
   out: 'before'
@@ -34,15 +38,23 @@ interface Echo {
 }
 
 t.test('a verified request gives what the workload answers, and nothing else', async t => {
-  const { status, stdout, stderr } = await polaris(['fetch', `${url}/records?patient=4711`, ...policy, '-H', 'x-one: 1', '-H', 'X-Two:2: 3', '-H', 'x-empty:'])
+  const { status, stdout, stderr } = await polaris(
+    ['fetch', `${url}/records?patient=4711`, ...policy, '-H', 'x-one: 1', '-H', 'X-Two:2: 3', '-H', 'x-empty:']
+  )
   t.strictSame([status, stderr], [0, ''])
-  t.match(JSON.parse(stdout) as Echo, { method: 'GET', url: '/records?patient=4711', headers: { 'x-one': '1', 'x-two': '2: 3', 'x-empty': '' }, body: '' })
+  t.match(
+    JSON.parse(stdout) as Echo,
+    { method: 'GET', url: '/records?patient=4711', headers: { 'x-one': '1', 'x-two': '2: 3', 'x-empty': '' }, body: '' }
+  )
 })
 
 const bodies: [args: string[], method: string, type: string, body: Buffer][] = [
   [['-d', 'a=1&b=2'], 'POST', 'application/x-www-form-urlencoded', Buffer.from('a=1&b=2')],
   [['-d', ''], 'POST', 'application/x-www-form-urlencoded', Buffer.alloc(0)],
-  [['--data', `@${file('body.json')}`, '-X', 'PUT', '-H', 'content-type: application/json'], 'PUT', 'application/json', Buffer.from('{"a":\n1}\n')],
+  [
+    ['--data', `@${file('body.json')}`, '-X', 'PUT', '-H', 'content-type: application/json'], 'PUT', 'application/json',
+    Buffer.from('{"a":\n1}\n')
+  ],
   [['-d', `@${file('large')}`], 'POST', 'application/x-www-form-urlencoded', large]
 ]
 t.test('data, files', async t => {
@@ -73,7 +85,10 @@ t.test('standard input and the response stream: an answer comes before the quest
 t.test('--include writes status and headers first; --output writes to a file', async t => {
   const result = await polaris(['fetch', url, ...policy, '-i', '-o', file('out')])
   t.strictSame(result, { status: 0, stdout: '', stderr: '' })
-  t.match(readFileSync(file('out'), 'utf8'), /^HTTP 200\n(?:[\w-]+: .*\n)*content-type: application\/json\n(?:[\w-]+: .*\n)*\n\{"method":"GET"/)
+  t.match(
+    readFileSync(file('out'), 'utf8'),
+    /^HTTP 200\n(?:[\w-]+: .*\n)*content-type: application\/json\n(?:[\w-]+: .*\n)*\n\{"method":"GET"/
+  )
   t.match(await polaris(['fetch', url, ...policy, '-o', '/dev/null']), { status: 0, stdout: '' })
 })
 
@@ -90,7 +105,9 @@ t.test('redirects are followed where one says so', async t => {
     else response.writeHead(302, { location: '/new' }).end()
   })
   const proxy = await startProxy(t, { ...config, workloadBaseUrl: moved.url }, { attester })
-  t.match(await polaris(['fetch', proxy.url, ...policy, '-i']), { status: 0, stdout: /^HTTP 302\n[^]*location: \/new\n/ })
+  t.match(
+    await polaris(['fetch', proxy.url, ...policy, '-i']), { status: 0, stdout: /^HTTP 302\n[^]*location: \/new\n/ }
+  )
   t.match(await polaris(['fetch', proxy.url, ...policy, '-L']), { status: 0, stdout: 'here' })
 })
 
@@ -100,14 +117,21 @@ t.test('a proxy below a path', async t => {
   t.match(JSON.parse(stdout) as Echo, { url: '/v1' })
 })
 
-t.test('a proxy that does not prove its keys is refused: 1, the check that failed is named, nothing was sent', async t => {
+t.test('a proxy that does not prove its keys is refused: 1, the check that failed is named, nothing was ' +
+  'sent', async t => {
   const before = workload.received.length
-  t.match(await polaris(['fetch', url, '--policy', file('other.json'), '-d', 'secret']), { status: 1, stdout: '', stderr: /✗ root[^]*refused: simulated/ })
+  t.match(
+    await polaris(['fetch', url, '--policy', file('other.json'), '-d', 'secret']),
+    { status: 1, stdout: '', stderr: /✗ root[^]*refused: simulated/ }
+  )
   t.equal(workload.received.length, before)
 })
 
 t.test('--insecure asks for no proof, and says so', async t => {
-  t.match(await polaris(['fetch', url, '--insecure']), { status: 0, stdout: /"method":"GET"/, stderr: 'polaris: insecure: the proxy did not prove its keys\n' })
+  t.match(
+    await polaris(['fetch', url, '--insecure']),
+    { status: 0, stdout: /"method":"GET"/, stderr: 'polaris: insecure: the proxy did not prove its keys\n' }
+  )
 })
 
 t.test('a response that is cut off: 1, and the file is as it was', async t => {
@@ -117,7 +141,9 @@ t.test('a response that is cut off: 1, and the file is as it was', async t => {
   })
   const proxy = await startProxy(t, { ...config, workloadBaseUrl: cut.url }, { attester })
   const before = readFileSync(file('out'), 'utf8')
-  t.match(await polaris(['fetch', proxy.url, ...policy, '-o', file('out')]), { status: 1, stdout: '', stderr: /^polaris: / })
+  t.match(
+    await polaris(['fetch', proxy.url, ...policy, '-o', file('out')]), { status: 1, stdout: '', stderr: /^polaris: / }
+  )
   t.equal(readFileSync(file('out'), 'utf8'), before)
   t.same(readdirSync(folder).filter(name => name.endsWith('.part')), [])
 })
@@ -138,7 +164,10 @@ t.test('interrupted: nothing stays behind, and the file is as it was', async t =
 })
 
 t.test('a reader that has had enough is no error', async t => {
-  const child = spawn('sh', ['-c', '"$0" "$@" | head -c 1', process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d', `@${file('large')}`])
+  const child = spawn('sh', [
+    '-c', '"$0" "$@" | head -c 1', process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d',
+    `@${file('large')}`
+  ])
   let stderr = ''
   child.stderr.on('data', (piece: Buffer) => { stderr += piece.toString() })
   await once(child, 'close')
@@ -150,7 +179,10 @@ const mistakes: [name: string, args: string[], stderr: RegExp][] = [
   ['both', [url, ...policy, '--insecure'], /exclude each other/],
   ['what is no URL', ['proxy.example.com', ...policy], /not an http or https URL: proxy\.example\.com/],
   ['what is no base', [url, ...policy, '--base', 'x'], /not an http or https URL: x/],
-  ['a URL that is not below the base', [url, ...policy, '--base', 'https://proxy.example'], /not below https:\/\/proxy\.example/],
+  [
+    'a URL that is not below the base', [url, ...policy, '--base', 'https://proxy.example'],
+    /not below https:\/\/proxy\.example/
+  ],
   ['what is no method', [url, ...policy, '-X', 'G T'], /not a method/],
   ['a method that fetch has not', [url, ...policy, '-X', 'connect'], /not a method/],
   ['HEAD with data', [url, ...policy, '-I', '-d', 'x'], /a HEAD request has no body/],
@@ -159,12 +191,21 @@ const mistakes: [name: string, args: string[], stderr: RegExp][] = [
   ['what is no number of seconds', [url, ...policy, '--max-time', 'soon'], /--max-time must be a number of seconds/],
   ['an unknown variable', [url, ...policy, '-w', '%{http_cod}'], /--write-out knows no %\{http_cod\}/],
   ['what is no header', [url, ...policy, '-H', 'Bearer secret'], /a header must be written as 'name: value'/],
-  ['a header that would be two', [url, ...policy, '-H', 'authorization: secret\r\nx: y'], /a header must be written as 'name: value'/],
+  [
+    'a header that would be two', [url, ...policy, '-H', 'authorization: secret\r\nx: y'],
+    /a header must be written as 'name: value'/
+  ],
   ['a missing file', [url, ...policy, '-d', `@${file('missing')}`], /cannot read .*missing: ENOENT/],
   ['a folder', [url, ...policy, '-d', `@${folder}`], /cannot read .*: EISDIR/],
   ['a folder to write to', [url, ...policy, '-o', file('missing/out')], /cannot write .*: ENOENT/],
-  ['nobody at the URL', ['http://127.0.0.1:9', '--insecure'], /^polaris: insecure.*\npolaris: No keys: http:\/\/127\.0\.0\.1:9\/.* cannot be reached/],
-  ['nobody to prove the keys', ['http://127.0.0.1:9', ...policy], /^polaris: http:\/\/127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/]
+  [
+    'nobody at the URL', ['http://127.0.0.1:9', '--insecure'],
+    /^polaris: insecure.*\npolaris: No keys: http:\/\/127\.0\.0\.1:9\/.* cannot be reached/
+  ],
+  [
+    'nobody to prove the keys', ['http://127.0.0.1:9', ...policy],
+    /^polaris: http:\/\/127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/
+  ]
 ]
 t.test('mistakes: 2, and one says why, without secrets', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {
@@ -174,9 +215,16 @@ t.test('mistakes: 2, and one says why, without secrets', async t => {
   }))
 })
 
-t.test('on a terminal, long uploads show their progress', { skip: !existsSync('/usr/bin/script') && 'script(1) is not here' }, async t => {
-  const command = [process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d', `@${file('large')}`, '-o', file('out')].map(word => `'${word}'`).join(' ')
-  const child = spawn('/usr/bin/script', ['--quiet', '--return', '--command', command, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] })
+t.test('on a terminal, long uploads show their progress', {
+  skip: !existsSync('/usr/bin/script') && 'script(1) is not here'
+}, async t => {
+  const command = [
+    process.execPath, '--no-warnings', CLI, 'fetch', url, ...policy, '-d', `@${file('large')}`, '-o', file('out')
+  ].map(word => `'${word}'`).join(' ')
+  const child = spawn(
+    '/usr/bin/script', ['--quiet', '--return', '--command', command, '/dev/null'],
+    { stdio: ['ignore', 'pipe', 'inherit'] }
+  )
   let shown = ''
   child.stdout.on('data', (piece: Buffer) => { shown += piece.toString() })
   const [status] = await once(child, 'close') as [number]

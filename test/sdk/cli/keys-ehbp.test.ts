@@ -10,12 +10,18 @@ import { startWorkload } from '../../fixtures/workload.ts'
 
 t.setTimeout(120_000)
 const attester = await simulated()
-const policyOf = (root: string) => JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [root] } } })
+const policyOf = (root: string) => JSON.stringify(
+  { version: 1, development: true, platforms: { simulated: { roots: [root] } } }
+)
 const folder = t.testdir({ 'own.json': policyOf(attester.root), 'other.json': policyOf('A'.repeat(43)) })
-const keys = (url: string, policy: string, ...more: string[]) => polaris(['keys', url, '--policy', join(folder, policy), '--format', 'ehbp', ...more])
+const keys = (url: string, policy: string, ...more: string[]) => polaris(
+  ['keys', url, '--policy', join(folder, policy), '--format', 'ehbp', ...more]
+)
 
 for (const enableOhttp of [true, false]) {
-  t.test(`the key that is printed is the one that the proxy opens with, ${enableOhttp ? 'beside' : 'without'} OHTTP`, async t => {
+  t.test(`the key that is printed is the one that the proxy opens with, ${enableOhttp
+    ? 'beside'
+    : 'without'} OHTTP`, async t => {
     const workload = await startWorkload(t)
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableEhbp: true, enableOhttp }, { attester })
     const { status, stdout } = await keys(url, 'own.json')
@@ -32,5 +38,8 @@ for (const enableOhttp of [true, false]) {
 t.test('evidence without such a key prints none', async t => {
   const server = await attestingServer(t)
   const policy = t.testdir({ 'policy.json': policyOf(server.root) })
-  t.match(await polaris(['keys', server.url, '--policy', join(policy, 'policy.json'), '--format', 'ehbp']), { stdout: '', stderr: /^polaris: / })
+  t.match(
+    await polaris(['keys', server.url, '--policy', join(policy, 'policy.json'), '--format', 'ehbp']),
+    { stdout: '', stderr: /^polaris: / }
+  )
 })

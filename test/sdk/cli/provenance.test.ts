@@ -1,4 +1,5 @@
-// --provenance and --trusted-root of the polaris command, and policies that polaris policy init writes for a repository.
+// --provenance and --trusted-root of the polaris command, and policies that polaris policy init writes for a
+// repository.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -37,10 +38,16 @@ const token = file(await issuer.sign({
   submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` } }
 }))
 const policy = (repository = 'owner/name', more: object = {}) =>
-  file({ version: 1, provenance: { repository, ...more }, platforms: { 'google-confidential-space': { audience: 'polaris-secure-proxy' } } })
+  file({
+    version: 1,
+    provenance: { repository, ...more },
+    platforms: { 'google-confidential-space': { audience: 'polaris-secure-proxy' } }
+  })
 const ROOT = ['--trusted-root', file(sigstore.trustedRoot)]
 const appraise = (...args: string[]) =>
-  polaris(['appraise', 'token', '--token', token, '--keys', file({ keys: [issuer.jwk] }), '--at', at.toISOString(), ...args])
+  polaris(
+    ['appraise', 'token', '--token', token, '--keys', file({ keys: [issuer.jwk] }), '--at', at.toISOString(), ...args]
+  )
 
 const github = await localService('tcp', (response, { url }) => {
   if (url === '/attestations') response.end(JSON.stringify({ attestations: [{ bundle: other }, { bundle }] }))
@@ -49,18 +56,35 @@ const github = await localService('tcp', (response, { url }) => {
 t.teardown(() => github.close())
 
 t.test('what was built by the repository passes, wherever the bundle comes from', async t => {
-  const passed = { status: 0, stdout: /✓ provenance-subject[^]*software built from owner\/name at v1\.0\.0, running, as Google attests/ }
+  const passed = {
+    status: 0, stdout: /✓ provenance-subject[^]*software built from owner\/name at v1\.0\.0, running, as Google attests/
+  }
   t.match(await appraise('--policy', policy(), '--provenance', file(bundle), ...ROOT), passed)
-  t.match(await appraise('--policy', policy(), '--provenance', file(`${JSON.stringify(other)}\n${JSON.stringify(bundle)}\n`), ...ROOT), passed)
+  t.match(await appraise(
+    '--policy', policy(), '--provenance', file(`${JSON.stringify(other)}\n${JSON.stringify(bundle)}\n`), ...ROOT
+  ), passed)
   t.match(await appraise('--policy', policy(), '--provenance', `${github.url}/attestations`, ...ROOT), passed)
-  t.match(await appraise('--policy', policy('owner/name', { bundles: [bundle], trustedRoot: sigstore.trustedRoot })), passed)
+  t.match(
+    await appraise('--policy', policy('owner/name', { bundles: [bundle], trustedRoot: sigstore.trustedRoot })), passed
+  )
 })
 
 t.test('what was not is refused', async t => {
-  t.match(await appraise('--policy', policy('owner/other'), '--provenance', file(bundle), ...ROOT), { status: 1, stdout: /✗ provenance-repository/ })
-  t.match(await appraise('--policy', policy(), '--provenance', file(other), ...ROOT), { status: 1, stdout: /✗ provenance-subject/ })
-  t.match(await appraise('--policy', policy(), '--provenance', file(bundle)), { status: 1, stdout: /✗ provenance-signature +Sigstore refuses it/ })
-  t.match(await appraise('--policy', policy()), { status: 1, stdout: /✗ provenance-bundle +There is no Sigstore bundle/ })
+  t.match(
+    await appraise('--policy', policy('owner/other'), '--provenance', file(bundle), ...ROOT),
+    { status: 1, stdout: /✗ provenance-repository/ }
+  )
+  t.match(
+    await appraise('--policy', policy(), '--provenance', file(other), ...ROOT),
+    { status: 1, stdout: /✗ provenance-subject/ }
+  )
+  t.match(
+    await appraise('--policy', policy(), '--provenance', file(bundle)),
+    { status: 1, stdout: /✗ provenance-signature +Sigstore refuses it/ }
+  )
+  t.match(
+    await appraise('--policy', policy()), { status: 1, stdout: /✗ provenance-bundle +There is no Sigstore bundle/ }
+  )
 })
 
 t.test('mistakes are named', async t => {
@@ -77,13 +101,27 @@ t.test('mistakes are named', async t => {
 })
 
 t.test('appraise sigstore takes what to accept from options or from a policy', async t => {
-  const words = ['appraise', 'sigstore', '--bundle', file(bundle), '--digest', `sha256:${DIGEST}`, '--at', at.toISOString(), ...ROOT]
-  t.match(await polaris([...words, '--repository', 'owner/name', '--ref-prefix', 'refs/tags/v']), { status: 0, stdout: /verified: sigstore/ })
+  const words = [
+    'appraise', 'sigstore', '--bundle', file(bundle), '--digest', `sha256:${DIGEST}`, '--at', at.toISOString(), ...ROOT
+  ]
+  t.match(
+    await polaris([...words, '--repository', 'owner/name', '--ref-prefix', 'refs/tags/v']),
+    { status: 0, stdout: /verified: sigstore/ }
+  )
   t.match(await polaris([...words, '--policy', policy()]), { status: 0 })
-  t.match(await polaris([...words, '--policy', policy('owner/name', { ref: 'refs/tags/v2.*' })]), { status: 1, stdout: /✗ provenance-ref/ })
-  t.match(await polaris([...words, '--policy', policy(), '--repository', 'owner/other']), { status: 1, stdout: /✗ provenance-repository/ })
+  t.match(
+    await polaris([...words, '--policy', policy('owner/name', { ref: 'refs/tags/v2.*' })]),
+    { status: 1, stdout: /✗ provenance-ref/ }
+  )
+  t.match(
+    await polaris([...words, '--policy', policy(), '--repository', 'owner/other']),
+    { status: 1, stdout: /✗ provenance-repository/ }
+  )
   t.match(await polaris(words), { status: 2, stderr: /give --repository owner\/name, or a --policy with provenance/ })
-  t.match(await polaris([...words, '--policy', file({ version: 1, insecure: true, platforms: { tdx: {} } })]), { status: 2, stderr: /has no provenance/ })
+  t.match(
+    await polaris([...words, '--policy', file({ version: 1, insecure: true, platforms: { tdx: {} } })]),
+    { status: 2, stderr: /has no provenance/ }
+  )
 })
 
 t.test('every command that appraises takes them', async t => {
@@ -92,12 +130,17 @@ t.test('every command that appraises takes them', async t => {
     t.match(stdout, /--provenance <file\|url>/, command)
     t.match(await polaris([command, 'http://127.0.0.1:9', '--policy', file({
       version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } }
-    }), '--provenance', file(bundle)]), { status: 2, stderr: /--provenance needs a policy that says which repository/ }, command)
+    }), '--provenance', file(bundle)]), {
+      status: 2, stderr: /--provenance needs a policy that says which repository/
+    }, command)
   }
 })
 
 t.test('policy init writes a policy for a repository, of Confidential Space or of what is deployed', async t => {
-  const written = await polaris(['policy', 'init', '--repository', 'owner/name', '--workflow', '.github/workflows/release.yml', '--ref', 'refs/tags/v1.*'])
+  const written = await polaris([
+    'policy', 'init', '--repository', 'owner/name', '--workflow', '.github/workflows/release.yml', '--ref',
+    'refs/tags/v1.*'
+  ])
   t.equal(written.status, 0, written.stderr)
   t.same(parseAttestationPolicy(written.stdout), {
     version: 1,
@@ -109,11 +152,22 @@ t.test('policy init writes a policy for a repository, of Confidential Space or o
   const server = await attestingServer(t)
   const deployed = await polaris(['policy', 'init', server.url, '--development', '--repository', 'owner/name'])
   t.match(deployed, { status: 0, stderr: /the proxy sends no Sigstore bundle/ })
-  t.match(JSON.parse(deployed.stdout), { provenance: { repository: 'owner/name' }, platforms: { simulated: { roots: [server.root] } } })
-  const refused = await polaris(['policy', 'init', server.url, '--development', '--repository', 'owner/name', '--provenance', file(bundle)])
+  t.match(
+    JSON.parse(deployed.stdout),
+    { provenance: { repository: 'owner/name' }, platforms: { simulated: { roots: [server.root] } } }
+  )
+  const refused = await polaris(
+    ['policy', 'init', server.url, '--development', '--repository', 'owner/name', '--provenance', file(bundle)]
+  )
   t.match(refused, { status: 1, stdout: '', stderr: /✗ provenance-subject +.*the evidence does not say what runs/ })
 
   t.match(await polaris(['policy', 'init']), { status: 2, stderr: /give the base URL of the proxy, or --repository/ })
-  t.match(await polaris(['policy', 'init', server.url, '--workflow', 'x.yml']), { status: 2, stderr: /need --repository owner\/name/ })
-  t.match(await polaris(['policy', 'init', '--repository', 'name']), { status: 2, stderr: /provenance\.repository must match/ })
+  t.match(
+    await polaris(['policy', 'init', server.url, '--workflow', 'x.yml']),
+    { status: 2, stderr: /need --repository owner\/name/ }
+  )
+  t.match(
+    await polaris(['policy', 'init', '--repository', 'name']),
+    { status: 2, stderr: /provenance\.repository must match/ }
+  )
 })

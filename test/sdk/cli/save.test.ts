@@ -1,5 +1,5 @@
-// polaris verify --save and --from: everything that was seen is kept, and gives the same checks and the same exit status years
-// later and without a network; what has changed since is refused.
+// polaris verify --save and --from: everything that was seen is kept, and gives the same checks and the same exit
+// status years later and without a network; what has changed since is refused.
 import { appendFile, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -54,12 +54,20 @@ const network: typeof fetch = async input => {
     submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` } }
   })
   return Response.json(await attestationDocument({
-    tee: 'google-confidential-space', nonce, cached: false, keys, evidence: [[MEDIA_TYPES.eatJwt, token]], endorsements: [], issuedAt: new Date()
+    tee: 'google-confidential-space',
+    nonce,
+    cached: false,
+    keys,
+    evidence: [[MEDIA_TYPES.eatJwt, token]],
+    endorsements: [],
+    issuedAt: new Date()
   }))
 }
 
 await writeFile(path('policy.json'), JSON.stringify({
-  version: 1, provenance: { repository: 'owner/name' }, platforms: { 'google-confidential-space': { audience: 'polaris' } }
+  version: 1,
+  provenance: { repository: 'owner/name' },
+  platforms: { 'google-confidential-space': { audience: 'polaris' } }
 }))
 await writeFile(path('bundle.json'), JSON.stringify(sigstore.bundle(DIGEST)))
 await writeFile(path('root.json'), JSON.stringify(sigstore.trustedRoot))
@@ -76,7 +84,8 @@ t.test('key sets, bundles and trusted root are kept, and the checks are the same
   const verdict = await saved('google')
   t.ok(verdict.verified)
   t.same((await readdir(path('google'))).sort(), [
-    'answer-1', 'answer-2', 'bundles.json', 'document.json', 'policy.json', 'saved.json', 'shipped-trusted-root.json', 'trusted-root.json', 'verdict.json'
+    'answer-1', 'answer-2', 'bundles.json', 'document.json', 'policy.json', 'saved.json', 'shipped-trusted-root.json',
+    'trusted-root.json', 'verdict.json'
   ])
   const again = await replay(path('google'))
   t.same(again.checks, verdict.checks)
@@ -84,11 +93,16 @@ t.test('key sets, bundles and trusted root are kept, and the checks are the same
   const { status, stdout, stderr } = await polaris(['verify', '--from', path('google'), '--json'], LATER)
   t.equal(status, 0, stderr)
   t.same(JSON.parse(stdout).checks, verdict.checks)
-  t.match(JSON.parse(stdout).sentence, /built from owner\/name at v1\.0\.0, running, as Google attests, in a genuine Intel TDX virtual machine; checked at \d{4}-/)
+  t.match(
+    JSON.parse(stdout).sentence,
+    /built from owner\/name at v1\.0\.0, running, as Google attests, in a genuine Intel TDX virtual machine; checked at \d{4}-/
+  )
 })
 
 t.test('another policy is appraised by what was seen, and asks nobody', async t => {
-  const other = (more: object) => parseAttestationPolicy({ version: 1, platforms: { 'google-confidential-space': { audience: 'polaris', ...more } } })
+  const other = (more: object) => parseAttestationPolicy(
+    { version: 1, platforms: { 'google-confidential-space': { audience: 'polaris', ...more } } }
+  )
   t.equal((await replay(path('google'), other({ imageDigests: [`sha256:${DIGEST}`] }))).verified, true)
   t.equal((await replay(path('google'), other({ imageDigests: [`sha256:${'cd'.repeat(32)}`] }))).verified, false)
 })
@@ -107,7 +121,9 @@ t.test('each file that has changed or is gone is refused', async t => {
 })
 
 t.test('evidence that was exchanged together with its hash is refused by its checks', async t => {
-  const [index, other] = await Promise.all(['changed', 'google'].map(async name => JSON.parse(await readFile(join(path(name), 'saved.json'), 'utf8'))))
+  const [index, other] = await Promise.all(
+    ['changed', 'google'].map(async name => JSON.parse(await readFile(join(path(name), 'saved.json'), 'utf8')))
+  )
   const document = await readFile(join(path('google'), 'document.json'))
   await writeFile(join(path('changed'), 'document.json'), document)
   index.files['document.json'] = other.files['document.json']
@@ -119,7 +135,9 @@ t.test('evidence that was exchanged together with its hash is refused by its che
 
 t.test('the command saves, and repeats years later what was verified and what was refused', async t => {
   const server = await attestingServer(t)
-  const policy = (root: string) => JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [root] } } })
+  const policy = (root: string) => JSON.stringify(
+    { version: 1, development: true, platforms: { simulated: { roots: [root] } } }
+  )
   await writeFile(path('own.json'), policy(server.root))
   await writeFile(path('other.json'), policy('A'.repeat(43)))
   for (const [name, status] of [['own', 0], ['other', 1]] as const) {
@@ -131,7 +149,10 @@ t.test('the command saves, and repeats years later what was verified and what wa
     t.ok(checks(first).length > 5)
   }
   await appendFile(join(path('own'), 'document.json'), ' ')
-  t.match(await polaris(['verify', '--from', path('own')]), { status: 1, stdout: '', stderr: /document\.json is not what was saved/ })
+  t.match(
+    await polaris(['verify', '--from', path('own')]),
+    { status: 1, stdout: '', stderr: /document\.json is not what was saved/ }
+  )
 
   const mistakes: Array<[args: string[], stderr: RegExp]> = [
     [[], /give the base URL of the proxy, or --from/],

@@ -17,7 +17,10 @@ const folder = t.testdir({
 const file = (name: string) => join(folder, name)
 
 const unanswered: Array<[name: string, answer: AttestingServer['instead'], stderr: RegExp]> = [
-  ['503', { status: 503, body: '' }, /^polaris: http:\/\/127\.0\.0\.1:\d+\/polaris-container\/attestation answered 503\n$/],
+  [
+    '503', { status: 503, body: '' },
+    /^polaris: http:\/\/127\.0\.0\.1:\d+\/polaris-container\/attestation answered 503\n$/
+  ],
   ['something else', { status: 200, body: '<html>' }, /^polaris: Not an attestation document: JSON is expected\n$/],
   ['a redirect', { status: 302, body: '' }, /^polaris: http:\/\/127\.0\.0\.1:\d+\/polaris-container\/attestation /]
 ]
@@ -25,7 +28,9 @@ for (const [name, answer, stderr] of unanswered) {
   t.test(`a server that answers with ${name}: 2`, async t => {
     server.instead = answer
     t.teardown(() => { server.instead = undefined })
-    const results = await Promise.all([['verify'], ['keys'], ['policy', 'init']].map(command => polaris([...command, url])))
+    const results = await Promise.all(
+      [['verify'], ['keys'], ['policy', 'init']].map(command => polaris([...command, url]))
+    )
     for (const result of results) t.match(result, { status: 2, stdout: '', stderr })
   })
 }
@@ -39,8 +44,14 @@ const mistakes: Array<[name: string, args: string[], stderr: RegExp]> = [
   ['a missing policy', ['verify', url, '--policy', file('missing.json')], /cannot read the policy .*ENOENT/],
   ['a broken policy', ['verify', url, '--policy', file('broken.json')], /The policy is not JSON/],
   ['a policy that pins nothing', ['verify', url, '--policy', file('pinless.json')], /pins no software/],
-  ['nobody at the URL', ['verify', 'http://127.0.0.1:9'], /127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/],
-  ['credentials in the URL', ['verify', url.replace('//', '//user:secret@')], /^polaris: a URL must not contain credentials: remove them\n$/]
+  [
+    'nobody at the URL', ['verify', 'http://127.0.0.1:9'],
+    /127\.0\.0\.1:9\/polaris-container\/attestation is unreachable: bad port\n$/
+  ],
+  [
+    'credentials in the URL', ['verify', url.replace('//', '//user:secret@')],
+    /^polaris: a URL must not contain credentials: remove them\n$/
+  ]
 ]
 t.test('mistakes: 2, and one says why', async t => {
   await Promise.all(mistakes.map(async ([name, args, stderr]) => {
@@ -49,7 +60,10 @@ t.test('mistakes: 2, and one says why', async t => {
 })
 
 t.test('help has examples, for each command, and is no mistake', async t => {
-  await Promise.all([['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', '--help'], ['policy', 'init', '--help'], ['fetch', '--help'], ['help', 'verify']].map(async args => {
+  await Promise.all([
+    ['--help'], ['verify', '--help'], ['keys', '--help'], ['policy', '--help'], ['policy', 'init', '--help'],
+    ['fetch', '--help'], ['help', 'verify']
+  ].map(async args => {
     const { status, stdout } = await polaris(args)
     t.equal(status, 0, args.join(' '))
     t.match(stdout, /Examples:\n {2}\$ polaris /)

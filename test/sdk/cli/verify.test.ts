@@ -11,7 +11,9 @@ const { url, keys } = server
 
 const folder = t.testdir({
   'own.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [server.root] } } }),
-  'other.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } }),
+  'other.json': JSON.stringify(
+    { version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } }
+  ),
   'production.json': JSON.stringify({ version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } })
 })
 const file = (name: string) => join(folder, name)
@@ -50,7 +52,12 @@ t.test('verify --json is for machines', async t => {
   for (const [name, verified] of [['own.json', true], ['other.json', false]] as const) {
     const { status, stdout } = await polaris(['verify', url, '--json', '--policy', file(name)])
     t.equal(status, verified ? 0 : 1)
-    t.match(JSON.parse(stdout), { verified, tee: 'simulated', checks: [{ name: 'nonce', outcome: 'passed' }], keys: [{ kind: 'polaris-v1-spki', value: 'AQID' }] })
+    t.match(JSON.parse(stdout), {
+      verified,
+      tee: 'simulated',
+      checks: [{ name: 'nonce', outcome: 'passed' }],
+      keys: [{ kind: 'polaris-v1-spki', value: 'AQID' }]
+    })
   }
 })
 
@@ -62,8 +69,14 @@ t.test('colours are for those who ask, and NO_COLOR is respected', async t => {
 t.test('keys prints what is proven, and nothing on standard output otherwise', async t => {
   const { status, stdout } = await polaris(['keys', url, '--policy', file('own.json')])
   t.equal(status, 0)
-  t.equal(stdout, keys.map(({ kind, value }) => `${kind} sha256:${createHash('sha256').update(value).digest('hex')}\n`).join(''))
-  t.match(JSON.parse((await polaris(['keys', url, '--json', '--policy', file('own.json')])).stdout), [{ value: 'AQID' }, { value: 'BA' }])
+  t.equal(
+    stdout,
+    keys.map(({ kind, value }) => `${kind} sha256:${createHash('sha256').update(value).digest('hex')}\n`).join('')
+  )
+  t.match(
+    JSON.parse((await polaris(['keys', url, '--json', '--policy', file('own.json')])).stdout),
+    [{ value: 'AQID' }, { value: 'BA' }]
+  )
   const refused = await polaris(['keys', url, '--policy', file('other.json')])
   t.match(refused, { status: 1, stdout: '', stderr: /✗ root/ })
 })
@@ -73,11 +86,17 @@ t.test('policy init writes a policy that accepts this deployment, into a new fil
   const { status, stdout, stderr } = await polaris(['policy', 'init', url, '--development', '--output', output])
   t.match({ status, stdout }, { status: 0, stdout: '' })
   t.equal(stderr, 'polaris: simulated evidence proves nothing: this policy is for development\n')
-  t.same(JSON.parse(await readFile(output, 'utf8')), { version: 1, development: true, platforms: { simulated: { roots: [server.root] } } })
+  t.same(
+    JSON.parse(await readFile(output, 'utf8')),
+    { version: 1, development: true, platforms: { simulated: { roots: [server.root] } } }
+  )
   t.match(await polaris(['verify', url, '--policy', output]), { status: 0 })
   await writeFile(output, 'reviewed')
   t.match(await polaris(['policy', 'init', url, '--development', '--output', output]), { status: 2, stderr: /EEXIST/ })
   t.equal(await readFile(output, 'utf8'), 'reviewed')
   t.match(JSON.parse((await polaris(['policy', 'init', url, '--development'])).stdout), { version: 1 })
-  t.match(await polaris(['policy', 'init', url]), { status: 1, stdout: '', stderr: /✗ platform/ }, 'simulated evidence needs --development')
+  t.match(
+    await polaris(['policy', 'init', url]), { status: 1, stdout: '', stderr: /✗ platform/ },
+    'simulated evidence needs --development'
+  )
 })

@@ -36,11 +36,18 @@ t.test('without Buffer there are plain octets, and text is UTF-8', t => {
 t.test('responses of an adapter that gives less than axios\'s own are treated as they are', async t => {
   const exchange = (validateStatus: (status: number) => boolean) => {
     const sent = { responseType: 'arraybuffer' }
-    remember({ given: { headers: {} as never, validateStatus, responseType: 'blob' }, sent, sealedResponse: true, keyChanged: async () => false })
+    remember({
+      given: { headers: {} as never, validateStatus, responseType: 'blob' },
+      sent,
+      sealedResponse: true,
+      keyChanged: async () => false
+    })
     return sent
   }
   const intercept = createAxiosResponseInterceptor({ polarisSDK: { decrypt: async () => new Uint8Array([1]) } })
-  const response = (data: unknown): AxiosResponseLike => ({ data, status: 200, headers: {}, config: { ...exchange(() => true), headers: {} as never } })
+  const response = (data: unknown): AxiosResponseLike => ({
+    data, status: 200, headers: {}, config: { ...exchange(() => true), headers: {} as never }
+  })
   t.equal(((await intercept(response(null))).data as Blob).size, 0)
   const { data } = await intercept(response('AAAA'))
   t.match(data, { size: 1, type: '' })

@@ -38,7 +38,9 @@ t.test('messages go both ways between the client and node:crypto', async t => {
 t.test('recorded responses open with the recorded client key', { skip: vectors ? false : ABSENT }, async t => {
   const sdk = new PolarisSDK(new NodeKeyHandler(createPrivateKey(vectors?.keys.client.privatePem ?? '')))
   for (const { name, referenceResponse } of vectors?.requests ?? []) {
-    t.equal(Buffer.from(await sdk.decrypt(referenceResponse.bodyText)).toString('base64'), referenceResponse.plaintext, name)
+    t.equal(
+      Buffer.from(await sdk.decrypt(referenceResponse.bodyText)).toString('base64'), referenceResponse.plaintext, name
+    )
   }
 })
 

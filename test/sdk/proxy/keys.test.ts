@@ -1,4 +1,5 @@
-// polaris proxy sends nothing to keys that are not proven: at the start, when they change, and when a proof gets too old.
+// polaris proxy sends nothing to keys that are not proven: at the start, when they change, and when a proof gets too
+// old.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
@@ -22,7 +23,9 @@ const workload = await startWorkload(t)
 const trusted = await simulated()
 const untrusted = await simulated()
 const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
-const folder = t.testdir({ 'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [trusted.root] } } }) })
+const folder = t.testdir({
+  'policy.json': JSON.stringify({ version: 1, development: true, platforms: { simulated: { roots: [trusted.root] } } })
+})
 const policy = join(folder, 'policy.json')
 const local = 'urn:polaris-secure-proxy:local-proxy:'
 
@@ -47,15 +50,22 @@ async function untilReady (url: string, status: number): Promise<Record<string, 
 t.test('it says what it verified, check by check, before it listens', async t => {
   const { url } = await startReplicas(t, trusted)
   const proxy = await runLocalProxy(t, [url, '--policy', policy])
-  t.match(proxy.stderr(), /warning: the policy accepts simulated evidence[^]*✓ nonce [^]*✓ root [^]*\nverified: simulated\npolaris: keys sha256:[\da-f]{64}, X25519[^]*\npolaris: listening on http:\/\/127\.0\.0\.1:\d+, for http:[^]*curl http:\/\/127[^]*OPENAI_BASE_URL=http:\/\/127\.0\.0\.1:\d+\/v1\n/)
+  t.match(
+    proxy.stderr(),
+    /warning: the policy accepts simulated evidence[^]*✓ nonce [^]*✓ root [^]*\nverified: simulated\npolaris: keys sha256:[\da-f]{64}, X25519[^]*\npolaris: listening on http:\/\/127\.0\.0\.1:\d+, for http:[^]*curl http:\/\/127[^]*OPENAI_BASE_URL=http:\/\/127\.0\.0\.1:\d+\/v1\n/
+  )
 })
 
 t.test('GET /.polaris/verdict, livez and readyz', async t => {
   const { url } = await startReplicas(t, trusted)
   const proxy = await runLocalProxy(t, [url, '--policy', policy])
   const verdict = await send(`${proxy.url}/.polaris/verdict`)
-  t.match(verdict, { status: 200, headers: { 'cache-control': 'no-store', 'content-type': 'application/json', 'polaris-verified': 'no' } })
-  const found = JSON.parse(verdict.body.toString()) as { keys: string, checks: { name: string, outcome: string }[], since: string, until: string }
+  t.match(verdict, {
+    status: 200, headers: { 'cache-control': 'no-store', 'content-type': 'application/json', 'polaris-verified': 'no' }
+  })
+  const found = JSON.parse(verdict.body.toString()) as {
+    keys: string, checks: { name: string, outcome: string }[], since: string, until: string
+  }
   t.match(found, {
     proxy: url,
     verified: false,
@@ -70,7 +80,9 @@ t.test('GET /.polaris/verdict, livez and readyz', async t => {
     t.equal((await send(`${proxy.url}/.polaris/${name}`, { method: 'HEAD' })).body.length, 0)
   }
   t.equal((await send(`${proxy.url}/.polaris/livez`, { method: 'POST' })).status, 405)
-  for (const path of ['/.polaris', '/.polaris/', '/.polaris/x', '/.polaris?x']) t.equal((await send(proxy.url + path)).status, 404, path)
+  for (const path of ['/.polaris', '/.polaris/', '/.polaris/x', '/.polaris?x']) {
+    t.equal((await send(proxy.url + path)).status, 404, path)
+  }
 })
 
 t.test('new keys of the proxy are proven before they are used, and a small request is sent again to them', async t => {
@@ -80,7 +92,9 @@ t.test('new keys of the proxy are proven before they are used, and a small reque
     replicas.use(1)
     t.equal((await send(proxy.url, { method, body })).status, 200, method)
     replicas.use(0)
-    t.equal((await send(proxy.url, { method, headers: { expect: '100-continue', 'content-length': body.length }, body })).status, 200, method)
+    t.equal((await send(
+      proxy.url, { method, headers: { expect: '100-continue', 'content-length': body.length }, body }
+    )).status, 200, method)
   }
   t.match(proxy.stderr(), /info keys proven tee=simulated keys=sha256:/)
 })
@@ -101,9 +115,12 @@ t.test('a large upload that meets new keys is not sent again: the client is told
   t.equal((await send(proxy.url)).status, 200)
 })
 
-t.test('keys that are not proven are never used: 502 with the failed checks, nothing is sent, and it recovers by itself', async t => {
+t.test('keys that are not proven are never used: 502 with the failed checks, nothing is sent, and it recovers by ' +
+  'itself', async t => {
   let attester: Attester = trusted
-  const proxied = await startProxy(t, config, { attester: { ...trusted, evidence: binding => attester.evidence(binding) } })
+  const proxied = await startProxy(
+    t, config, { attester: { ...trusted, evidence: binding => attester.evidence(binding) } }
+  )
   const proxy = await runLocalProxy(t, [proxied.url, '--policy', policy, '--max-age', '1'])
   t.equal((await send(proxy.url)).status, 200)
 
@@ -111,10 +128,20 @@ t.test('keys that are not proven are never used: 502 with the failed checks, not
   t.match(await untilReady(proxy.url, 503), { status: 502, type: `${local}not-verified`, checks: [{ name: 'root' }] })
   const before = workload.received.length
   const refused = await send(proxy.url, { method: 'POST', body: 'secret' })
-  t.match(refused, { status: 502, headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' } })
-  t.match(JSON.parse(refused.body.toString()), { type: `${local}not-verified`, status: 502, detail: /^Nothing was sent. Failed checks: root$/, checks: [{ name: 'root', detail: /which the policy does not accept/ }] })
+  t.match(
+    refused, { status: 502, headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' } }
+  )
+  t.match(JSON.parse(refused.body.toString()), {
+    type: `${local}not-verified`,
+    status: 502,
+    detail: /^Nothing was sent. Failed checks: root$/,
+    checks: [{ name: 'root', detail: /which the policy does not accept/ }]
+  })
   t.equal(workload.received.length, before)
-  t.match(JSON.parse((await send(`${proxy.url}/.polaris/verdict`)).body.toString()), { verified: false, failure: { checks: [{ name: 'root' }] } })
+  t.match(
+    JSON.parse((await send(`${proxy.url}/.polaris/verdict`)).body.toString()),
+    { verified: false, failure: { checks: [{ name: 'root' }] } }
+  )
   t.equal((await send(`${proxy.url}/.polaris/livez`)).status, 200)
 
   attester = trusted
@@ -142,13 +169,19 @@ t.test('a proxy that is away: 502, and again answers when it is back', async t =
   await first.close()
   const answer = await send(proxy.url)
   t.equal(answer.status, 502)
-  t.match(JSON.parse(answer.body.toString()), { type: /^urn:polaris-secure-proxy:local-proxy:(?:unreachable|cannot-verify)$/ })
+  t.match(
+    JSON.parse(answer.body.toString()), { type: /^urn:polaris-secure-proxy:local-proxy:(?:unreachable|cannot-verify)$/ }
+  )
   t.match(await untilReady(proxy.url, 503), { type: `${local}cannot-verify`, detail: /^Nothing was sent. / })
 })
 
-t.test('--insecure asks for no proof; --development accepts any: each says so at the start and in every answer', async t => {
+t.test('--insecure asks for no proof; --development accepts any: each says so at the start and in every ' +
+  'answer', async t => {
   const { url } = await startReplicas(t, untrusted)
-  for (const [option, warning, tee] of [['--insecure', /warning: insecure: the proxy does not prove its keys/, 'not asked'], ['--development', /warning: no policy was given/, 'simulated']] as const) {
+  for (const [option, warning, tee] of [
+    ['--insecure', /warning: insecure: the proxy does not prove its keys/, 'not asked'],
+    ['--development', /warning: no policy was given/, 'simulated']
+  ] as const) {
     const proxy = await runLocalProxy(t, [url, option])
     t.match(proxy.stderr(), warning)
     for (const [path, host] of [['/', undefined], ['/.polaris/livez', undefined], ['/', 'other.example']] as const) {

@@ -18,7 +18,9 @@ const cases: [code: PolarisFetchErrorCode, problem: string, status: number][] = 
 
 t.test('each failure of an exchange is a problem with what fetch says', async t => {
   for (const [code, problem, status] of cases) {
-    t.match(problemOf(new PolarisFetchError(code, 'what happened')), { code: problem, status, message: 'what happened' }, code)
+    t.match(
+      problemOf(new PolarisFetchError(code, 'what happened')), { code: problem, status, message: 'what happened' }, code
+    )
   }
   t.equal(problemOf(new TypeError('a mistake')), undefined)
 })

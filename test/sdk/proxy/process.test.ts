@@ -66,7 +66,10 @@ t.test('--header sets a header on each request, from a file as it is now', async
     if (content !== undefined) writeFileSync(token, content)
     const { status, body } = await send(url)
     t.equal(status, 500)
-    t.match(JSON.parse(body.toString()), { type: 'urn:polaris-secure-proxy:local-proxy:header-file', detail: /^Nothing was sent: / })
+    t.match(
+      JSON.parse(body.toString()),
+      { type: 'urn:polaris-secure-proxy:local-proxy:header-file', detail: /^Nothing was sent: / }
+    )
     t.notMatch(body.toString(), 'lines')
   }
   t.equal(workload.received.length, before)
@@ -79,7 +82,10 @@ t.test('--tls-cert and --tls-key: a listener with TLS, with the certificate that
   const local = await runLocalProxy(t, [...common, '--tls-cert', cert, '--tls-key', key, '--allow-host', 'localhost'])
   t.match(local.url, /^https:/)
   async function peer (): Promise<string> {
-    const request = httpsRequest(local.url.replace('127.0.0.1', 'localhost'), { agent: false, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false }).end()
+    const request = httpsRequest(
+      local.url.replace('127.0.0.1', 'localhost'),
+      { agent: false, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false }
+    ).end()
     const [response] = await once(request, 'response') as [IncomingMessage]
     response.resume()
     t.equal(response.statusCode, 200)
@@ -107,7 +113,12 @@ t.test('the log: one line for each exchange, never a path, a header or a body', 
     const log = local.stderr().slice(started)
     t.notMatch(log, /secret/)
     if (format === 'off') t.equal(log, '')
-    if (format === 'text') t.match(log, /^\S+Z info exchange method=POST status=200 received=11 sent=\d+ outcome=complete milliseconds=\d+\n\S+Z warn exchange method=GET status=421 received=0 sent=0 outcome=host-not-allowed /)
+    if (format === 'text') {
+      t.match(
+        log,
+        /^\S+Z info exchange method=POST status=200 received=11 sent=\d+ outcome=complete milliseconds=\d+\n\S+Z warn exchange method=GET status=421 received=0 sent=0 outcome=host-not-allowed /
+      )
+    }
     if (format === 'json') {
       t.match(log.trim().split('\n').map(line => JSON.parse(line) as unknown), [
         { level: 'info', message: 'exchange', method: 'POST', status: 200, received: 11, outcome: 'complete' },
@@ -134,7 +145,9 @@ t.test('SIGTERM: what is in flight finishes, idle connections end, nothing new i
     local.child.kill(signal)
     idle.on('error', error => t.match(error, { code: 'ECONNRESET' }))
     for (;;) {
-      const refused = await new Promise<boolean>(resolve => connect(local.port, '127.0.0.1').on('connect', function (this: { destroy (): void }) { this.destroy(); resolve(false) }).on('error', () => resolve(true)))
+      const refused = await new Promise<boolean>(resolve => connect(local.port, '127.0.0.1').on(
+        'connect', function (this: { destroy (): void }) { this.destroy(); resolve(false) }
+      ).on('error', () => resolve(true)))
       if (refused) break
     }
     t.equal(local.child.exitCode, null, 'it waits')
@@ -149,7 +162,9 @@ t.test('SIGTERM: what is in flight finishes, idle connections end, nothing new i
 
 t.test('a second signal does not wait', async t => {
   const { local } = await startChain(t, { listener: (_request, response) => { response.write('first') } })
-  const request = httpRequest(local.url, { agent: false }).on('error', error => t.match(error, { code: 'ECONNRESET' })).end()
+  const request = httpRequest(local.url, { agent: false }).on(
+    'error', error => t.match(error, { code: 'ECONNRESET' })
+  ).end()
   const [response] = await once(request, 'response') as [IncomingMessage]
   response.on('error', error => t.match(error, { code: 'ECONNRESET' }))
   await once(response, 'data')
@@ -191,7 +206,10 @@ t.test('mistakes: 2, and a message that says which, and quotes no value', async 
     [['--post-quantum', 'maybe'], /Allowed choices/]
   ]
   for (const [args, stderr] of cases) {
-    const result = await polaris(['proxy', ...common, ...args.includes('--listen') || args.includes('--unix') ? [] : ['--listen', '127.0.0.1:0'], ...args])
+    const result = await polaris([
+      'proxy', ...common, ...args.includes('--listen') || args.includes('--unix') ? [] : ['--listen', '127.0.0.1:0'],
+      ...args
+    ])
     t.match(result, { status: 2, stdout: '', stderr }, args.join(' '))
     t.notMatch(result.stderr, /secret/)
   }

@@ -54,7 +54,8 @@ t.test('both directions stream at once', async t => {
   await once(response, 'end')
 })
 
-t.test('a client that goes away ends the request at the workload: before an answer, within one, within an upload', async t => {
+t.test('a client that goes away ends the request at the workload: before an answer, within one, within an ' +
+  'upload', async t => {
   const { local } = await startChain(t, {
     listener (request, response) {
       if (request.url === '/answering') response.write('first')
@@ -123,13 +124,18 @@ t.test('an answer that breaks off is a reset connection, whatever its framing an
 })
 
 t.test('an answer that is changed or cut on the way never looks complete', async t => {
-  const { proxy, policy } = await startChain(t, { listener: (_request, response) => { response.end('x'.repeat(100_000)) } })
+  const { proxy, policy } = await startChain(
+    t, { listener: (_request, response) => { response.end('x'.repeat(100_000)) } }
+  )
   const meddler = await startMeddler(t, proxy.url)
   const { url } = await runLocalProxy(t, [meddler.url, '--policy', policy])
   await send(url)
   // From the head of the outer answer to its last byte.
   const whole = (await (async () => { meddler.cutAt(Infinity); await send(url); return meddler.passed() })()).length
-  for (const [how, start] of [['cut', 0], ['cut', 400], ['cut', 50_000], ['cut', whole - 1], ['flip', 60_000], ['flip', whole - 30], ['flip', whole - 10]] as const) {
+  for (const [how, start] of [
+    ['cut', 0], ['cut', 400], ['cut', 50_000], ['cut', whole - 1], ['flip', 60_000], ['flip', whole - 30],
+    ['flip', whole - 10]
+  ] as const) {
     if (how === 'cut') meddler.cutAt(start)
     else meddler.flipAt(start)
     const result = await send(url).catch((error: unknown) => error)
@@ -139,7 +145,9 @@ t.test('an answer that is changed or cut on the way never looks complete', async
 })
 
 t.test('an early answer ends an upload, and the client gets that answer', async t => {
-  const { local } = await startChain(t, { listener: (_request, response) => { response.writeHead(413).end('too much') } })
+  const { local } = await startChain(
+    t, { listener: (_request, response) => { response.writeHead(413).end('too much') } }
+  )
   const request = httpRequest(local.url, { method: 'POST', agent: false })
   const piece = Buffer.alloc(64 * 1024)
   const write = () => { while (request.write(piece)); }

@@ -29,7 +29,9 @@ async function contextFile (directory: string | undefined, name: string): Promis
     const { code = 'unknown error' } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return Buffer.alloc(0)
     throw new RemoteError('refused', `Cannot read ${name} in the security context: ${code}`, {
-      cause, providerCode: code, advice: `Check that the user of this process may read the directory ${SECURITY_CONTEXT}`
+      cause,
+      providerCode: code,
+      advice: `Check that the user of this process may read the directory ${SECURITY_CONTEXT}`
     })
   }
 }

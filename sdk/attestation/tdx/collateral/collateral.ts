@@ -162,7 +162,7 @@ async function verifyChain (
   if (!sameBytes(top.spki, root.spki) || !(await isChain(chain))) {
     throw new CollateralError(`${name} do not lead to Intel's root`)
   }
-  if (!chain.every((certificate) => isValidAt(certificate, now))) {
+  if (!chain.every(certificate => isValidAt(certificate, now))) {
     throw new CollateralError(`${name} are out of their time`)
   }
   return chain

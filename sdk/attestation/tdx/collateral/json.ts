@@ -65,7 +65,7 @@ export function readTcbInfo (json: string): TcbInfo {
     fmspc: text(info['fmspc'], 'fmspc', /^[\dA-Fa-f]{12}$/).toLowerCase(),
     pceId: text(info['pceId'], 'pceId', /^[\dA-Fa-f]{4}$/).toLowerCase(),
     tdxModule: info['tdxModule'] === undefined ? undefined : readModule(object(info['tdxModule'], 'tdxModule'), '', []),
-    tdxModuleIdentities: list(info['tdxModuleIdentities'] ?? [], 'tdxModuleIdentities').map((item) => {
+    tdxModuleIdentities: list(info['tdxModuleIdentities'] ?? [], 'tdxModuleIdentities').map(item => {
       const identity = object(item, 'tdxModuleIdentities')
       return readModule(
         identity,
@@ -73,7 +73,7 @@ export function readTcbInfo (json: string): TcbInfo {
         readIdentityLevels(identity)
       )
     }),
-    tcbLevels: list(info['tcbLevels'], 'tcbLevels').map((item) => {
+    tcbLevels: list(info['tcbLevels'], 'tcbLevels').map(item => {
       const level = object(item, 'tcbLevels')
       const tcb = object(level['tcb'], 'tcbLevels.tcb')
       return {
@@ -127,7 +127,7 @@ function readModule (members: Members, id: string, tcbLevels: readonly IdentityL
 }
 
 function readIdentityLevels (members: Members): IdentityLevel[] {
-  return list(members['tcbLevels'], 'tcbLevels').map((item) => {
+  return list(members['tcbLevels'], 'tcbLevels').map(item => {
     const level = object(item, 'tcbLevels')
     const { isvsvn } = object(level['tcb'], 'tcbLevels.tcb')
     return { isvsvn: count(isvsvn, 'isvsvn', 0xffff), tcbStatus: status(level['tcbStatus']) }
@@ -165,7 +165,7 @@ function count (value: unknown, member: string, most: number): number {
 }
 
 function components (value: unknown, member: string): number[] {
-  const read = list(value, member).map((item) => count(object(item, member)['svn'], member, 0xff))
+  const read = list(value, member).map(item => count(object(item, member)['svn'], member, 0xff))
   if (read.length !== 16) throw new RangeError(`${member} are not 16`)
   return read
 }

@@ -86,7 +86,7 @@ export async function readCertificates (file: string): Promise<X509Certificate[]
     if (bytes[0] === 0x30) return [new X509Certificate(bytes)]
     const blocks =
       bytes.toString('latin1').match(/-----BEGIN CERTIFICATE-----[A-Za-z\d+/=\s]+-----END CERTIFICATE-----/g) ?? []
-    if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block))
+    if (blocks.length > 0) return blocks.map(block => new X509Certificate(block))
   } catch (cause) {
     throw new UsageError(`${file} holds something that is not a certificate`, { cause })
   }

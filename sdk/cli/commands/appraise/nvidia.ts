@@ -22,7 +22,9 @@ export function nvidiaCommand (): Command {
     .requiredOption('--evidence <file>', 'what the service takes: JSON with nonce and evidence_list')
     .option('--answer <file>', 'what the service answered: JSON')
     .option('--keys <file>', 'the service\'s keys of that time, a JWK set; needed with --answer')
-    .option('--nonce <hex>', 'what the GPUs had to answer; without it, the nonce in the file, which proves no freshness')
+    .option(
+      '--nonce <hex>', 'what the GPUs had to answer; without it, the nonce in the file, which proves no freshness'
+    )
   return withCommonOptions(command)
     .addHelpText('after', `
 Examples:
@@ -32,9 +34,13 @@ Examples:
 }
 
 async function run (options: NvidiaOptions): Promise<void> {
-  if (options.answer !== undefined && options.keys === undefined) throw new UsageError('--answer needs --keys: the keys that signed it')
+  if (options.answer !== undefined && options.keys === undefined) {
+    throw new UsageError('--answer needs --keys: the keys that signed it')
+  }
   const request = await readJson(options.evidence)
-  const nonce = options.nonce === undefined ? nonceIn(request) : hexOption('--nonce', options.nonce, NONCE_BYTES).toString('hex')
+  const nonce = options.nonce === undefined
+    ? nonceIn(request)
+    : hexOption('--nonce', options.nonce, NONCE_BYTES).toString('hex')
   const { checks } = await appraiseNvidia(request, {
     nonce,
     policy: (await deviceSection(options)).nvidia ?? {},

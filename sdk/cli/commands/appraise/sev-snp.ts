@@ -45,7 +45,7 @@ async function run (options: SevSnpOptions): Promise<void> {
   const root = options.root === undefined ? undefined : await soleCertificate(options.root)
   const certificates = (await Promise.all(options.certificates.map(readCertificates))).flat()
   const all =
-    root && !certificates.some((certificate) => certificate.raw.equals(root.raw))
+    root && !certificates.some(certificate => certificate.raw.equals(root.raw))
       ? [...certificates, root]
       : certificates
   const policy = await policyOf(options, { 'sev-snp': {} })
@@ -79,7 +79,7 @@ async function soleCertificate (file: string): Promise<X509Certificate> {
 
 /** AMD's roots are named after the product. The layout of a TCB version depends on it. */
 function productOf ({ subject }: X509Certificate): SnpProduct {
-  const product = PRODUCTS.find((name) => subject.split('\n').includes(`CN=ARK-${name}`))
+  const product = PRODUCTS.find(name => subject.split('\n').includes(`CN=ARK-${name}`))
   if (!product) throw new UsageError('the name of the root says no product: give --product')
   return product
 }

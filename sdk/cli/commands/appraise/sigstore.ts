@@ -31,15 +31,25 @@ export function sigstoreCommand (): Command {
     .requiredOption('--bundle <file>', 'the bundle, of version 0.3')
     .requiredOption('--digest <sha256:hex>', 'SHA-256 of what runs')
     .option('--repository <owner/name>', 'the repository that must have built it; needed without --policy')
-    .option('-p, --policy <file>', 'take what to accept from the provenance section of this policy; options here take precedence')
+    .option(
+      '-p, --policy <file>',
+      'take what to accept from the provenance section of this policy; options here take precedence'
+    )
     .option('--issuer <url>', 'who vouched for the workflow; default: GitHub')
-    .option('--workflow <path>', 'the workflow\'s file, such as .github/workflows/release.yml; default: any of the repository')
+    .option(
+      '--workflow <path>', 'the workflow\'s file, such as .github/workflows/release.yml; default: any of the repository'
+    )
     .option('--ref-prefix <prefix>', 'what the git reference begins with; default: refs/tags/')
     .option('--predicate-type <uri>', 'a type of predicate to accept; several times for several; default: any', collect)
-    .option('--statement-type <uri>', 'a type of in-toto statement to accept; several times for several; default: any', collect)
+    .option(
+      '--statement-type <uri>', 'a type of in-toto statement to accept; several times for several; default: any',
+      collect
+    )
     .option('--payload-type <type>', 'the type of what was signed; default: in-toto\'s')
     .option('--not-before <time>', 'the oldest time in the log to accept (RFC 3339)')
-    .option('--trusted-root <file>', 'Sigstore\'s trusted root; default: the one of the public instance that is shipped')
+    .option(
+      '--trusted-root <file>', 'Sigstore\'s trusted root; default: the one of the public instance that is shipped'
+    )
     .option('--at <time>', 'appraise as at this time (RFC 3339), for recordings; default: now')
     .option('--json', 'print the verdict as JSON')
     .addHelpText('after', `
@@ -54,9 +64,15 @@ function collect (value: string, before: string[] = []): string[] {
 }
 
 async function run (options: SigstoreOptions): Promise<void> {
-  const { digest, repository, issuer, workflow, refPrefix, predicateType, statementType, payloadType, notBefore } = options
-  if (!/^(?:sha256:)?[\da-fA-F]{64}$/.test(digest)) throw new UsageError('--digest takes sha256: and 64 hexadecimal digits')
-  if (repository !== undefined && !/^[\w.-]+\/[\w.-]+$/.test(repository)) throw new UsageError('--repository takes owner/name')
+  const {
+    digest, repository, issuer, workflow, refPrefix, predicateType, statementType, payloadType, notBefore
+  } = options
+  if (!/^(?:sha256:)?[\da-fA-F]{64}$/.test(digest)) {
+    throw new UsageError('--digest takes sha256: and 64 hexadecimal digits')
+  }
+  if (repository !== undefined && !/^[\w.-]+\/[\w.-]+$/.test(repository)) {
+    throw new UsageError('--repository takes owner/name')
+  }
   const section = await provenanceSection(options)
   const { ref, ...rest } = section ?? {}
   const source = repository ?? section?.repository
@@ -80,6 +96,8 @@ async function run (options: SigstoreOptions): Promise<void> {
   })
   const verified = isVerified(checks)
   const verdict = { verified, tee: 'sigstore', checks, keys: [], presented: {} }
-  process.stdout.write(options.json ? json({ verified, tee: 'sigstore', checks }) : renderVerdict(verdict, process.stdout))
+  process.stdout.write(
+    options.json ? json({ verified, tee: 'sigstore', checks }) : renderVerdict(verdict, process.stdout)
+  )
   process.exitCode = verified ? VERIFIED : REFUSED
 }

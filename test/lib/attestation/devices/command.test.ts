@@ -1,4 +1,5 @@
-// Device evidence from a real command: without a shell, with next to no environment, within its time, and gone afterwards.
+// Device evidence from a real command: without a shell, with next to no environment, within its time, and gone
+// afterwards.
 import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -52,7 +53,9 @@ t.test('a command prints evidence for the nonce that it is given', async t => {
 t.test('its words reach it as they are, and its environment has no secret of the proxy\'s', async t => {
   process.env['POLARIS_CONTAINER_AZURE_SKR_ACCESS_TOKEN'] = 'secret'
   t.teardown(() => { delete process.env['POLARIS_CONTAINER_AZURE_SKR_ACCESS_TOKEN'] })
-  const show = script('show', 'console.log(JSON.stringify({ args: process.argv.slice(2), env: process.env, cwd: process.cwd() }))')
+  const show = script(
+    'show', 'console.log(JSON.stringify({ args: process.argv.slice(2), env: process.env, cwd: process.cwd() }))'
+  )
   const { args, env, cwd } = JSON.parse(await run(`${show} $HOME ;id \`id\` * --nonce=1`))
   t.same(args, ['$HOME', ';id', '`id`', '*', '--nonce=1'])
   // The test runner adds variables of its own to whatever is started.
@@ -65,13 +68,18 @@ t.test('a command that fails, dies, prints too much or is not there is refused b
   const cases: ReadonlyArray<readonly [string, RegExp, string]> = [
     [script('fails', 'console.error("secret"); process.exitCode = 3'), /ended with status 3$/, 'EXIT'],
     [script('dies', 'process.kill(process.pid, "SIGKILL")'), /ended with SIGKILL$/, 'EXIT'],
-    [script('endless', 'setInterval(() => process.stdout.write("x".repeat(65536)), 0)'), /printed too much$/, 'ERR_TOO_LONG'],
+    [
+      script('endless', 'setInterval(() => process.stdout.write("x".repeat(65536)), 0)'), /printed too much$/,
+      'ERR_TOO_LONG'
+    ],
     ['/no/such/program', /cannot be run \(ENOENT\)$/, 'ENOENT'],
     [folder, /cannot be run \(EACCES\)$/, 'EACCES']
   ]
   for (const [command, message, code] of cases) {
     const error = await failure(command)
-    t.match(error, { name: 'RemoteError', message, providerCode: code, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ })
+    t.match(
+      error, { name: 'RemoteError', message, providerCode: code, advice: /POLARIS_CONTAINER_ATTESTATION_DEVICES/ }
+    )
     t.notMatch(error.message, 'secret')
   }
 })
@@ -92,7 +100,10 @@ t.test('a command that takes too long is ended with everything that it started',
   t.match(error, { kind: 'transient', message: /was ended: this proxy is stopping/ })
   for (const pid of (await readFile(note, 'utf8')).split(' ').map(Number)) await until(async () => !await isAlive(pid))
 
-  t.match(await failure(slow, { timeoutMs: 200 }), { kind: 'transient', message: /did not end in time/, providerCode: 'TIMEOUT' })
+  t.match(
+    await failure(slow, { timeoutMs: 200 }),
+    { kind: 'transient', message: /did not end in time/, providerCode: 'TIMEOUT' }
+  )
 })
 
 t.test('what left its group and holds its output is waited for no longer than the command', async t => {

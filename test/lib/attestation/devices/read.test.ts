@@ -6,7 +6,9 @@ import { RemoteError } from '../../../../lib/remote/error.ts'
 
 const nonce = 'ab'.repeat(32)
 const gpu = { evidence: 'QUJD', certificate: 'REVG' }
-const told = { version: '1.0', arch: 'HOPPER', nonce, driver_version: '575.03', vbios_version: '96.00.00.00.01', ...gpu }
+const told = {
+  version: '1.0', arch: 'HOPPER', nonce, driver_version: '575.03', vbios_version: '96.00.00.00.01', ...gpu
+}
 const request = { arch: 'HOPPER', nonce, evidence_list: [gpu, gpu] }
 
 function refusal (answer: unknown, count?: number): string {
@@ -38,11 +40,15 @@ t.test('each form of NVIDIA\'s tools becomes the one that NVIDIA\'s service take
 t.test('an answer of NVIDIA\'s service is handed on beside it', async t => {
   const answer = [['JWT', 'a.b.c'], { 'GPU-0': 'd.e.f' }]
   const items = readDeviceEvidence(JSON.stringify({ ...request, nras_answer: answer }), nonce)
-  t.same(items.map(([mediaType]) => mediaType), ['application/vnd.polaris.nvidia-gpu-evidence+json', 'application/vnd.polaris.nvidia-gpu-result+json'])
+  t.same(
+    items.map(([mediaType]) => mediaType),
+    ['application/vnd.polaris.nvidia-gpu-evidence+json', 'application/vnd.polaris.nvidia-gpu-result+json']
+  )
   t.same(JSON.parse(items[1]?.[1] ?? ''), answer)
 })
 
-t.test('an answer of another form, for another nonce, or about another number of devices is refused by its reason', async t => {
+t.test('an answer of another form, for another nonce, or about another number of devices is refused by its ' +
+  'reason', async t => {
   const cases: ReadonlyArray<readonly [unknown, RegExp, number?]> = [
     ['', /is not JSON/],
     ['secret', /is not JSON/],

@@ -11,7 +11,9 @@ const nonce = new Uint8Array(32).fill(0xab)
 const hex = 'ab'.repeat(32)
 const never = new AbortController().signal
 
-const failure = (source: string, options: object = {}) => deviceCollector({ source, timeoutMs: 30_000, ...options })(nonce, never).then(
+const failure = (
+  source: string, options: object = {}
+) => deviceCollector({ source, timeoutMs: 30_000, ...options })(nonce, never).then(
   () => { throw new Error('it was accepted') },
   (error: unknown) => error as RemoteError
 )
@@ -19,7 +21,9 @@ const failure = (source: string, options: object = {}) => deviceCollector({ sour
 t.test('the nonce goes where the address says, else into the query', async t => {
   const sidecar = await gpuSidecar(t)
   for (const path of ['/evidence', '/evidence?arch=HOPPER', '/evidence?nonce={nonce}']) {
-    const [[, value] = []] = await deviceCollector({ source: sidecar.url + path, timeoutMs: 30_000, count: 2 })(nonce, never)
+    const [[, value] = []] = await deviceCollector(
+      { source: sidecar.url + path, timeoutMs: 30_000, count: 2 }
+    )(nonce, never)
     t.match(JSON.parse(value ?? ''), { nonce: hex, arch: 'HOPPER' })
   }
   t.same(sidecar.asked.map(({ pathname, search }) => pathname + search), [
@@ -31,17 +35,31 @@ t.test('the nonce goes where the address says, else into the query', async t => 
 t.test('a service that misbehaves is refused by its reason, with what to do', async t => {
   const sidecar = await gpuSidecar(t)
   const cases: ReadonlyArray<readonly [NonNullable<Sidecar['instead']>, object, object?]> = [
-    [response => response.writeHead(503, { 'retry-after': '7' }).end(), { kind: 'transient', message: /answered 503$/, retryAfter: 7 }],
+    [
+      response => response.writeHead(503, { 'retry-after': '7' }).end(),
+      { kind: 'transient', message: /answered 503$/, retryAfter: 7 }
+    ],
     [response => response.writeHead(404).end('secret'), { kind: 'refused', message: /answered 404$/ }],
     [response => response.writeHead(302, { location: 'http://127.0.0.1:9/' }).end(), { message: /answered 302$/ }],
     [() => undefined, { kind: 'transient', message: /did not answer in time/ }, { timeoutMs: 300 }],
     [response => response.write('{'), { kind: 'transient', message: /did not answer in time/ }, { timeoutMs: 300 }],
     [response => response.destroy(), { kind: 'transient', message: /is unreachable/ }],
-    [response => response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy()), { kind: 'transient', message: /is unreachable/ }],
-    [response => Readable.from((function * () { for (;;) yield Buffer.alloc(65_536, 'x') })()).on('error', () => undefined).pipe(response), { message: /too long/ }],
+    [
+      response => response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy()),
+      { kind: 'transient', message: /is unreachable/ }
+    ],
+    [response => Readable.from((function * () { for (;;) yield Buffer.alloc(65_536, 'x') })()).on(
+      'error', () => undefined
+    ).pipe(response), { message: /too long/ }],
     [response => response.end('secret'), { message: /is not JSON/ }],
-    [response => response.end(JSON.stringify(twoGpus('cd'.repeat(32)))), { kind: 'transient', message: /another nonce/ }],
-    [(response, nonce) => response.end(JSON.stringify(twoGpus(nonce))), { kind: 'transient', message: /holds 2 devices, 8 are expected/ }, { count: 8 }]
+    [
+      response => response.end(JSON.stringify(twoGpus('cd'.repeat(32)))),
+      { kind: 'transient', message: /another nonce/ }
+    ],
+    [
+      (response, nonce) => response.end(JSON.stringify(twoGpus(nonce))),
+      { kind: 'transient', message: /holds 2 devices, 8 are expected/ }, { count: 8 }
+    ]
   ]
   for (const [instead, expected, options] of cases) {
     sidecar.instead = instead
@@ -53,5 +71,7 @@ t.test('a service that misbehaves is refused by its reason, with what to do', as
 })
 
 t.test('a service that is not there is reported as such', async t => {
-  t.match(await failure('http://127.0.0.1:9/evidence'), { kind: 'transient', message: /is unreachable \(ECONNREFUSED\)/ })
+  t.match(
+    await failure('http://127.0.0.1:9/evidence'), { kind: 'transient', message: /is unreachable \(ECONNREFUSED\)/ }
+  )
 })

@@ -1,4 +1,6 @@
-/** The framing of EHBP bodies, however they are cut: sizes at the boundaries, truncation anywhere, memory that is held. */
+/**
+ * The framing of EHBP bodies, however they are cut: sizes at the boundaries, truncation anywhere, memory that is held.
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import { createFrameReader } from '../../../../lib/exchanges/ehbp/frames.ts'
@@ -15,7 +17,9 @@ async function * arriving (pieces: readonly Uint8Array[]): AsyncGenerator<Buffer
 }
 
 /** Lengths of the frames, then the code of the problem if there was one; what is held afterwards. */
-async function read (pieces: readonly Uint8Array[], limit = 1_000_000): Promise<{ read: (number | string)[], held: number }> {
+async function read (
+  pieces: readonly Uint8Array[], limit = 1_000_000
+): Promise<{ read: (number | string)[], held: number }> {
   const budget = createByteBudget(limit)
   const frames = createFrameReader(arriving(pieces), budget, MOST)
   const read: (number | string)[] = []
@@ -42,7 +46,10 @@ const cases: [name: string, body: Buffer, expected: (number | string)[]][] = [
   ['the largest frame', zeros(MOST), [MOST]],
   ['a frame that is too large', zeros(MOST + 1), ['body-too-large']],
   ['the largest length there is', Buffer.from('ffffffff', 'hex'), ['body-too-large']],
-  ['frames with lengths of 0 between them', Buffer.concat([zeros(0), zeros(17), zeros(0), zeros(0), zeros(18), zeros(0)]), [17, 18]]
+  [
+    'frames with lengths of 0 between them',
+    Buffer.concat([zeros(0), zeros(17), zeros(0), zeros(0), zeros(18), zeros(0)]), [17, 18]
+  ]
 ]
 
 for (const [name, body, expected] of cases) {

@@ -1,4 +1,7 @@
-/** Which keys open EHBP requests, by a clock that the test turns: the active, the next, retired ones, and no more of them than a few. */
+/**
+ * Which keys open EHBP requests, by a clock that the test turns: the active, the next, retired ones, and no more of
+ * them than a few.
+ */
 import { Readable } from 'node:stream'
 import t from 'tap'
 import { createEhbpOpener } from '../../../../lib/exchanges/ehbp/open.ts'
@@ -61,14 +64,18 @@ async function open (ring: HpkeRing, publicKey: Uint8Array, remember = Infinity)
 
 t.test('the active key opens, the next, and those that retire; none before and none after', async t => {
   const ring = await ringAt(2 * ROTATION)
-  for (const [offset, expected] of [[0, 'opened'], [1, 'opened'], [2, 'ehbp-key'], [-1, 'opened'], [-2, 'opened'], [-3, 'ehbp-key']] as const) {
+  for (const [offset, expected] of [
+    [0, 'opened'], [1, 'opened'], [2, 'ehbp-key'], [-1, 'opened'], [-2, 'opened'], [-3, 'ehbp-key']
+  ] as const) {
     t.equal(await open(ring, publicKeyOf(EPOCH + offset)), expected, `epoch ${offset}`)
   }
 })
 
 t.test('at most eight keys are tried, the newest first', async t => {
   const ring = await ringAt(20 * ROTATION)
-  for (const [offset, expected] of [[0, 'opened'], [1, 'opened'], [-6, 'opened'], [-7, 'ehbp-key'], [-20, 'ehbp-key']] as const) {
+  for (const [offset, expected] of [
+    [0, 'opened'], [1, 'opened'], [-6, 'opened'], [-7, 'ehbp-key'], [-20, 'ehbp-key']
+  ] as const) {
     t.equal(await open(ring, publicKeyOf(EPOCH + offset)), expected, `epoch ${offset}`)
   }
 })

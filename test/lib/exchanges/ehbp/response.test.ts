@@ -6,8 +6,17 @@ import { createFrameSealer, deriveResponseKey } from '../../../../lib/exchanges/
 import { openResponse } from '../../../fixtures/ehbp-client.ts'
 import { ABSENT, hex, loadVectors, unhex } from '../../../fixtures/vectors.ts'
 
-interface Derived { exportedSecret: string, requestEnc: string, responseNonce: string, derivedKey: string, derivedNonceBase: string }
-interface Sealed extends Omit<Derived, 'derivedKey' | 'derivedNonceBase'> { plaintext: string, encryptedResponse: string }
+interface Derived {
+  exportedSecret: string
+  requestEnc: string
+  responseNonce: string
+  derivedKey: string
+  derivedNonceBase: string
+}
+interface Sealed extends Omit<Derived, 'derivedKey' | 'derivedNonceBase'> {
+  plaintext: string
+  encryptedResponse: string
+}
 
 const derived = loadVectors<Derived>('ehbp-derive.json')
 const sealed = loadVectors<Sealed>('ehbp-response.json')
@@ -22,16 +31,23 @@ t.test('keys are derived as the reference implementation does', { skip: derived 
   t.end()
 })
 
-t.test('a response is sealed as the reference implementation does, and opens', { skip: sealed === undefined && ABSENT }, t => {
+t.test('a response is sealed as the reference implementation does, and opens', {
+  skip: sealed === undefined &&
+  ABSENT
+}, t => {
   t.equal(hex(createFrameSealer(keyOf(sealed!))(unhex(sealed!.plaintext))), sealed!.encryptedResponse)
-  const opened = openResponse(unhex(sealed!.exportedSecret), unhex(sealed!.requestEnc), sealed!.responseNonce, unhex(sealed!.encryptedResponse))
+  const opened = openResponse(
+    unhex(sealed!.exportedSecret), unhex(sealed!.requestEnc), sealed!.responseNonce, unhex(sealed!.encryptedResponse)
+  )
   t.equal(hex(Buffer.concat(opened)), sealed!.plaintext)
   t.end()
 })
 
 const MOST = 64 * 1024 - 16
 
-for (const [length, frames] of [[0, 0], [1, 1], [MOST - 1, 1], [MOST, 1], [MOST + 1, 2], [2 * MOST, 2], [2 * MOST + 1, 3]] as const) {
+for (const [length, frames] of [
+  [0, 0], [1, 1], [MOST - 1, 1], [MOST, 1], [MOST + 1, 2], [2 * MOST, 2], [2 * MOST + 1, 3]
+] as const) {
   t.test(`${length} bytes make ${frames} frames of at most 64 KiB`, t => {
     const [secret, enc, nonce] = [randomBytes(32), randomBytes(32), randomBytes(32)]
     const plaintext = randomBytes(length)

@@ -9,7 +9,9 @@ import { startChunkedExchange } from '../../../../sdk/ohttp/client.ts'
 import { Deframer } from '../../../../lib/protocols/ohttp/chunks.ts'
 import { OhttpError } from '../../../../lib/protocols/ohttp/ohttp.ts'
 import { encodeVarint } from '../../../../lib/protocols/varint.ts'
-import { arriving, collectStream, encryptionKey, fixedEphemeral, gatewayWith, openArriving, opening, streamOf } from '../../../fixtures/ohttp.ts'
+import {
+  arriving, collectStream, encryptionKey, fixedEphemeral, gatewayWith, openArriving, opening, streamOf
+} from '../../../fixtures/ohttp.ts'
 import { cut, cuts, hex, oneByOne, sharedVectors, unhex } from '../../../fixtures/vectors.ts'
 
 /** draft-ietf-ohai-chunked-ohttp-08, appendix A. */
@@ -49,14 +51,16 @@ async function openWhole (message: readonly Uint8Array[]): Promise<Buffer> {
   // Of the two refusals, the one thrown here is that of the first; the other's reason may differ.
   const refused = whole.then(() => undefined, (error: unknown) => error)
   const streamed = await openArriving(arriving(message), gateway).catch(async (error: unknown) => {
-    if (!(await refused instanceof OhttpError)) throw new Error('opened as a whole, but not as it arrived', { cause: await refused })
+    if (!(await refused instanceof OhttpError)) {
+      throw new Error('opened as a whole, but not as it arrived', { cause: await refused })
+    }
     throw error
   })
   if (!Buffer.concat((await whole).pieces).equals(streamed)) throw new Error('opened to something else')
   return streamed
 }
 
-t.test('the example of the draft is made and opened by both sides', async (t) => {
+t.test('the example of the draft is made and opened by both sides', async t => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR), fixedEphemeral(unhex(VECTOR.skE)))
   const request = streamOf(VECTOR.request_chunks.map(unhex)).pipeThrough(client.sealStream())
   t.equal(hex(await collectStream(request)), VECTOR.encapsulated_request.join(''))
@@ -65,17 +69,22 @@ t.test('the example of the draft is made and opened by both sides', async (t) =>
   const opened = await openChunkedRequest(source, gatewayWith(1, KEY_PAIR))
   const chunks: string[] = []
   for await (const bytes of opening(source, opened)) chunks.push(hex(bytes))
-  t.strictSame(chunks, ['', ...VECTOR.request_chunks.slice(0, 2), '', VECTOR.request_chunks[2]], 'nothing came with the key; the final chunk waits for the end')
+  t.strictSame(
+    chunks, ['', ...VECTOR.request_chunks.slice(0, 2), '', VECTOR.request_chunks[2]],
+    'nothing came with the key; the final chunk waits for the end'
+  )
 
   const sealer = opened.createResponseSealer(unhex(VECTOR.response_nonce))
   const [first, second] = VECTOR.response_chunks.map(unhex)
   if (first === undefined || second === undefined) throw new Error('two chunks')
   const response = concat(sealer.seal(first), sealer.seal(second), sealer.final())
   t.equal(hex(response), VECTOR.encapsulated_response.join(''))
-  t.equal(hex(await collectStream(streamOf([response]).pipeThrough(client.openStream()))), VECTOR.response_chunks.join(''))
+  t.equal(
+    hex(await collectStream(streamOf([response]).pipeThrough(client.openStream()))), VECTOR.response_chunks.join('')
+  )
 })
 
-t.test('the vector kept next to the project is the one printed here', async (t) => {
+t.test('the vector kept next to the project is the one printed here', async t => {
   const vector = sharedVectors('chunked-ohttp-08.json')
   if (typeof vector === 'string') return t.pass(`skipped: ${vector}`)
   t.match(vector, VECTOR)
@@ -83,7 +92,7 @@ t.test('the vector kept next to the project is the one printed here', async (t) 
 
 for (const kemId of [0x20, 0x647a]) {
   for (const aeadId of [1, 2, 3]) {
-    t.test(`requests and responses of every size go through with KEM ${kemId} and AEAD ${aeadId}`, async (t) => {
+    t.test(`requests and responses of every size go through with KEM ${kemId} and AEAD ${aeadId}`, async t => {
       const keyPair = generateKemKeyPair(kemId)
       for (const size of [0, 1, 16383, 16384, 16385, 32768, 100_000]) {
         const content = new Uint8Array(size).map((_, i) => i * 7)
@@ -103,11 +112,15 @@ for (const kemId of [0x20, 0x647a]) {
   }
 }
 
-t.test('a client put together from hpke alone is understood, long varints included', async (t) => {
-  const suite = new hpke.CipherSuite(hpke.KEM_DHKEM_X25519_HKDF_SHA256, hpke.KDF_HKDF_SHA256, hpke.AEAD_ChaCha20Poly1305)
+t.test('a client put together from hpke alone is understood, long varints included', async t => {
+  const suite = new hpke.CipherSuite(
+    hpke.KEM_DHKEM_X25519_HKDF_SHA256, hpke.KDF_HKDF_SHA256, hpke.AEAD_ChaCha20Poly1305
+  )
   const header = Uint8Array.of(1, 0, 0x20, 0, 1, 0, 3)
   const info = Buffer.concat([Buffer.from('message/bhttp chunked request'), Uint8Array.of(0), header])
-  const { encapsulatedSecret, ctx } = await suite.SetupSender(await suite.DeserializePublicKey(KEY_PAIR.publicKey), { info })
+  const { encapsulatedSecret, ctx } = await suite.SetupSender(
+    await suite.DeserializePublicKey(KEY_PAIR.publicKey), { info }
+  )
   const message = [
     header, encapsulatedSecret,
     Uint8Array.of(0x40, 16 + 5), await ctx.Seal(Buffer.from('hello')),
@@ -117,10 +130,12 @@ t.test('a client put together from hpke alone is understood, long varints includ
   t.equal((await openWhole(message)).toString(), 'hello world')
 })
 
-t.test('others have their turn while chunks of one octet are opened', async (t) => {
+t.test('others have their turn while chunks of one octet are opened', async t => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   const content = Buffer.alloc(1000, 'x')
-  const message = concat(await collectStream(streamOf([...content].map(octet => Uint8Array.of(octet))).pipeThrough(client.sealStream())))
+  const message = concat(
+    await collectStream(streamOf([...content].map(octet => Uint8Array.of(octet))).pipeThrough(client.sealStream()))
+  )
   for (const opening of [
     async () => Buffer.concat((await openChunks(message, gatewayWith(1, KEY_PAIR))).pieces),
     async () => await openArriving(arriving([message]), gatewayWith(1, KEY_PAIR))
@@ -138,7 +153,7 @@ t.test('others have their turn while chunks of one octet are opened', async (t) 
   }
 })
 
-t.test('no two responses have the same nonce', async (t) => {
+t.test('no two responses have the same nonce', async t => {
   const { opened } = await exchange()
   const nonces = new Set<string>()
   for (let i = 0; i < 1000; i++) nonces.add(hex(opened.createResponseSealer().final().subarray(0, 16)))
@@ -151,15 +166,17 @@ t.test('any split over network reads gives the same result, in both directions',
   const message = await client.seal(content)
   const opened = await openChunkedRequest(arriving([message]), gatewayWith(1, KEY_PAIR))
   const sealer = opened.createResponseSealer()
-  const response = concat(sealer.seal(content), sealer.seal(content.subarray(0, 9)), sealer.final(content.subarray(0, 3)))
+  const response = concat(
+    sealer.seal(content), sealer.seal(content.subarray(0, 9)), sealer.final(content.subarray(0, 3))
+  )
   const answer = Buffer.concat([content, content.subarray(0, 9), content.subarray(0, 3)])
-  await fc.assert(fc.asyncProperty(cuts, async (offsets) =>
+  await fc.assert(fc.asyncProperty(cuts, async offsets =>
     (await openWhole(cut(message, offsets))).equals(content) &&
     (await collectStream(streamOf(cut(response, offsets)).pipeThrough(client.openStream()))).equals(answer)
   ), { numRuns: 30 })
 })
 
-t.test('truncation at every offset is detected, in both directions', async (t) => {
+t.test('truncation at every offset is detected, in both directions', async t => {
   const { client, message, opened } = await exchange()
   for (let length = 0; length < message.length; length++) {
     for (const pieces of [[message.subarray(0, length)], oneByOne(message.subarray(0, length))]) {
@@ -170,12 +187,13 @@ t.test('truncation at every offset is detected, in both directions', async (t) =
   const response = concat(sealer.seal(Buffer.from('first')), sealer.seal(Buffer.from('second')), sealer.final())
   for (let length = 0; length < response.length; length++) {
     await t.rejects(
-      collectStream(streamOf([response.subarray(0, length)]).pipeThrough(client.openStream())), { name: 'OhttpError' }, `${length}`
+      collectStream(streamOf([response.subarray(0, length)]).pipeThrough(client.openStream())), { name: 'OhttpError' },
+      `${length}`
     )
   }
 })
 
-t.test('an interrupted response gives what came, then ERR_OHTTP_INCOMPLETE', async (t) => {
+t.test('an interrupted response gives what came, then ERR_OHTTP_INCOMPLETE', async t => {
   const { client, opened } = await exchange()
   const sealer = opened.createResponseSealer()
   const reader = streamOf([sealer.seal(Buffer.from('an event'))]).pipeThrough(client.openStream()).getReader()
@@ -183,7 +201,7 @@ t.test('an interrupted response gives what came, then ERR_OHTTP_INCOMPLETE', asy
   await t.rejects(reader.read(), { code: 'ERR_OHTTP_INCOMPLETE' })
 })
 
-t.test('every flipped bit is refused, in both directions', async (t) => {
+t.test('every flipped bit is refused, in both directions', async t => {
   const { client, message, opened } = await exchange()
   const sealer = opened.createResponseSealer()
   const response = concat(sealer.seal(Buffer.from('first')), sealer.final(Buffer.from('last')))
@@ -200,10 +218,14 @@ t.test('every flipped bit is refused, in both directions', async (t) => {
   }
 })
 
-t.test('chunks that are swapped, repeated, left out, or declared final, are refused', async (t) => {
+t.test('chunks that are swapped, repeated, left out, or declared final, are refused', async t => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   const parts: Uint8Array[] = []
-  for await (const part of streamOf(['a', 'b', 'c'].map((text) => Buffer.from(text))).pipeThrough(client.sealStream())) parts.push(part)
+  for await (const part of streamOf(
+    ['a', 'b', 'c'].map(text => Buffer.from(text))
+  ).pipeThrough(client.sealStream())) {
+    parts.push(part)
+  }
   const [start, a, b, c, final] = parts
   if (!start || !a || !b || !c || !final) throw new Error('five parts')
   t.equal((await openWhole(parts)).toString(), 'abc')
@@ -219,7 +241,7 @@ t.test('chunks that are swapped, repeated, left out, or declared final, are refu
   for (const [name, message] of cases) await t.rejects(openWhole(message), { code: 'ERR_OHTTP_OPEN' }, name)
 })
 
-t.test('chunks that are too large, or empty without being final, are refused at once', async (t) => {
+t.test('chunks that are too large, or empty without being final, are refused at once', async t => {
   const cases: [string, Uint8Array][] = [
     ['no room for a tag', encodeVarint(15)],
     ['empty', encodeVarint(16)],
@@ -233,7 +255,7 @@ t.test('chunks that are too large, or empty without being final, are refused at 
   t.throws(() => new Deframer().end(), { code: 'ERR_OHTTP_INCOMPLETE' })
 })
 
-t.test('octet by octet, a long message is found in linear time', async (t) => {
+t.test('octet by octet, a long message is found in linear time', async t => {
   // Quadratic, these half a million pushes would take minutes.
   const chunk = concat(encodeVarint(16400), new Uint8Array(16400))
   const deframer = new Deframer()
@@ -247,7 +269,7 @@ t.test('octet by octet, a long message is found in linear time', async (t) => {
   t.equal(found, 32)
 })
 
-t.test('a request is opened piece by piece, while the client still sends, and not further than it is read', async (t) => {
+t.test('a request is opened piece by piece, while the client still sends, and not further than it is read', async t => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   let pulled = 0
   const endless = new ReadableStream<Uint8Array>({
@@ -260,7 +282,7 @@ t.test('a request is opened piece by piece, while the client still sends, and no
   t.ok(pulled < 12, `${pulled} pieces taken for 5 read`)
 })
 
-t.test('a large piece is sealed no further than it is read, and cancelling cancels the source', async (t) => {
+t.test('a large piece is sealed no further than it is read, and cancelling cancels the source', async t => {
   const client = await startChunkedExchange(encryptionKey(1, KEY_PAIR))
   const { readable, writable } = client.sealStream()
   const writer = writable.getWriter()
@@ -270,13 +292,13 @@ t.test('a large piece is sealed no further than it is read, and cancelling cance
   for (let i = 0; i < 10; i++) await reader.read()
   t.equal(written, true, 'one piece is taken')
   const second = writer.write(new Uint8Array(1)).then(() => 'taken', (reason: unknown) => reason)
-  t.equal(await Promise.race([second, new Promise((resolve) => { setImmediate(resolve, 'waits') })]), 'waits')
+  t.equal(await Promise.race([second, new Promise(resolve => { setImmediate(resolve, 'waits') })]), 'waits')
   await reader.cancel('enough')
   t.equal(await second, 'enough')
   await writing
 })
 
-t.test('a context is used once, and a response ends once', async (t) => {
+t.test('a context is used once, and a response ends once', async t => {
   const { client, opened } = await exchange()
   await t.rejects(client.seal(Buffer.from('again')), TypeError)
   t.throws(() => client.sealStream(), TypeError)
@@ -286,7 +308,7 @@ t.test('a context is used once, and a response ends once', async (t) => {
   t.throws(() => sealer.final(), TypeError)
 })
 
-t.test('an error of the source is passed on, and a refusal leaves the source open for the answer', async (t) => {
+t.test('an error of the source is passed on, and a refusal leaves the source open for the answer', async t => {
   const { message } = await exchange()
   async function * broken () {
     yield message.subarray(0, 50)

@@ -9,7 +9,9 @@ import { readRequest, readRequestStream } from '../../../../lib/exchanges/ohttp/
 import { createResponseWriter } from '../../../../lib/exchanges/ohttp/inner-response.ts'
 import { openChunkedRequest } from '../../../../lib/exchanges/ohttp/request.ts'
 import { readResponse, requestStream } from '../../../../sdk/ohttp/bhttp-stream.ts'
-import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../../lib/protocols/bhttp/writer.ts'
+import {
+  contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead
+} from '../../../../lib/protocols/bhttp/writer.ts'
 import { concat } from '../../../../lib/protocols/bytes.ts'
 import { Deframer, MAX_CHUNK } from '../../../../lib/protocols/ohttp/chunks.ts'
 import { startChunkedExchange } from '../../../../sdk/ohttp/client.ts'
@@ -43,7 +45,8 @@ async function read (body: Buffer | Readable | undefined): Promise<Buffer> {
 }
 
 for (const contentLength of [undefined, 450_000]) {
-  t.test(`a request of ${contentLength ?? 'unknown'} length and a response stream through client and gateway`, async (t) => {
+  t.test(`a request of ${contentLength ??
+    'unknown'} length and a response stream through client and gateway`, async t => {
     const client = await start()
     const sent = Array.from({ length: 10 }, (_, i) => new Uint8Array(10_000 * i).fill(i))
     const source = streamOf(sent).pipeThrough(requestStream(HEAD, contentLength)).pipeThrough(client.sealStream())
@@ -52,14 +55,14 @@ for (const contentLength of [undefined, 450_000]) {
     t.ok((await read(body)).equals(Buffer.concat(sent)))
 
     const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength })
-    const encapsulated = [writer.head(), ...sent.map((bytes) => writer.content(bytes)), writer.end()]
+    const encapsulated = [writer.head(), ...sent.map(bytes => writer.content(bytes)), writer.end()]
     const response = await readResponse(streamOf(encapsulated).pipeThrough(client.openStream()))
     t.strictSame(response.head, OK)
     t.ok((await collectStream(response.body)).equals(Buffer.concat(sent)))
   })
 }
 
-t.test('content of another length than announced is not sent as if it were all', async (t) => {
+t.test('content of another length than announced is not sent as if it were all', async t => {
   for (const [announced, length] of [[10, 9], [10, 11], [0, 1], [10, 0]] as const) {
     const stream = streamOf(length === 0 ? [] : [new Uint8Array(length)]).pipeThrough(requestStream(HEAD, announced))
     await t.rejects(collectStream(stream), { name: 'ContentLengthError' }, `${length} for ${announced}`)
@@ -67,12 +70,14 @@ t.test('content of another length than announced is not sent as if it were all',
   t.ok((await collectStream(streamOf([]).pipeThrough(requestStream(HEAD, 0)))).length > 0)
 })
 
-t.test('a whole response comes in one chunk, padded if asked for', async (t) => {
+t.test('a whole response comes in one chunk, padded if asked for', async t => {
   for (const padTo of [undefined, 512]) {
     const client = await start()
     const { opened, head, body } = await receive([await client.seal(encodeRequest(HEAD))])
     t.strictSame([head, body], [HEAD, undefined])
-    const whole = opened.createResponseSealer().final(encodeResponse(OK, { content: Buffer.from('content'), ...padTo !== undefined && { padTo } }))
+    const whole = opened.createResponseSealer().final(
+      encodeResponse(OK, { content: Buffer.from('content'), ...padTo !== undefined && { padTo } })
+    )
     if (padTo !== undefined) t.equal(whole.length, 16 + 1 + padTo + 16)
     const response = await readResponse(streamOf(oneByOne(whole)).pipeThrough(client.openStream()))
     t.strictSame(response.head, OK)
@@ -80,7 +85,7 @@ t.test('a whole response comes in one chunk, padded if asked for', async (t) => 
   }
 })
 
-t.test('the client sees the head, and each piece of content, as soon as it is written', async (t) => {
+t.test('the client sees the head, and each piece of content, as soon as it is written', async t => {
   const client = await start()
   const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
   const writer = createResponseWriter(opened.createResponseSealer(), OK)
@@ -100,14 +105,18 @@ t.test('the client sees the head, and each piece of content, as soon as it is wr
   await Promise.all([out.close(), t.rejects(last, { code: 'ERR_OHTTP_INCOMPLETE' }, 'no end was written')])
 })
 
-t.test('content becomes one content chunk each, in as few chunks as it fits into, and nothing is written for nothing', async (t) => {
+t.test('content becomes one content chunk each, in as few chunks as it fits into, and nothing is written for ' +
+  'nothing', async t => {
   const full = MAX_CHUNK + 16
   for (const [size, ciphertexts] of [
-    [1, [1 + 1 + 16]], [MAX_CHUNK - 3, [full - 1]], [MAX_CHUNK - 2, [full]], [MAX_CHUNK - 1, [full, 1 + 16]], [MAX_CHUNK, [full, 4 + 16]],
+    [1, [1 + 1 + 16]], [MAX_CHUNK - 3, [full - 1]], [MAX_CHUNK - 2, [full]], [MAX_CHUNK - 1, [full, 1 + 16]],
+    [MAX_CHUNK, [full, 4 + 16]],
     [50_000, [full, full, full, 4 + 50_000 - 3 * MAX_CHUNK + 16]]
   ] as const) {
     const client = await start()
-    const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
+    const opened = await openChunkedRequest(
+      arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR)
+    )
     const writer = createResponseWriter(opened.createResponseSealer(), OK)
     const content = randomBytes(size)
     const parts = [writer.head(), writer.content(content), writer.end()]
@@ -119,46 +128,59 @@ t.test('content becomes one content chunk each, in as few chunks as it fits into
   }
 })
 
-t.test('content of a known length fills chunks: there is nothing between its pieces', async (t) => {
+t.test('content of a known length fills chunks: there is nothing between its pieces', async t => {
   const full = MAX_CHUNK + 16
   const client = await start()
   const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
   const content = randomBytes(4 * MAX_CHUNK + 1000)
   const writer = createResponseWriter(opened.createResponseSealer(), OK, { contentLength: content.length })
-  const parts = [writer.head(), writer.content(content.subarray(0, 4 * MAX_CHUNK)), writer.content(content.subarray(4 * MAX_CHUNK)), writer.end()]
-  t.strictSame(parts.slice(1, 3).map(part => new Deframer().push(part).map(({ ciphertext }) => ciphertext.length)), [[full, full, full, full], [1016]])
+  const parts = [
+    writer.head(), writer.content(content.subarray(0, 4 * MAX_CHUNK)), writer.content(content.subarray(4 * MAX_CHUNK)),
+    writer.end()
+  ]
+  t.strictSame(
+    parts.slice(1, 3).map(part => new Deframer().push(part).map(({ ciphertext }) => ciphertext.length)),
+    [[full, full, full, full], [1016]]
+  )
   const response = await readResponse(streamOf(parts).pipeThrough(client.openStream()))
   t.ok((await collectStream(response.body)).equals(content))
 })
 
-t.test('a head that fills chunks of its own goes with the content that follows', async (t) => {
+t.test('a head that fills chunks of its own goes with the content that follows', async t => {
   const head = { status: 200, headers: [['a', 'x'.repeat(MAX_CHUNK)], ['b', 'y'.repeat(MAX_CHUNK)]] as const }
   const client = await start()
   const opened = await openChunkedRequest(arriving([await client.seal(encodeRequest(HEAD))]), gatewayWith(1, KEY_PAIR))
   const writer = createResponseWriter(opened.createResponseSealer(), head)
-  const response = await readResponse(streamOf([writer.content(Buffer.from('content')), writer.end()]).pipeThrough(client.openStream()))
+  const response = await readResponse(
+    streamOf([writer.content(Buffer.from('content')), writer.end()]).pipeThrough(client.openStream())
+  )
   t.strictSame(response.head, head)
   t.equal((await collectStream(response.body)).toString(), 'content')
 })
 
-t.test('a request that is there at once has a Buffer, or no body', async (t) => {
+t.test('a request that is there at once has a Buffer, or no body', async t => {
   const content = Buffer.from('some content')
   t.strictSame(await readRequest([encodeRequest(HEAD)]), { head: HEAD, body: undefined, bodyLength: 0 })
   t.strictSame((await readRequest([encodeRequest(HEAD, { content })])).body, content)
   const whole = await receive([await (await start()).seal(encodeRequest(HEAD, { content }))])
   t.strictSame([whole.head, whole.body, whole.bodyLength], [HEAD, content, content.length])
-  for (const split of [[encodeRequest(HEAD, { content })], oneByOne(encodeRequestHead(HEAD)), [encodeRequestHead(HEAD), concat(encodeEnd())]]) {
+  for (const split of [
+    [encodeRequest(HEAD, { content })], oneByOne(encodeRequestHead(HEAD)),
+    [encodeRequestHead(HEAD), concat(encodeEnd())]
+  ]) {
     const { head } = await receive(await sealed(split))
     t.strictSame(head, HEAD)
   }
   // Headers of nothing left out: the head is complete only with the end.
   const { head, body, bodyLength } = await receive(await sealed(oneByOne(encodeRequest(HEAD).subarray(0, -1))))
   t.strictSame([head, body, bodyLength], [HEAD, undefined, 0])
-  const late = await receive(await sealed([encodeRequestHead(HEAD), concat(contentChunkPrefix(12), content, encodeEnd([['t', 'v']]))]))
+  const late = await receive(
+    await sealed([encodeRequestHead(HEAD), concat(contentChunkPrefix(12), content, encodeEnd([['t', 'v']]))])
+  )
   t.ok((await read(late.body)).equals(content))
 })
 
-t.test('a message of known length tells the length of its body before all of it is there', async (t) => {
+t.test('a message of known length tells the length of its body before all of it is there', async t => {
   const content = Buffer.alloc(40_000, 'x')
   for (const method of ['POST', 'DELETE']) {
     const known = encodeRequest({ ...HEAD, method }, { content })
@@ -170,20 +192,28 @@ t.test('a message of known length tells the length of its body before all of it 
   t.equal(streamed.bodyLength, undefined, 'the other form does not')
 })
 
-t.test('a body that breaks off, or breaks the rules, errors and does not end', async (t) => {
+t.test('a body that breaks off, or breaks the rules, errors and does not end', async t => {
   const beginning = concat(encodeRequestHead(HEAD), contentChunkPrefix(5), Buffer.from('ab'))
   const unfinished = (await sealed([beginning])).slice(0, -1)
   async function * interrupted () {
     yield * unfinished
     throw new Error('connection reset')
   }
-  const cases: [string, Iterable<Uint8Array> | AsyncIterable<Uint8Array>, { message: string } | { cause: { code: string } }][] = [
+  const cases: [
+    string, Iterable<Uint8Array> | AsyncIterable<Uint8Array>, { message: string } | { cause: { code: string } }
+  ][] = [
     ['the source fails', interrupted(), { message: 'connection reset' }],
     ['no final chunk', unfinished, { cause: { code: 'ERR_OHTTP_INCOMPLETE' } }],
     ['a chunk is not authentic', [...unfinished, spoil(unfinished.at(-1)!)], { cause: { code: 'ERR_OHTTP_OPEN' } }],
-    ['the final chunk is not authentic', [...unfinished, concat(Uint8Array.of(0), new Uint8Array(16))], { cause: { code: 'ERR_OHTTP_OPEN' } }],
+    [
+      'the final chunk is not authentic', [...unfinished, concat(Uint8Array.of(0), new Uint8Array(16))],
+      { cause: { code: 'ERR_OHTTP_OPEN' } }
+    ],
     ['authentic, but cut short', await sealed([beginning]), { cause: { code: 'ERR_BHTTP_TRUNCATED' } }],
-    ['malformed padding', await sealed([beginning, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]), { cause: { code: 'ERR_BHTTP_MALFORMED' } }]
+    [
+      'malformed padding', await sealed([beginning, concat(Buffer.from('cde'), encodeEnd(), Uint8Array.of(1))]),
+      { cause: { code: 'ERR_BHTTP_MALFORMED' } }
+    ]
   ]
   for (const [name, message, expected] of cases) {
     const { body, source } = await receive(message)
@@ -194,7 +224,7 @@ t.test('a body that breaks off, or breaks the rules, errors and does not end', a
   await t.rejects(receive((await sealed([])).slice(0, 1)), { code: 'ERR_OHTTP_INCOMPLETE' })
 })
 
-t.test('content that is cut into octets leaves in one piece for each that came', async (t) => {
+t.test('content that is cut into octets leaves in one piece for each that came', async t => {
   const crumbs = concat(...Array.from({ length: 1000 }, (_, i) => Uint8Array.of(1, i)))
   const { body } = await receive(await sealed([encodeRequestHead(HEAD), crumbs, crumbs, concat(encodeEnd())]))
   if (!(body instanceof Readable)) throw new Error('a stream')
@@ -204,7 +234,7 @@ t.test('content that is cut into octets leaves in one piece for each that came',
   t.strictSame(lengths, [1000, 1000])
 })
 
-t.test('a request is read only as its body is, and its source stays open', async (t) => {
+t.test('a request is read only as its body is, and its source stays open', async t => {
   let taken = 0
   async function * endless () {
     yield encodeRequestHead(HEAD)
@@ -227,22 +257,26 @@ t.test('a request is read only as its body is, and its source stays open', async
   source.destroy()
 })
 
-t.test('a response is read with its informational ones and trailers, and refused where it breaks off', async (t) => {
+t.test('a response is read with its informational ones and trailers, and refused where it breaks off', async t => {
   const early = { status: 103, headers: [['link', '</a>']] as const }
-  const message = concat(encodeResponseHead(OK, [early]), contentChunkPrefix(2), Buffer.from('ab'), encodeEnd([['t', 'v']]))
+  const message = concat(
+    encodeResponseHead(OK, [early]), contentChunkPrefix(2), Buffer.from('ab'), encodeEnd([['t', 'v']])
+  )
   for (const split of [[message], oneByOne(message)]) {
     const { informational, head, body, trailers } = await readResponse(streamOf(split))
     t.strictSame([informational, head], [[early], OK])
     t.equal((await collectStream(body)).toString(), 'ab')
     t.strictSame(trailers, [['t', 'v']])
   }
-  t.equal((await collectStream((await readResponse(streamOf([encodeResponse({ status: 204, headers: [] }).subarray(0, -1)]))).body)).length, 0)
+  t.equal((await collectStream(
+    (await readResponse(streamOf([encodeResponse({ status: 204, headers: [] }).subarray(0, -1)]))).body
+  )).length, 0)
   await t.rejects(readResponse(streamOf([message.subarray(0, 5)])), { code: 'ERR_BHTTP_TRUNCATED' })
   const broken = await readResponse(streamOf([message.subarray(0, -7)]))
   await t.rejects(collectStream(broken.body), { code: 'ERR_BHTTP_TRUNCATED' })
 })
 
-t.test('cancelling a response cancels what it is read from', async (t) => {
+t.test('cancelling a response cancels what it is read from', async t => {
   let reason: unknown
   const source = new ReadableStream<Uint8Array>({
     start (controller) { controller.enqueue(encodeResponseHead(OK)) },
@@ -256,14 +290,20 @@ t.test('cancelling a response cancels what it is read from', async (t) => {
 t.test('a request is read to the same in any pieces, its content in single bytes or at once', async t => {
   const content = Buffer.from(Uint8Array.from({ length: 20_000 }, (_, i) => i * 31 >> 3 & 0xff))
   const crumbs = concat(...[...content].map(byte => Uint8Array.of(1, byte)))
-  for (const message of [encodeRequest(HEAD), encodeRequest(HEAD, { content }), concat(encodeRequestHead(HEAD), crumbs, encodeEnd())]) {
+  for (const message of [
+    encodeRequest(HEAD), encodeRequest(HEAD, { content }), concat(encodeRequestHead(HEAD), crumbs, encodeEnd())
+  ]) {
     for (const size of [1, 7, 8191, 8192, 8193, message.length]) {
-      const pieces = Array.from({ length: Math.ceil(message.length / size) }, (_, i) => message.subarray(i * size, (i + 1) * size))
+      const pieces = Array.from(
+        { length: Math.ceil(message.length / size) }, (_, i) => message.subarray(i * size, (i + 1) * size)
+      )
       const { head, body, bodyLength } = await readRequest(pieces)
       t.strictSame(head, HEAD)
       const expected = message.length < 100 ? Buffer.alloc(0) : content
       t.equal(bodyLength, expected.length)
-      t.ok((body instanceof Readable ? await read(body) : body ?? Buffer.alloc(0)).equals(expected), `pieces of ${size}`)
+      t.ok(
+        (body instanceof Readable ? await read(body) : body ?? Buffer.alloc(0)).equals(expected), `pieces of ${size}`
+      )
     }
     for (const length of [0, 5, 20]) await t.rejects(readRequest([message.subarray(0, length)]), { name: 'BhttpError' })
   }

@@ -8,11 +8,16 @@ import { startWorkload } from '../../../fixtures/workload.ts'
 
 for (const aeadId of AEAD_IDS) {
   for (const chunked of [false, true]) {
-    t.test(`a client of @hpke/core and bhttp-js is served: AEAD ${aeadId}, ${chunked ? 'chunked' : 'one-shot'}`, async t => {
+    t.test(`a client of @hpke/core and bhttp-js is served: AEAD ${aeadId}, ${chunked
+      ? 'chunked'
+      : 'one-shot'}`, async t => {
       const content = 'grüße '.repeat(10_000)
       const workload = await startWorkload(t, async (request, response) => {
         const body = await buffer(request)
-        response.writeHead(201, { 'content-type': 'text/plain', 'x-seen': `${request.method} ${request.url} ${request.headers['x-own']}` })
+        response.writeHead(
+          201,
+          { 'content-type': 'text/plain', 'x-seen': `${request.method} ${request.url} ${request.headers['x-own']}` }
+        )
         // In pieces, so that there are chunks.
         response.write(body.subarray(0, 30_000), () => response.end(body.subarray(30_000)))
       })
@@ -35,7 +40,9 @@ for (const aeadId of AEAD_IDS) {
     const polarisFetch = createPolarisFetch({ baseURL: url })
     const body = 'x'.repeat(50_000)
     for (const content of [body, new Blob([body]).stream()]) {
-      const response = await polarisFetch('/things', { method: 'PUT', headers: { 'x-own': 'yes' }, body: content, duplex: 'half' })
+      const response = await polarisFetch(
+        '/things', { method: 'PUT', headers: { 'x-own': 'yes' }, body: content, duplex: 'half' }
+      )
       t.strictSame([response.status, response.headers.get('x-answer')], [203, 'theirs'])
       t.ok(await response.text() === `PUT /things yes ${body}`)
     }

@@ -17,7 +17,9 @@ import type { Encapsulated } from '../../../fixtures/ohttp-client.ts'
 import { spoil } from '../../../fixtures/ohttp.ts'
 
 const WINDOW = 60_000
-const FRESHNESS = { replayWindow: WINDOW, ohttpDate: 'required', enableEhbp: false, hpkeRotation: 0, hpkeRetirement: 0 } as const
+const FRESHNESS = {
+  replayWindow: WINDOW, ohttpDate: 'required', enableEhbp: false, hpkeRotation: 0, hpkeRetirement: 0
+} as const
 /** A whole second, as a Date has. */
 const NOON = Date.UTC(2030, 0, 1, 12)
 
@@ -38,7 +40,9 @@ async function gatewayAt (start: number) {
     budget,
     /** The request of a client whose clock says this. */
     make: (date: number | string, chunked: boolean, content?: Uint8Array) =>
-      encapsulate(key, { ...requestHead('POST', '/'), headers: [['date', typeof date === 'string' ? date : new Date(date).toUTCString()]] }, content, { chunked }),
+      encapsulate(key, {
+        ...requestHead('POST', '/'), headers: [['date', typeof date === 'string' ? date : new Date(date).toUTCString()]]
+      }, content, { chunked }),
     /** 'opened', or the code of the problem. */
     async open ({ contentType, message }: Encapsulated) {
       const incoming: IncomingRequest = {
@@ -71,7 +75,8 @@ for (const chunked of [false, true]) {
   t.test(`${form}: a Date is acceptable one window either way, and half a second more for its rounding`, async t => {
     const { clock, make, open } = await gatewayAt(NOON)
     for (const [offset, outcome] of [
-      [0, 'opened'], [-WINDOW - 500, 'opened'], [WINDOW + 500, 'opened'], [-WINDOW - 501, 'date'], [WINDOW + 501, 'date']
+      [0, 'opened'], [-WINDOW - 500, 'opened'], [WINDOW + 500, 'opened'], [-WINDOW - 501, 'date'],
+      [WINDOW + 501, 'date']
     ] as const) {
       clock.time = NOON + offset
       t.equal(await open(await make(NOON, chunked)), outcome, `${offset} ms`)
@@ -134,10 +139,13 @@ t.test('what is OHTTP is told by method and media type', async t => {
   const cases = [
     ['POST', 'message/ohttp-req', 'ohttp'], ['POST', 'message/ohttp-chunked-req', 'ohttp-chunked'],
     ['POST', 'Message/OHTTP-Req; x=y', 'ohttp'], ['POST', ' message/ohttp-req ', 'ohttp'],
-    ['POST', 'message/ohttp-res', undefined], ['POST', 'message/ohttp-req2', undefined], ['POST', '', undefined], ['POST', undefined, undefined],
+    ['POST', 'message/ohttp-res', undefined], ['POST', 'message/ohttp-req2', undefined], ['POST', '', undefined],
+    ['POST', undefined, undefined],
     ['PUT', 'message/ohttp-req', undefined], ['GET', 'message/ohttp-req', undefined]
   ] as const
   for (const [method, type, protocol] of cases) {
-    t.equal(ohttpForm({ method, headers: type === undefined ? {} : { 'content-type': type } }), protocol, `${method} ${type}`)
+    t.equal(
+      ohttpForm({ method, headers: type === undefined ? {} : { 'content-type': type } }), protocol, `${method} ${type}`
+    )
   }
 })

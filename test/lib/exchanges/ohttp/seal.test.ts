@@ -8,10 +8,18 @@ import type { ChunkSealer } from '../../../../lib/exchanges/ohttp/response.ts'
 import { own } from '../../../../lib/streams/owned.ts'
 
 const TOLD = 300_000
-const unsealed: ChunkSealer = { seal: (...plaintexts) => own(Buffer.concat(plaintexts)), final: (plaintext = new Uint8Array()) => own(Buffer.from(plaintext)) }
+const unsealed: ChunkSealer = {
+  seal: (...plaintexts) => own(Buffer.concat(plaintexts)),
+  final: (plaintext = new Uint8Array()) => own(Buffer.from(plaintext))
+}
 
 function response (bytes: number, told: string) {
-  return { status: 200, headers: { 'content-length': told }, body: Readable.from([Buffer.alloc(100_000), Buffer.alloc(bytes - 100_000)]), fromWorkload: true }
+  return {
+    status: 200,
+    headers: { 'content-length': told },
+    body: Readable.from([Buffer.alloc(100_000), Buffer.alloc(bytes - 100_000)]),
+    fromWorkload: true
+  }
 }
 
 t.test('a body as long as announced', async t => {
@@ -20,7 +28,9 @@ t.test('a body as long as announced', async t => {
 
 for (const bytes of [TOLD - 1, TOLD + 1]) {
   t.test(`${bytes} bytes when ${TOLD} were announced`, async t => {
-    await t.rejects(buffer(await sealStream(response(bytes, String(TOLD)), unsealed, 0) as Readable), { code: 'upstream-invalid' })
+    await t.rejects(
+      buffer(await sealStream(response(bytes, String(TOLD)), unsealed, 0) as Readable), { code: 'upstream-invalid' }
+    )
   })
 }
 
@@ -32,7 +42,8 @@ t.test('a length that no number holds is none', async t => {
 
 t.test('blanks and tabs at the ends of a value go, and nothing else', t => {
   for (const [value, expected] of [
-    ['', ''], [' ', ''], ['\t \t', ''], [' a', 'a'], ['a\t', 'a'], [' a b ', 'a b'], ['\u00a0a\u00a0', '\u00a0a\u00a0'], ['a', 'a']
+    ['', ''], [' ', ''], ['\t \t', ''], [' a', 'a'], ['a\t', 'a'], [' a b ', 'a b'], ['\u00a0a\u00a0', '\u00a0a\u00a0'],
+    ['a', 'a']
   ] as const) t.equal(trimmed(value), expected)
   t.end()
 })
@@ -55,6 +66,9 @@ t.test('blanks within a value cost a step each', t => {
 
 t.test('a header that is called as a property of every object is a header', t => {
   const headers = Object.fromEntries([['__proto__', 'a'], ['constructor', 'b']])
-  t.strictSame(headOf({ status: 200, headers, body: undefined, fromWorkload: true }).headers, [['__proto__', 'a'], ['constructor', 'b']])
+  t.strictSame(
+    headOf({ status: 200, headers, body: undefined, fromWorkload: true }).headers,
+    [['__proto__', 'a'], ['constructor', 'b']]
+  )
   t.end()
 })

@@ -32,7 +32,9 @@ t.test('addresses of one client count together', async t => {
     const failures = createFailedUnwraps(1, () => 0)
     failures.failed(addresses[0]!)
     for (const address of addresses) t.ok(failures.retryAfter(address), address)
-    for (const address of same.filter(others => others !== addresses).flat()) t.notOk(failures.retryAfter(address), address)
+    for (const address of same.filter(others => others !== addresses).flat()) {
+      t.notOk(failures.retryAfter(address), address)
+    }
   }
 })
 
@@ -65,6 +67,9 @@ t.test('the client is the last address that is not a trusted proxy\'s, where tru
   ]
   for (const [trustProxy, address, forwarded, expected] of cases) {
     const raw = ['Host', 'h', ...forwarded.flatMap(value => ['X-Forwarded-For', value])]
-    t.equal(clientAddress(raw, address, trustedProxies(trustProxy)), expected, `${trustProxy} ${address} ${forwarded.join(' | ')}`)
+    t.equal(
+      clientAddress(raw, address, trustedProxies(trustProxy)), expected,
+      `${trustProxy} ${address} ${forwarded.join(' | ')}`
+    )
   }
 })

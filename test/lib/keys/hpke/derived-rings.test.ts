@@ -42,7 +42,8 @@ function startReplica (t: Test, ...listed: string[]): Replica {
     close: async () => undefined
   }
   const rings = createDerivedRings(keys,
-    secrets => createHpkeRing({ rotation: 86_400_000, retirement: 1000, kemIds: [KEM_X25519], secrets }), keyIds => clashes.push(keyIds))
+    secrets => createHpkeRing({ rotation: 86_400_000, retirement: 1000, kemIds: [KEM_X25519], secrets }),
+    keyIds => clashes.push(keyIds))
   t.teardown(() => rings.close())
   const replica: Replica = { rings, listed, retiring: [], failing, clashes }
   return replica
@@ -70,7 +71,9 @@ async function accepts (at: Replica, publisher: Replica) {
 t.test('each step of the change accepts what the step before and the one after publish', async t => {
   const steps = [[OLD], [OLD, NEW], [NEW, OLD], [NEW]].map(listed => startReplica(t, ...listed))
   await Promise.all(steps.map(({ rings }) => rings.ready))
-  for (const { rings, listed } of steps) await until(() => rings.keys().filter(({ state }) => state === 'pending').length === listed.length)
+  for (const { rings, listed } of steps) {
+    await until(() => rings.keys().filter(({ state }) => state === 'pending').length === listed.length)
+  }
   for (const [i, at] of steps.entries()) {
     for (const [j, publisher] of steps.entries()) {
       if (Math.abs(i - j) <= 1) t.equal(await accepts(at, publisher), true, `${j} at ${i}`)

@@ -40,7 +40,15 @@ async function ringAt (t: Test, options: Partial<HpkeRingOptions> = {}, start = 
   })
   t.intercept(globalThis, 'clearTimeout', { value: () => { due = undefined } })
   const ring = createHpkeRing({
-    rotation: ROTATION, retirement: RETIREMENT, kemIds: [KEM_X25519], secrets: createRatchet({ epoch: options.rotation === 0 ? 0 : Math.floor(start / ROTATION), seed: randomBytes(32) }), now: () => time, onError: error => errors.push(error), ...options
+    rotation: ROTATION,
+    retirement: RETIREMENT,
+    kemIds: [KEM_X25519],
+    secrets: createRatchet(
+      { epoch: options.rotation === 0 ? 0 : Math.floor(start / ROTATION), seed: randomBytes(32) }
+    ),
+    now: () => time,
+    onError: error => errors.push(error),
+    ...options
   })
   t.teardown(() => ring.close())
   await settled()
@@ -124,17 +132,24 @@ t.test('the pending key opens requests already: the clock of another replica may
   const { ring } = await ringAt(t)
   const pending = ring.keys().find(({ state }) => state === 'pending')
   const { suites } = published(ring)
-  const request = await encapsulated({ keyId: 8, kemId: KEM_X25519, publicKey: pending?.publicKey ?? new Uint8Array(), suites })
+  const request = await encapsulated(
+    { keyId: 8, kemId: KEM_X25519, publicKey: pending?.publicKey ?? new Uint8Array(), suites }
+  )
   t.equal(ring.decapsulate(request.header, request.enc).length, 32)
 })
 
 t.test('what is published never outlives the key', async t => {
   const { ring, turn } = await ringAt(t)
-  for (const time of [START, 8 * ROTATION - 1, 8 * ROTATION, 8 * ROTATION + RETIREMENT - 1, 9 * ROTATION - 1500, 9 * ROTATION - 1]) {
+  for (const time of [
+    START, 8 * ROTATION - 1, 8 * ROTATION, 8 * ROTATION + RETIREMENT - 1, 9 * ROTATION - 1500, 9 * ROTATION - 1
+  ]) {
     await turn(time)
     const { maxAge } = ring.publication()
     const active = ring.keys().find(({ state }) => state === 'active')
-    t.ok(Number.isInteger(maxAge) && maxAge >= 0 && time + maxAge * 1000 <= (active?.notAfter ?? 0), `${maxAge} s at ${time}`)
+    t.ok(
+      Number.isInteger(maxAge) && maxAge >= 0 && time + maxAge * 1000 <= (active?.notAfter ?? 0),
+      `${maxAge} s at ${time}`
+    )
   }
 })
 
@@ -162,7 +177,10 @@ t.test('with two KEMs both keys rotate together, the preferred one first', async
   for (const config of configs) {
     const { header, enc } = await encapsulated(config)
     t.equal(ring.decapsulate(header, enc).length, 32)
-    t.throws(() => ring.decapsulate({ ...header, kemId: header.kemId === KEM_X25519 ? KEM_MLKEM768_X25519 : KEM_X25519 }, enc), unknownKey)
+    t.throws(
+      () => ring.decapsulate({ ...header, kemId: header.kemId === KEM_X25519 ? KEM_MLKEM768_X25519 : KEM_X25519 }, enc),
+      unknownKey
+    )
   }
 })
 
@@ -178,7 +196,9 @@ for (const kemIds of [[KEM_X25519], [KEM_MLKEM768_X25519, KEM_X25519]]) {
       for (const { keyId, publicKey } of present) {
         const key = Buffer.from(publicKey).toString('hex')
         const before = lastSeen.get(keyId)
-        if (before !== undefined && before.key !== key) t.ok(epoch > before.epoch + 50, `${keyId} is used again long after`)
+        if (before !== undefined && before.key !== key) {
+          t.ok(epoch > before.epoch + 50, `${keyId} is used again long after`)
+        }
         lastSeen.set(keyId, { key, epoch })
         keys.add(key)
       }
@@ -193,7 +213,9 @@ for (const kemIds of [[KEM_X25519], [KEM_MLKEM768_X25519, KEM_X25519]]) {
 }
 
 t.test('ids of replicas follow the epoch, whenever they started', async t => {
-  const secrets: EpochSecrets = { earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251) }
+  const secrets: EpochSecrets = {
+    earliest: undefined, firstKeyId: 0, secret: epoch => new Uint8Array(32).fill(epoch % 251)
+  }
   const early = await ringAt(t, { secrets })
   for (let epoch = 8; epoch <= 300; epoch++) await early.turn(epoch * ROTATION)
   const late = await ringAt(t, { secrets }, 300 * ROTATION)
@@ -273,7 +295,9 @@ t.test('a closed ring has no keys, not even those that were in the making', asyn
   t.throws(() => ring.publication(), OhttpError)
 
   let give: (secret: Uint8Array) => void = () => t.fail('asked too early')
-  const slow = await ringAt(t, { secrets: { earliest: undefined, firstKeyId: 0, secret: () => new Promise(resolve => { give = resolve }) } })
+  const slow = await ringAt(
+    t, { secrets: { earliest: undefined, firstKeyId: 0, secret: () => new Promise(resolve => { give = resolve }) } }
+  )
   slow.ring.close()
   give(randomBytes(32))
   await settled()
@@ -295,10 +319,13 @@ t.test('keys and secrets cannot be had from the ring', async t => {
     }
   })
   t.ok(handed.every(octets => octets.every(octet => octet === 0)), 'secrets are overwritten after use')
-  t.strictSame(Object.keys(ring.keys()[0] ?? {}).sort(), ['kemId', 'keyId', 'notAfter', 'notBefore', 'publicKey', 'state'])
+  t.strictSame(
+    Object.keys(ring.keys()[0] ?? {}).sort(), ['kemId', 'keyId', 'notAfter', 'notBefore', 'publicKey', 'state']
+  )
 })
 
-t.test('a process that starts while the clock is set back has the keys of the others, which went on before', async t => {
+t.test('a process that starts while the clock is set back has the keys of the others, which went on ' +
+  'before', async t => {
   const seed = randomBytes(32)
   const state = createRatchet({ epoch: 7, seed }).stateAt(9)
   const others = await ringAt(t, { secrets: createRatchet(state) }, 9.5 * ROTATION)

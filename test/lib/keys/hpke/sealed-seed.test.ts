@@ -28,7 +28,9 @@ t.test('the file holds the seed under the key alone', async t => {
   const seed = await openSealedSeed(path, keys)
   const content = await readFile(path, 'utf8')
   t.match(JSON.parse(content), { keyId: key.keyId, seed: /^[\w+/]{342}==$/ })
-  for (const encoding of ['hex', 'base64', 'base64url'] as const) t.notMatch(content, Buffer.from(seed).toString(encoding))
+  for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+    t.notMatch(content, Buffer.from(seed).toString(encoding))
+  }
   t.same(await keys.unwrap(key.keyId, Buffer.from(JSON.parse(content).seed, 'base64')), seed)
 })
 
@@ -43,8 +45,12 @@ t.test('a file that is none, or not for this key, is refused, and stays as it is
     'no seed': file({ keyId: key.keyId }),
     'no key id': file({ seed: sealed(randomBytes(32)) }),
     'no base64': file({ keyId: key.keyId, seed: '!' }),
-    'of another key, by its name': file({ keyId: other.keyId, seed: wrap(other.publicKey, randomBytes(32)).toString('base64') }),
-    'of another key, by its content': file({ keyId: key.keyId, seed: wrap(other.publicKey, randomBytes(32)).toString('base64') }),
+    'of another key, by its name': file(
+      { keyId: other.keyId, seed: wrap(other.publicKey, randomBytes(32)).toString('base64') }
+    ),
+    'of another key, by its content': file(
+      { keyId: key.keyId, seed: wrap(other.publicKey, randomBytes(32)).toString('base64') }
+    ),
     'a seed that is too short': file({ keyId: key.keyId, seed: sealed(randomBytes(31)) }),
     'a seed that is too long': file({ keyId: key.keyId, seed: sealed(randomBytes(33)) }),
     oversized: file({ keyId: key.keyId, seed: sealed(randomBytes(32)) }) + ' '.repeat(16 * 1024)
@@ -104,10 +110,14 @@ t.test('what the file system says is not taken for a file that is missing', asyn
 t.test('a key service that is busy says nothing about the file', async t => {
   const path = join(t.testdir(), 'seed')
   await openSealedSeed(path, keys)
-  await t.rejects(openSealedSeed(path, { ...keys, unwrap: async () => { throw new KeysBusyError() } }), { code: 'ERR_KEYS_BUSY' })
+  await t.rejects(
+    openSealedSeed(path, { ...keys, unwrap: async () => { throw new KeysBusyError() } }), { code: 'ERR_KEYS_BUSY' }
+  )
 })
 
-t.test('a file that nobody may read is not replaced', { skip: process.getuid?.() === 0 && 'root may read anything' }, async t => {
+t.test('a file that nobody may read is not replaced', {
+  skip: process.getuid?.() === 0 && 'root may read anything'
+}, async t => {
   const path = join(t.testdir(), 'seed')
   await openSealedSeed(path, keys)
   await chmod(path, 0)

@@ -42,9 +42,12 @@ async function ringAt (t: Test, secrets: EpochSecrets, time: number, kemIds: rea
   return ring
 }
 
-const sources: Record<string, () => EpochSecrets> = { derived: () => derivedSecrets(keys, version.published.keyId), seeded: () => seededSecrets(async () => seed) }
+const sources: Record<string, () => EpochSecrets> = {
+  derived: () => derivedSecrets(keys, version.published.keyId), seeded: () => seededSecrets(async () => seed)
+}
 for (const [name, secrets] of Object.entries(sources)) {
-  t.test(`${name}: what is encrypted to the key of one replica opens at any other whose clock is less than the retirement off`, async t => {
+  t.test(`${name}: what is encrypted to the key of one replica opens at any other whose clock is less than the ` +
+    'retirement off', async t => {
     const boundary = 1_700_000 * ROTATION
     for (const middle of [boundary - 1, boundary, boundary + RETIREMENT / 2, boundary + ROTATION / 2]) {
       const clocks = [-RETIREMENT / 2 + 1, 0, RETIREMENT / 2 - 1].map(skew => middle + skew)
@@ -53,7 +56,9 @@ for (const [name, secrets] of Object.entries(sources)) {
         const [config] = decodeKeyConfigs(publisher.publication().octets)
         const [suite] = config!.suites
         const { header, enc } = await setupSender({ config: config!, suite: suite! }, LABELS)
-        t.equal(new Set(rings.map(ring => Buffer.from(ring.decapsulate(header, enc)).toString('hex'))).size, 1, `${middle}`)
+        t.equal(
+          new Set(rings.map(ring => Buffer.from(ring.decapsulate(header, enc)).toString('hex'))).size, 1, `${middle}`
+        )
       }
     }
   })
@@ -63,9 +68,15 @@ t.test('the construction is the one of docs/keys-derivation.md', async t => {
   const epoch = 1234
   const info = `polaris-secure-proxy hpke keys v1 epoch ${epoch}`
   const pkcs1 = rsa.privateKey.export({ format: 'der', type: 'pkcs1' })
-  t.equal(derivedSecrets(keys, version.published.keyId).firstKeyId, createHash('sha256').update(rsa.publicKey.export({ format: 'der', type: 'spki' })).digest()[0])
+  t.equal(
+    derivedSecrets(keys, version.published.keyId).firstKeyId,
+    createHash('sha256').update(rsa.publicKey.export({ format: 'der', type: 'spki' })).digest()[0]
+  )
   const expected: Array<[EpochSecrets, ArrayBuffer]> = [
-    [derivedSecrets(keys, version.published.keyId), hkdfSync('sha256', pkcs1, 'polaris-secure-proxy derived secrets v1', info, 32)],
+    [
+      derivedSecrets(keys, version.published.keyId),
+      hkdfSync('sha256', pkcs1, 'polaris-secure-proxy derived secrets v1', info, 32)
+    ],
     [seededSecrets(async () => seed), hkdfSync('sha256', seed, '', info, 32)]
   ]
   for (const [secrets, secret] of expected) {
@@ -73,7 +84,9 @@ t.test('the construction is the one of docs/keys-derivation.md', async t => {
     const ring = await ringAt(t, secrets, (epoch + 0.5) * ROTATION, [KEM_MLKEM768_X25519, KEM_X25519])
     const active = ring.keys().filter(({ state }) => state === 'active')
     t.same(active.map(({ keyId }) => keyId), [0, 1].map(position => (secrets.firstKeyId + 2 * epoch + position) % 256))
-    for (const { kemId, publicKey } of active) t.same(publicKey, deriveKemKeyPair(kemId, new Uint8Array(secret)).publicKey)
+    for (const { kemId, publicKey } of active) {
+      t.same(publicKey, deriveKemKeyPair(kemId, new Uint8Array(secret)).publicKey)
+    }
   }
 })
 

@@ -42,9 +42,11 @@ async function asked (answers: readonly unknown[], n: number): Promise<void> {
   while (answers.length < n) await new Promise(setImmediate)
 }
 
-const ids = ({ publicKeys }: { publicKeys (): ReadonlyArray<{ keyId: string }> }) => publicKeys().map(({ keyId }) => keyId)
+const ids = (
+  { publicKeys }: { publicKeys (): ReadonlyArray<{ keyId: string }> }
+) => publicKeys().map(({ keyId }) => keyId)
 
-t.test('keys are fetched at once; until then the status says so and unwraps are put off', async (t) => {
+t.test('keys are fetched at once; until then the status says so and unwraps are put off', async t => {
   const { answers, provider, log } = setUp()
   t.equal(answers.length, 1)
   t.same(provider.status(), { ready: false, reason: 'fetching the keys' })
@@ -60,10 +62,13 @@ t.test('keys are fetched at once; until then the status says so and unwraps are 
   t.same(await provider.unwrap('older', nothing), new Uint8Array([5]))
   await t.rejects(provider.unwrap('other', nothing), UnwrapError)
   t.same(log.lines.map(({ level }) => level), ['warn', 'info'])
-  t.match(log.lines[0], { message: 'a transient reason. Do this.', details: { source: 'test', providerCode: 'CODE', attempt: 1 } })
+  t.match(
+    log.lines[0],
+    { message: 'a transient reason. Do this.', details: { source: 'test', providerCode: 'CODE', attempt: 1 } }
+  )
 })
 
-t.test('all who need keys at the same time share one attempt', async (t) => {
+t.test('all who need keys at the same time share one attempt', async t => {
   const { answers, provider } = setUp()
   const refreshes = [provider.refresh(), provider.refresh()]
   answers[0]?.resolve([versionOf('a')])
@@ -75,7 +80,7 @@ t.test('all who need keys at the same time share one attempt', async (t) => {
   t.equal(answers.length, 2)
 })
 
-t.test('what cannot be mended ends the start, is logged as an error, and a later refresh may succeed', async (t) => {
+t.test('what cannot be mended ends the start, is logged as an error, and a later refresh may succeed', async t => {
   const { answers, provider, log } = setUp()
   answers[0]?.reject(failure('configuration'))
   await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration' })
@@ -88,7 +93,7 @@ t.test('what cannot be mended ends the start, is logged as an error, and a later
   t.same(provider.status(), { ready: true })
 })
 
-t.test('a start that ran out of time begins anew until there are keys, and no more then', async (t) => {
+t.test('a start that ran out of time begins anew until there are keys, and no more then', async t => {
   const { answers, provider } = setUp({ retry: { deadline: 0 }, startAgainAfter: 1 })
   answers[0]?.reject(failure('transient'))
   await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'transient' })
@@ -100,28 +105,28 @@ t.test('a start that ran out of time begins anew until there are keys, and no mo
   const refresh = provider.refresh()
   answers[3]?.reject(failure('transient'))
   await t.rejects(refresh, RemoteError)
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await new Promise(resolve => setTimeout(resolve, 30))
   t.equal(answers.length, 4, 'with keys in use, the next refresh is soon enough')
 })
 
-t.test('a start that can never succeed, or is closed, does not begin anew', async (t) => {
+t.test('a start that can never succeed, or is closed, does not begin anew', async t => {
   const [wrong, closed] = [setUp({ startAgainAfter: 1 }), setUp({ startAgainAfter: 1, retry: { deadline: 0 } })]
   wrong.answers[0]?.reject(failure('configuration'))
   closed.answers[0]?.reject(failure('transient'))
   await Promise.allSettled([wrong.provider.ready, closed.provider.ready])
   await closed.provider.close()
-  await new Promise((resolve) => setTimeout(resolve, 30))
+  await new Promise(resolve => setTimeout(resolve, 30))
   t.same([wrong.answers.length, closed.answers.length], [1, 1])
 })
 
-t.test('no key at all is bad configuration, and never readiness', async (t) => {
+t.test('no key at all is bad configuration, and never readiness', async t => {
   const { answers, provider } = setUp()
   answers[0]?.resolve([])
   await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'NO_KEY' })
   t.same(provider.status(), { ready: false, reason: 'No key is configured' })
 })
 
-t.test('a refresh that fails leaves the keys in use, and says so', async (t) => {
+t.test('a refresh that fails leaves the keys in use, and says so', async t => {
   const { answers, provider, log } = setUp()
   answers[0]?.resolve([versionOf('a')])
   await provider.ready
@@ -133,7 +138,7 @@ t.test('a refresh that fails leaves the keys in use, and says so', async (t) => 
   t.match(log.lines.at(-1), { level: 'error', message: /Continuing with the keys/ })
 })
 
-t.test('a version that is no longer listed decrypts for a while, and is then closed', async (t) => {
+t.test('a version that is no longer listed decrypts for a while, and is then closed', async t => {
   const closed: string[] = []
   const { answers, provider } = setUp({ retireAfter: 500 })
   const old = versionOf('old', closed)
@@ -148,18 +153,18 @@ t.test('a version that is no longer listed decrypts for a while, and is then clo
   }
   // The timer is unref'd: keep the process until it fires.
   const wait = setInterval(() => undefined, 1000)
-  while (closed.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (closed.length < 2) await new Promise(resolve => setTimeout(resolve, 5))
   clearInterval(wait)
   t.same(closed.toSorted(), ['new', 'old'])
   await t.rejects(provider.unwrap('old', nothing), UnwrapError)
   t.ok(await provider.unwrap('newer', nothing))
 })
 
-t.test('loading is given the versions held at present', async (t) => {
+t.test('loading is given the versions held at present', async t => {
   const held: unknown[] = []
   const version = versionOf('a')
   const provider = createVersionedProvider({
-    name: 'test', remote: true, load: async (known) => { held.push(known('a')); return [version] }
+    name: 'test', remote: true, load: async known => { held.push(known('a')); return [version] }
   }, createLog())
   await provider.ready
   await provider.refresh()
@@ -167,7 +172,7 @@ t.test('loading is given the versions held at present', async (t) => {
   t.equal(held[1], version)
 })
 
-t.test('closing ends what is under way and closes every version', async (t) => {
+t.test('closing ends what is under way and closes every version', async t => {
   const closed: string[] = []
   let released = false
   const { answers, provider } = setUp({ close: () => { released = true } })

@@ -11,15 +11,15 @@ function wrap (secret: Uint8Array, oaepHash = 'sha256'): Buffer {
   return publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash }, secret)
 }
 
-t.test('what was wrapped to the key is unwrapped, each for whoever asked, also when most have to wait', async (t) => {
+t.test('what was wrapped to the key is unwrapped, each for whoever asked, also when most have to wait', async t => {
   const pool = await createRsaPool(der(), { concurrency: 2 })
   const secrets = Array.from({ length: 40 }, (_, i) => randomBytes(i))
-  const opened = await Promise.all(secrets.map((secret) => pool.unwrap(wrap(secret))))
-  t.same(opened.map((key) => Buffer.from(key)), secrets)
+  const opened = await Promise.all(secrets.map(secret => pool.unwrap(wrap(secret))))
+  t.same(opened.map(key => Buffer.from(key)), secrets)
   t.equal(pool.pending, 0)
 })
 
-t.test('whatever cannot be opened is an UnwrapError that says nothing about why', async (t) => {
+t.test('whatever cannot be opened is an UnwrapError that says nothing about why', async t => {
   const pool = await createRsaPool(der())
   const good = wrap(randomBytes(32))
   const flipped = Buffer.from(good)
@@ -42,7 +42,7 @@ t.test('whatever cannot be opened is an UnwrapError that says nothing about why'
   t.same(await pool.unwrap(good), await pool.unwrap(good), 'and the key still works')
 })
 
-t.test('more waiting operations than allowed are refused at once, and the others are served', async (t) => {
+t.test('more waiting operations than allowed are refused at once, and the others are served', async t => {
   const pool = await createRsaPool(der(), { concurrency: 1, maxPending: 2 })
   const wrapped = wrap(Buffer.from('secret'))
   const results = await Promise.allSettled(Array.from({ length: 5 }, () => pool.unwrap(wrapped)))
@@ -52,14 +52,16 @@ t.test('more waiting operations than allowed are refused at once, and the others
   t.equal(Buffer.from(await pool.unwrap(wrapped)).toString(), 'secret', 'room again')
 })
 
-t.test('a failure gives its place to the next', async (t) => {
+t.test('a failure gives its place to the next', async t => {
   const pool = await createRsaPool(der(), { concurrency: 1 })
   const wrapped = wrap(Buffer.from('secret'))
-  const results = await Promise.allSettled([new Uint8Array(256), wrapped, new Uint8Array(256), wrapped].map((w) => pool.unwrap(w)))
+  const results = await Promise.allSettled(
+    [new Uint8Array(256), wrapped, new Uint8Array(256), wrapped].map(w => pool.unwrap(w))
+  )
   t.same(results.map(({ status }) => status), ['rejected', 'fulfilled', 'rejected', 'fulfilled'])
 })
 
-t.test('the event loop turns while operations run', async (t) => {
+t.test('the event loop turns while operations run', async t => {
   const pool = await createRsaPool(der())
   const wrapped = wrap(randomBytes(32))
   const work = Array.from({ length: 200 }, () => pool.unwrap(wrapped))
@@ -72,7 +74,7 @@ t.test('the event loop turns while operations run', async (t) => {
   t.ok(turns > 100, `${turns} turns of the loop during 200 operations`)
 })
 
-t.test('closing finishes what was accepted and refuses the rest', async (t) => {
+t.test('closing finishes what was accepted and refuses the rest', async t => {
   const pool = await createRsaPool(der(), { concurrency: 1 })
   const wrapped = wrap(Buffer.from('secret'))
   const accepted = [pool.unwrap(wrapped), pool.unwrap(wrapped), pool.unwrap(wrapped)]
@@ -83,17 +85,17 @@ t.test('closing finishes what was accepted and refuses the rest', async (t) => {
   await t.rejects(pool.unwrap(wrapped), KeysBusyError)
 })
 
-t.test('the imported octets are wiped, whether they were a key or not', async (t) => {
+t.test('the imported octets are wiped, whether they were a key or not', async t => {
   const good = der()
   await createRsaPool(good)
-  t.ok(good.every((octet) => octet === 0))
+  t.ok(good.every(octet => octet === 0))
 
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'der', type: 'pkcs8' })
   await t.rejects(createRsaPool(ec), TypeError)
-  t.ok(ec.every((octet) => octet === 0))
+  t.ok(ec.every(octet => octet === 0))
 })
 
-t.test('a key too short to be safe is refused', async (t) => {
+t.test('a key too short to be safe is refused', async t => {
   const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'der', type: 'pkcs8' })
   await t.rejects(createRsaPool(short), RangeError)
 })

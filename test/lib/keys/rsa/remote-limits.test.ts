@@ -7,7 +7,9 @@ import type { RemoteLimitsOptions } from '../../../../lib/keys/rsa/remote-limits
 function setUp (options: RemoteLimitsOptions = {}) {
   const clock = { now: 0 }
   const failures: boolean[] = []
-  const limits = createRemoteLimits({ ...options, now: () => clock.now }, (error, open) => { if (error) failures.push(open) })
+  const limits = createRemoteLimits(
+    { ...options, now: () => clock.now }, (error, open) => { if (error) failures.push(open) }
+  )
   return { clock, failures, limits }
 }
 
@@ -20,13 +22,13 @@ async function busy (promise: Promise<unknown>): Promise<number | undefined> {
   return error instanceof KeysBusyError ? error.retryAfter : undefined
 }
 
-t.test('no more run at once than allowed, the others wait in order, and too many are refused', async (t) => {
+t.test('no more run at once than allowed, the others wait in order, and too many are refused', async t => {
   const { limits } = setUp({ maxConcurrent: 2, maxPending: 2 })
   const started: number[] = []
   const finish: Array<() => void> = []
   const run = (i: number) => limits.run(() => {
     started.push(i)
-    return new Promise<void>((resolve) => finish.push(resolve))
+    return new Promise<void>(resolve => finish.push(resolve))
   })
   const runs = [0, 1, 2, 3].map(run)
   await new Promise(setImmediate)
@@ -40,7 +42,7 @@ t.test('no more run at once than allowed, the others wait in order, and too many
   t.same(started, [0, 1, 2, 3])
 })
 
-t.test('repeated failure opens the circuit; after the cool-down one operation decides how it goes on', async (t) => {
+t.test('repeated failure opens the circuit; after the cool-down one operation decides how it goes on', async t => {
   const { clock, failures, limits } = setUp({ failureThreshold: 3, coolDown: 10_000 })
   for (let i = 0; i < 3; i++) t.ok(await busy(limits.run(fail)))
   t.same(failures, [false, false, true])
@@ -64,7 +66,7 @@ t.test('repeated failure opens the circuit; after the cool-down one operation de
   t.equal(await limits.run(succeed), 'done')
 })
 
-t.test('what cannot be unwrapped is an answer and does not open the circuit', async (t) => {
+t.test('what cannot be unwrapped is an answer and does not open the circuit', async t => {
   const { failures, limits } = setUp({ failureThreshold: 2 })
   for (let i = 0; i < 5; i++) await t.rejects(limits.run(refuse), UnwrapError)
   await busy(limits.run(fail))
@@ -74,7 +76,7 @@ t.test('what cannot be unwrapped is an answer and does not open the circuit', as
   t.same(failures, [false, false])
 })
 
-t.test('a throttled remote side is left alone for as long as it asks', async (t) => {
+t.test('a throttled remote side is left alone for as long as it asks', async t => {
   const { clock, limits } = setUp({ coolDown: 1 })
   const throttled = Object.assign(new Error('throttled'), { retryAfter: 7 })
   t.equal(await busy(limits.run(async () => { throw throttled })), 7)
@@ -84,10 +86,10 @@ t.test('a throttled remote side is left alone for as long as it asks', async (t)
   t.equal(await limits.run(succeed), 'done')
 })
 
-t.test('an answer that was under way when the other side asked for peace does not end it', async (t) => {
+t.test('an answer that was under way when the other side asked for peace does not end it', async t => {
   const { clock, limits } = setUp()
   let answer = () => {}
-  const early = limits.run(() => new Promise<void>((resolve) => { answer = resolve }))
+  const early = limits.run(() => new Promise<void>(resolve => { answer = resolve }))
   await busy(limits.run(async () => { throw Object.assign(new Error('throttled'), { retryAfter: 7 }) }))
   answer()
   await early
@@ -98,10 +100,10 @@ t.test('an answer that was under way when the other side asked for peace does no
   t.equal(limits.open, false)
 })
 
-t.test('an operation that hangs is a failure, and its place is free again', async (t) => {
+t.test('an operation that hangs is a failure, and its place is free again', async t => {
   const { failures, limits } = setUp({ maxConcurrent: 1, timeout: 5 })
   let aborted = false
-  t.equal(await busy(limits.run((signal) => {
+  t.equal(await busy(limits.run(signal => {
     signal.addEventListener('abort', () => { aborted = true })
     return new Promise(() => undefined)
   })), 1)
@@ -110,7 +112,7 @@ t.test('an operation that hangs is a failure, and its place is free again', asyn
   t.equal(await limits.run(succeed), 'done')
 })
 
-t.test('those who wait when the circuit opens are refused without running', async (t) => {
+t.test('those who wait when the circuit opens are refused without running', async t => {
   const { limits } = setUp({ maxConcurrent: 1, failureThreshold: 1 })
   const first = busy(limits.run(fail))
   const second = busy(limits.run(async () => t.fail('must not run')))

@@ -17,7 +17,9 @@ const sidecar = await localService('tcp', response => response.end())
 t.teardown(() => sidecar.close())
 
 const json = (status: number, body: unknown): Answer => response =>
-  response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body))
+  response.writeHead(status, { 'content-type': 'application/json' }).end(
+    typeof body === 'string' ? body : JSON.stringify(body)
+  )
 
 /** As the sidecar does: REPORT_DATA is SHA-256 of the runtime data, then zeros. */
 function combined (request: LocalRequest, change?: (report: Buffer) => void) {
@@ -27,7 +29,8 @@ function combined (request: LocalRequest, change?: (report: Buffer) => void) {
   change?.(report)
   return {
     evidence: report.toString('base64'),
-    endorsements: Buffer.from('-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nBAUG\n-----END CERTIFICATE-----\n').toString('base64'),
+    endorsements: Buffer.from('-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n-----BEGIN ' +
+      'CERTIFICATE-----\nBAUG\n-----END CERTIFICATE-----\n').toString('base64'),
     uvm_endorsements: Buffer.from('cose').toString('base64'),
     endorsed_tcb: '0400000000001BDB'
   }
@@ -37,12 +40,19 @@ t.test('azure-maa sends JSON runtime data that holds the binding, and a bare hos
   for (const maaEndpoint of ['sharedneu.neu.attest.azure.net', 'https://sharedneu.neu.attest.azure.net/']) {
     sidecar.answer = json(200, { token })
     const evidence = await azureMaa(maaSidecar({ endpoint: sidecar.url, maaEndpoint })).evidence({ preimage, binding })
-    t.same(evidence, { tee: 'azure-maa', evidence: [['application/jwt', token]], endorsements: [], expiresAt: new Date(inEightHours * 1000) })
+    t.same(evidence, {
+      tee: 'azure-maa',
+      evidence: [['application/jwt', token]],
+      endorsements: [],
+      expiresAt: new Date(inEightHours * 1000)
+    })
     const request = sidecar.requests.at(-1)
     t.equal(request?.url, '/attest/maa')
     const body = JSON.parse(request?.body ?? '') as Record<string, string>
     t.equal(body['maa_endpoint'], 'sharedneu.neu.attest.azure.net')
-    t.same(JSON.parse(Buffer.from(body['runtime_data'] ?? '', 'base64').toString()), { nonce: binding.toString('base64url') })
+    t.same(
+      JSON.parse(Buffer.from(body['runtime_data'] ?? '', 'base64').toString()), { nonce: binding.toString('base64url') }
+    )
   }
 })
 
@@ -52,7 +62,10 @@ t.test('azure-snp passes on the report with its certificates and the endorsement
   t.equal(sidecar.requests.at(-1)?.url, '/attest/combined')
   t.equal(evidence.tee, 'sev-snp')
   t.equal(evidence.evidence[0]?.[0], 'application/vnd.polaris.sev-snp-report')
-  t.equal(Buffer.from(evidence.evidence[0]?.[1] ?? '', 'base64url').subarray(0x50, 0x70).toString('hex'), binding.toString('hex'))
+  t.equal(
+    Buffer.from(evidence.evidence[0]?.[1] ?? '', 'base64url').subarray(0x50, 0x70).toString('hex'),
+    binding.toString('hex')
+  )
   t.same(evidence.endorsements, [
     ['application/pkix-cert', 'AQID'],
     ['application/pkix-cert', 'BAUG'],
@@ -61,8 +74,14 @@ t.test('azure-snp passes on the report with its certificates and the endorsement
 })
 
 t.test('azure-snp reads endorsements in the JSON of Azure\'s certificate cache', async t => {
-  const cache = JSON.stringify({ vcekCert: '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n', tcbm: '04', certificateChain: '-----BEGIN CERTIFICATE-----\nBAUG\n-----END CERTIFICATE-----\n' })
-  sidecar.answer = (response, request) => response.end(JSON.stringify({ ...combined(request), endorsements: Buffer.from(cache).toString('base64') }))
+  const cache = JSON.stringify({
+    vcekCert: '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n',
+    tcbm: '04',
+    certificateChain: '-----BEGIN CERTIFICATE-----\nBAUG\n-----END CERTIFICATE-----\n'
+  })
+  sidecar.answer = (response, request) => response.end(
+    JSON.stringify({ ...combined(request), endorsements: Buffer.from(cache).toString('base64') })
+  )
   const { endorsements } = await azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding })
   t.same(endorsements.slice(0, 2), [['application/pkix-cert', 'AQID'], ['application/pkix-cert', 'BAUG']])
 })
@@ -70,8 +89,13 @@ t.test('azure-snp reads endorsements in the JSON of Azure\'s certificate cache',
 const secret = 'eyJhbGciOi-secret'
 const failures: Array<[name: string, transient: boolean, answer: Answer]> = [
   ['400', false, json(400, { error: 'bad runtime data' })],
-  ['403, since a policy was not assigned yet', false, json(403, `{"error":"http response status equal to 403"}{"error":"${secret}"}`)],
-  ['403, since the provider answered 400', false, json(403, { error: 'http response status equal to 400 Bad Request' })],
+  [
+    '403, since a policy was not assigned yet', false,
+    json(403, `{"error":"http response status equal to 403"}{"error":"${secret}"}`)
+  ],
+  [
+    '403, since the provider answered 400', false, json(403, { error: 'http response status equal to 400 Bad Request' })
+  ],
   ['403, since a name does not resolve', false, json(403, { error: 'no such host' })],
   ['500', true, json(500, '')],
   ['two JSON documents with 200', true, json(200, '{}{}')],
@@ -82,7 +106,9 @@ const failures: Array<[name: string, transient: boolean, answer: Answer]> = [
   ['a hang', true, () => undefined]
 ]
 for (const [name, transient, answer] of failures) {
-  t.test(`${name}: both fail ${transient ? 'for now' : 'until something is changed'}, and repeat nothing of the answer`, async t => {
+  t.test(`${name}: both fail ${transient
+    ? 'for now'
+    : 'until something is changed'}, and repeat nothing of the answer`, async t => {
     sidecar.answer = answer
     const options = { endpoint: sidecar.url, timeoutMs: 500 }
     for (const attester of [azureMaa(maaSidecar({ ...options, maaEndpoint: 'a.example' })), azureSnp(options)]) {
@@ -97,15 +123,22 @@ for (const [name, transient, answer] of failures) {
 t.test('a made-up report, as the sidecar gives without an SNP device, is refused', async t => {
   for (const change of [(report: Buffer) => report.fill(0, 0x50, 0x90), (report: Buffer) => { report[0x8f] = 1 }]) {
     sidecar.answer = (response, request) => response.end(JSON.stringify(combined(request, change)))
-    await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ })
+    await t.rejects(
+      azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ }
+    )
   }
   sidecar.answer = (response, request) => response.end(JSON.stringify({ ...combined(request), evidence: 'AAAA' }))
-  await t.rejects(azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ })
+  await t.rejects(
+    azureSnp({ endpoint: sidecar.url }).evidence({ preimage, binding }), { message: /for another request/ }
+  )
 })
 
 t.test('a token that is none, or has expired, is refused', async t => {
   for (const answer of ['x', unsignedToken({ exp: 1 })]) {
     sidecar.answer = json(200, { token: answer })
-    await t.rejects(azureMaa(maaSidecar({ endpoint: sidecar.url, maaEndpoint: 'a.example' })).evidence({ preimage, binding }), { code: 'ERR_REMOTE' })
+    await t.rejects(
+      azureMaa(maaSidecar({ endpoint: sidecar.url, maaEndpoint: 'a.example' })).evidence({ preimage, binding }),
+      { code: 'ERR_REMOTE' }
+    )
   }
 })

@@ -20,13 +20,19 @@ t.teardown(() => Promise.all([vault.close(), identity.close()]))
 
 async function provide (t: Test, options: Partial<AzureKeyVaultOptions>) {
   const provider = await createAzureKeyVaultProvider({
-    vaultUrl: vault.url, key: 'proxy', mode: 'remote', retry: { firstDelay: 1, maxDelay: 2, deadline: 0 }, clientOptions: { disableChallengeResourceVerification: true, tlsOptions: { ca: vault.ca } }, ...options
+    vaultUrl: vault.url,
+    key: 'proxy',
+    mode: 'remote',
+    retry: { firstDelay: 1, maxDelay: 2, deadline: 0 },
+    clientOptions: { disableChallengeResourceVerification: true, tlsOptions: { ca: vault.ca } },
+    ...options
   }, log)
   t.teardown(() => provider.close())
   return provider
 }
 
-t.test('a managed identity by the instance metadata service, as container groups and virtual machines have', async t => {
+t.test('a managed identity by the instance metadata service, as container groups and virtual machines ' +
+  'have', async t => {
   const provider = await provide(t, { clientId: 'assigned' })
   await provider.ready
   t.equal(Buffer.from(await provider.unwrap(key.keyId, wrap(key.publicKey, 'secret'))).toString(), 'secret')
@@ -57,18 +63,25 @@ t.test('azure-cli, for development', async t => {
 })
 
 for (const [credential, variables, proof] of [
-  ['workload-identity', (directory: string) => ({ AZURE_FEDERATED_TOKEN_FILE: join(directory, 'token') }), { client_assertion: 'the-pod-s-token' }],
+  [
+    'workload-identity', (directory: string) => ({ AZURE_FEDERATED_TOKEN_FILE: join(directory, 'token') }),
+    { client_assertion: 'the-pod-s-token' }
+  ],
   ['environment', () => ({ AZURE_CLIENT_SECRET: 'the-client-s-secret' }), { client_secret: 'the-client-s-secret' }]
 ] as const) {
   t.test(`${credential}, which Entra ID gives a token`, async t => {
     const directory = t.testdir({ token: 'the-pod-s-token' })
     const entra = await startEntra(t, token => vault.tokens.add(token))
     // A tenant of this name is served by the authority that is named, and by no other.
-    setEnvironment(t, { AZURE_TENANT_ID: 'adfs', AZURE_CLIENT_ID: 'the-client', AZURE_AUTHORITY_HOST: entra.url, ...variables(directory) })
+    setEnvironment(t, {
+      AZURE_TENANT_ID: 'adfs', AZURE_CLIENT_ID: 'the-client', AZURE_AUTHORITY_HOST: entra.url, ...variables(directory)
+    })
     const provider = await provide(t, { credential })
     await provider.ready
     t.match(provider.publicKeys(), [{ keyId: key.keyId }])
-    t.match(entra.asked, [{ client_id: 'the-client', grant_type: 'client_credentials', scope: 'https://vault.azure.net/.default', ...proof }])
+    t.match(entra.asked, [
+      { client_id: 'the-client', grant_type: 'client_credentials', scope: 'https://vault.azure.net/.default', ...proof }
+    ])
     t.same(log.leaked([...Object.values(proof), ...entra.issued]), [])
   })
 }

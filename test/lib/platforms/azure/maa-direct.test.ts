@@ -19,7 +19,9 @@ import { snpMachine } from '../../../fixtures/snp-machine.ts'
 
 const machine = await snpMachine()
 const maa = await startMaa(machine.root)
-const runtimeData = Buffer.from(JSON.stringify({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: 'k', key_ops: ['encrypt'] }], more: 1 }))
+const runtimeData = Buffer.from(
+  JSON.stringify({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: 'k', key_ops: ['encrypt'] }], more: 1 })
+)
 const { vcek, ask, ark } = machine.certificates
 
 t.teardown(() => Promise.all([machine.close(), maa.close()]))
@@ -29,33 +31,50 @@ t.beforeEach(() => {
   maa.faults.length = maa.tokens.length = maa.endorsements.length = maa.objections.length = 0
 })
 
-const tokens = (options: Partial<MaaDirectOptions> = {}) => maaDirect({ maaEndpoint: maa.host, tsmReports: machine.path, ...options })
+const tokens = (options: Partial<MaaDirectOptions> = {}) => maaDirect(
+  { maaEndpoint: maa.host, tsmReports: machine.path, ...options }
+)
 
 /** What Azure puts beside a confidential container. */
 function securityContext (t: Test, certificates: string, uvm?: string): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64')
-  return t.testdir({ 'host-amd-cert-base64': base64(certificates), ...uvm !== undefined && { 'reference-info-base64': base64(uvm) }, 'security-policy-base64': base64('package policy') })
+  return t.testdir({
+    'host-amd-cert-base64': base64(certificates),
+    ...uvm !== undefined && { 'reference-info-base64': base64(uvm) },
+    'security-policy-base64': base64('package policy')
+  })
 }
 
 t.test('a server that cannot prove its name hears nothing', async t => {
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' })
+  await t.rejects(
+    tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }
+  )
   setDefaultCACertificates([...getCACertificates(), maa.ca])
   const elsewhere = maa.host.replace('localhost', '127.0.0.1')
-  await t.rejects(tokens({ maaEndpoint: elsewhere })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+  await t.rejects(
+    tokens({ maaEndpoint: elsewhere })(runtimeData),
+    { code: 'ERR_REMOTE', transient: false, providerCode: 'ERR_TLS_CERT_ALTNAME_INVALID' }
+  )
   t.same([maa.tokens, maa.objections], [[], []])
 })
 
 t.test('the report, its certificates from leaf to root and the runtime data become a token about them', async t => {
   for (const maaEndpoint of [maa.host, `https://${maa.host}/`]) {
     const token = await tokens({ maaEndpoint })(runtimeData)
-    t.match(maa.claims(token), { 'x-ms-sevsnpvm-hostdata': 'bb'.repeat(32), 'x-ms-runtime': JSON.parse(runtimeData.toString()) })
+    t.match(
+      maa.claims(token),
+      { 'x-ms-sevsnpvm-hostdata': 'bb'.repeat(32), 'x-ms-runtime': JSON.parse(runtimeData.toString()) }
+    )
     t.same(maa.endorsements.at(-1), [], 'no utility VM, no endorsement of one')
   }
   t.same(await machine.entries(), [])
 })
 
-t.test('the certificates come from the host, from Azure\'s security context, or from a file, and may come twice', async t => {
-  const cache = JSON.stringify({ vcekCert: vcek, tcbm: 'D208000000000103', certificateChain: ask + ark, cacheControl: '86400' })
+t.test('the certificates come from the host, from Azure\'s security context, or from a file, and may come ' +
+  'twice', async t => {
+  const cache = JSON.stringify(
+    { vcekCert: vcek, tcbm: 'D208000000000103', certificateChain: ask + ark, cacheControl: '86400' }
+  )
   const file = join(t.testdir(), 'chain.pem')
   writeFileSync(file, ark + vcek + ask)
   for (const [name, auxblob, options] of [
@@ -68,7 +87,9 @@ t.test('the certificates come from the host, from Azure\'s security context, or 
     if (name.includes('file')) writeFileSync(file, ark + vcek + ask)
     await t.resolves(tokens(options)(runtimeData), name)
   }
-  for (const [name, auxblob, certificates] of [['cache', undefined, cache], ['PEM', undefined, vcek + ask + ark], ['cache and host', machine.table, cache]] as const) {
+  for (const [name, auxblob, certificates] of [
+    ['cache', undefined, cache], ['PEM', undefined, vcek + ask + ark], ['cache and host', machine.table, cache]
+  ] as const) {
     machine.auxblob = auxblob
     await t.resolves(tokens({ azureSecurityContext: securityContext(t, certificates, 'cose') })(runtimeData), name)
     t.same(maa.endorsements.at(-1), [Buffer.from('cose')], 'with the endorsement of the utility VM')
@@ -78,11 +99,22 @@ t.test('the certificates come from the host, from Azure\'s security context, or 
 
 t.test('what this machine lacks is told, and nothing is asked', async t => {
   machine.auxblob = undefined
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ })
-  await t.rejects(tokens({ azureSecurityContext: securityContext(t, '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n') })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'CERTIFICATE' })
-  await t.rejects(tokens({ azureSecurityContext: t.testdir({ 'host-amd-cert-base64': {} }) })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'EISDIR' })
+  await t.rejects(
+    tokens()(runtimeData),
+    { code: 'ERR_REMOTE', transient: false, providerCode: 'NO_CERTIFICATES', advice: /CERTIFICATES_FILE/ }
+  )
+  await t.rejects(tokens(
+    { azureSecurityContext: securityContext(t, '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n') }
+  )(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'CERTIFICATE' })
+  await t.rejects(
+    tokens({ azureSecurityContext: t.testdir({ 'host-amd-cert-base64': {} }) })(runtimeData),
+    { code: 'ERR_REMOTE', transient: false, providerCode: 'EISDIR' }
+  )
   await t.rejects(tokens({ tsmReports: join(machine.path, 'missing') })(runtimeData), { code: 'ERR_REMOTE' })
-  await t.rejects(tokens({ maaEndpoint: 'not a host' })(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'ENDPOINT' })
+  await t.rejects(
+    tokens({ maaEndpoint: 'not a host' })(runtimeData),
+    { code: 'ERR_REMOTE', transient: false, providerCode: 'ENDPOINT' }
+  )
   t.same([maa.tokens, maa.objections], [[], []])
 })
 
@@ -103,27 +135,47 @@ t.test('certificates that are not the chip\'s are for the service to refuse', as
   const other = await snpMachine()
   t.teardown(() => other.close())
   machine.auxblob = other.table
-  await t.rejects(tokens()(runtimeData), { code: 'ERR_REMOTE', transient: false, providerCode: 'InvalidParameter', advice: /certificates/ })
+  await t.rejects(
+    tokens()(runtimeData),
+    { code: 'ERR_REMOTE', transient: false, providerCode: 'InvalidParameter', advice: /certificates/ }
+  )
   t.equal(maa.objections.length, 1)
 })
 
 const secret = 'eyJhbGciOiJSUzI1NiJ9.e30.c2VjcmV0'
 const error = (code: string) => JSON.stringify({ error: { code, message: `about ${secret}` } })
-const failures: Array<[name: string, fault: MaaFault, expected: { transient: boolean, providerCode?: string, retryAfter?: number }]> = [
-  ['400, by the policy of the provider', { status: 400, body: error('PolicyEvaluationError') }, { transient: false, providerCode: 'PolicyEvaluationError' }],
-  ['400, with a token for a code', { status: 400, body: error(secret) }, { transient: false, providerCode: 'HTTP_400' }],
+const failures: Array<[
+  name: string, fault: MaaFault, expected: { transient: boolean, providerCode?: string, retryAfter?: number }
+]> = [
+  [
+    '400, by the policy of the provider', { status: 400, body: error('PolicyEvaluationError') },
+    { transient: false, providerCode: 'PolicyEvaluationError' }
+  ],
+  [
+    '400, with a token for a code', { status: 400, body: error(secret) }, { transient: false, providerCode: 'HTTP_400' }
+  ],
   ['401', { status: 401, body: error('Unauthorized') }, { transient: false, providerCode: 'Unauthorized' }],
   ['403', { status: 403 }, { transient: false, providerCode: 'HTTP_403' }],
   ['404', { status: 404, body: '<html>' }, { transient: false, providerCode: 'HTTP_404' }],
-  ['a redirection', { status: 302, headers: { location: 'https://localhost:9/' } }, { transient: false, providerCode: 'HTTP_302' }],
-  ['429', { status: 429, headers: { 'retry-after': '7' } }, { transient: true, providerCode: 'HTTP_429', retryAfter: 7 }],
+  [
+    'a redirection', { status: 302, headers: { location: 'https://localhost:9/' } },
+    { transient: false, providerCode: 'HTTP_302' }
+  ],
+  [
+    '429', { status: 429, headers: { 'retry-after': '7' } },
+    { transient: true, providerCode: 'HTTP_429', retryAfter: 7 }
+  ],
   ['429 with a long wait', { status: 429, headers: { 'retry-after': '86400' } }, { transient: true, retryAfter: 300 }],
   ['429 with a wait that is none', { status: 429, headers: { 'retry-after': 'soon' } }, { transient: true }],
   ['500', { status: 500, body: 'null' }, { transient: true, providerCode: 'HTTP_500' }],
   ['503', { status: 503, body: error('ServiceUnavailable') }, { transient: true, providerCode: 'ServiceUnavailable' }],
   ['200 without a token', { status: 200, body: '{}' }, { transient: true }],
   ['200 with a token that is none', { status: 200, body: JSON.stringify({ token: 'x' }) }, { transient: true }],
-  ['200 with a token about nothing', { status: 200, body: JSON.stringify({ token: unsignedToken({ exp: Math.floor(Date.now() / 1000) + 3600 }) }) }, { transient: true, providerCode: 'OTHER_TOKEN' }],
+  [
+    '200 with a token about nothing',
+    { status: 200, body: JSON.stringify({ token: unsignedToken({ exp: Math.floor(Date.now() / 1000) + 3600 }) }) },
+    { transient: true, providerCode: 'OTHER_TOKEN' }
+  ],
   ['two documents', { status: 200, body: '{}{}' }, { transient: true }],
   ['a token for another key', 'other', { transient: true, providerCode: 'OTHER_TOKEN' }],
   ['a token that expires at once', 'expired', { transient: true }],
@@ -132,9 +184,12 @@ const failures: Array<[name: string, fault: MaaFault, expected: { transient: boo
   ['no answer', 'hang', { transient: true, providerCode: 'TIMEOUT' }]
 ]
 for (const [name, fault, expected] of failures) {
-  t.test(`${name}: fails ${expected.transient ? 'for now' : 'until somebody changes something'}, and repeats nothing of the answer`, async t => {
+  t.test(`${name}: fails ${expected.transient
+    ? 'for now'
+    : 'until somebody changes something'}, and repeats nothing of the answer`, async t => {
     maa.faults.push(fault)
-    const failure = await tokens(fault === 'hang' ? { timeoutMs: 300 } : {})(runtimeData).catch((error: unknown) => error)
+    const failure =
+      await tokens(fault === 'hang' ? { timeoutMs: 300 } : {})(runtimeData).catch((error: unknown) => error)
     t.type(failure, RemoteError)
     t.match(failure, expected)
     const { message, advice = '', providerCode = '' } = failure as RemoteError
@@ -148,7 +203,8 @@ t.test('whoever waits no longer ends the attempt', async t => {
   t.same(await machine.entries(), [])
 })
 
-t.test('azure-maa asks directly where the kernel has reports and no sidecar is named, and through the sidecar otherwise', async t => {
+t.test('azure-maa asks directly where the kernel has reports and no sidecar is named, and through the sidecar ' +
+  'otherwise', async t => {
   const token = unsignedToken({ exp: Math.floor(Date.now() / 1000) + 3600 })
   const sidecar = await localService('tcp', response => response.end(JSON.stringify({ token })))
   t.teardown(() => sidecar.close())
@@ -157,7 +213,10 @@ t.test('azure-maa asks directly where the kernel has reports and no sidecar is n
   symlinkSync(machine.path, join(reports, TSM_REPORTS))
   const env = { UVM_SECURITY_CONTEXT_DIR: reports }
   const attester = (input: ConfigInput, root = reports) =>
-    attesterFrom(configFrom({ workloadBaseUrl: 'http://127.0.0.1:9', attestationMaaEndpoint: maa.host, ...input }), builtIn, { env, root })
+    attesterFrom(
+      configFrom({ workloadBaseUrl: 'http://127.0.0.1:9', attestationMaaEndpoint: maa.host, ...input }), builtIn,
+      { env, root }
+    )
   const request = { preimage: Buffer.alloc(1), binding: Buffer.alloc(32, 7) }
 
   const direct = await attester({})
@@ -165,7 +224,10 @@ t.test('azure-maa asks directly where the kernel has reports and no sidecar is n
   const { tee, evidence: [[, evidence = ''] = []] } = await direct.evidence(request)
   t.equal(tee, 'azure-maa')
   t.match(maa.claims(evidence), { 'x-ms-runtime': { nonce: request.binding.toString('base64url') } })
-  t.same((await (await attester({ attestationAzureSidecar: sidecar.url })).evidence(request)).evidence, [['application/jwt', token]])
+  t.same(
+    (await (await attester({ attestationAzureSidecar: sidecar.url })).evidence(request)).evidence,
+    [['application/jwt', token]]
+  )
   t.equal(maa.tokens.length, 1)
   const neither = await attester({}, join(reports, 'missing'))
   await t.rejects(neither.evidence(request), { message: /sidecar/ })

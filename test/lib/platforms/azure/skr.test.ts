@@ -27,16 +27,24 @@ t.afterEach(() => {
 /** A provider of the sidecar, ended with the test. */
 async function provide (t: Test, options: Partial<AzureSkrOptions> = {}) {
   const provider = await createAzureSkrProvider({
-    maaEndpoint: 'maa.example', akvEndpoint: 'vault.example', kids: ['proxy'], endpoint: sidecar.url, retry: quick, concurrency: 1, ...options
+    maaEndpoint: 'maa.example',
+    akvEndpoint: 'vault.example',
+    kids: ['proxy'],
+    endpoint: sidecar.url,
+    retry: quick,
+    concurrency: 1,
+    ...options
   }, log)
   t.teardown(() => provider.close())
   return provider
 }
 
-t.test('the key is released in the shape of either sidecar, and opens what is wrapped to it', async (t) => {
+t.test('the key is released in the shape of either sidecar, and opens what is wrapped to it', async t => {
   const cases = [
     ['jwk-string', {}],
-    ['jwk-string', { maaEndpoint: 'https://maa.example/', akvEndpoint: 'https://vault.example/', endpointForm: 'host' }],
+    [
+      'jwk-string', { maaEndpoint: 'https://maa.example/', akvEndpoint: 'https://vault.example/', endpointForm: 'host' }
+    ],
     ['jwk-object', {}],
     ['pem', { maaEndpoint: 'https://maa.example', akvEndpoint: 'https://vault.example' }],
     ['pem', { endpointForm: 'url' }]
@@ -47,7 +55,9 @@ t.test('the key is released in the shape of either sidecar, and opens what is wr
     const provider = await provide(t, { ...options, accessToken: ACCESS_TOKEN })
     await provider.ready
     t.same(provider.publicKeys(), [{ keyId: current.keyId, algorithm: 'RSA-OAEP-256', pem: current.publicPem }], name)
-    t.equal(Buffer.from(await provider.unwrap(current.keyId, wrap(current.publicKey, 'secret'))).toString(), 'secret', name)
+    t.equal(
+      Buffer.from(await provider.unwrap(current.keyId, wrap(current.publicKey, 'secret'))).toString(), 'secret', name
+    )
     await t.rejects(provider.unwrap(current.keyId, wrap(previous.publicKey, 'secret')), UnwrapError, name)
     t.same(sidecar.requests.at(-1)?.body, {
       maa_endpoint: shape === 'pem' ? 'https://maa.example' : 'maa.example',
@@ -58,7 +68,7 @@ t.test('the key is released in the shape of either sidecar, and opens what is wr
   }
 })
 
-t.test('several versions are published newest first, and all of them decrypt', async (t) => {
+t.test('several versions are published newest first, and all of them decrypt', async t => {
   const provider = await provide(t, { kids: ['proxy', 'proxy/1'] })
   await provider.ready
   t.same(provider.publicKeys().map(({ keyId }) => keyId), [current.keyId, previous.keyId])
@@ -68,7 +78,7 @@ t.test('several versions are published newest first, and all of them decrypt', a
   t.notSame(await provider.deriveSecret?.(previous.keyId, 'label', 32), secret)
 })
 
-t.test('a slow start is waited out: 403 ten times, then the key', async (t) => {
+t.test('a slow start is waited out: 403 ten times, then the key', async t => {
   sidecar.odd.push(...Array.from({ length: 10 }, () => oddAnswers.vaultForbids))
   const provider = await provide(t)
   await provider.ready
@@ -76,7 +86,7 @@ t.test('a slow start is waited out: 403 ten times, then the key', async (t) => {
   t.same(provider.status(), { ready: true })
 })
 
-t.test('every odd answer is told for what it is, with what to do, and the start goes on', async (t) => {
+t.test('every odd answer is told for what it is, with what to do, and the start goes on', async t => {
   const cases: Array<[name: string, odd: OddAnswer, level: string, providerCode: string, message: RegExp]> = [
     ['the vault forbids', oddAnswers.vaultForbids, 'error', 'HTTP_403', /Key Vault did not release.*release policy/],
     ['no such key', oddAnswers.keyNotFound, 'error', 'HTTP_404', /name of the vault and the key/],
@@ -105,25 +115,27 @@ t.test('every odd answer is told for what it is, with what to do, and the start 
   }
 })
 
-t.test('a request that the sidecar cannot read is bad configuration: no retry', async (t) => {
+t.test('a request that the sidecar cannot read is bad configuration: no retry', async t => {
   sidecar.odd.push(oddAnswers.emptyError)
   const provider = await provide(t)
   await t.rejects(provider.ready, { code: 'ERR_REMOTE', kind: 'configuration', providerCode: 'HTTP_400' })
   t.equal(sidecar.requests.length, 1)
 })
 
-t.test('keys whose parts are not of one key are refused', async (t) => {
+t.test('keys whose parts are not of one key are refused', async t => {
   const jwk = { ...current.privateKey.export({ format: 'jwk' }), n: previous.publicKey.export({ format: 'jwk' }).n }
   sidecar.odd.push({ status: 200, body: JSON.stringify({ key: jwk }) })
   await t.rejects((await provide(t)).ready, { code: 'ERR_REMOTE', providerCode: 'KEY_UNUSABLE' })
 
-  sidecar.odd.push({ status: 200, body: JSON.stringify({ privateKey: current.privatePem, publicKey: previous.publicPem }) })
+  sidecar.odd.push(
+    { status: 200, body: JSON.stringify({ privateKey: current.privatePem, publicKey: previous.publicPem }) }
+  )
   const mismatch = await provide(t, { retry: { ...quick, deadline: 0 } })
   await t.rejects(mismatch.ready, { code: 'ERR_REMOTE', providerCode: 'KEY_UNUSABLE' })
   t.match(mismatch.status(), { ready: false, reason: /not that of the private key/ })
 })
 
-t.test('the retries and the interval of existing deployments keep their meaning', async (t) => {
+t.test('the retries and the interval of existing deployments keep their meaning', async t => {
   sidecar.odd.push(...Array.from({ length: 6 }, () => oddAnswers.vaultForbids))
   const provider = await provide(t, { retry: { fixed: { retries: 5, interval: 1 } } })
   await t.rejects(provider.ready, { code: 'ERR_REMOTE', providerCode: 'HTTP_403' })
@@ -131,7 +143,7 @@ t.test('the retries and the interval of existing deployments keep their meaning'
   t.match(provider.status(), { ready: false, reason: 'Key Vault did not release the key' })
 })
 
-t.test('a sidecar that hangs is asked again, and one that is not there is waited for', async (t) => {
+t.test('a sidecar that hangs is asked again, and one that is not there is waited for', async t => {
   sidecar.odd.push('hang')
   const provider = await provide(t, { retry: { ...quick, attemptTimeout: 50 } })
   await provider.ready
@@ -143,7 +155,7 @@ t.test('a sidecar that hangs is asked again, and one that is not there is waited
   await t.rejects(waiting.ready, { code: 'ERR_REMOTE', kind: 'transient', providerCode: 'ECONNREFUSED' })
 })
 
-t.test('a rotation under load fails no request', async (t) => {
+t.test('a rotation under load fails no request', async t => {
   const provider = await provide(t)
   await provider.ready
   const next = rsaKey()
@@ -156,35 +168,48 @@ t.test('a rotation under load fails no request', async (t) => {
       sidecar.odd.push(oddAnswers.vaultThrottles)
       rotated = provider.refresh()
     }
-    const opened = await Promise.all([provider.unwrap(keyId, wrap(pem, 'a')), provider.unwrap(current.keyId, wrap(current.publicKey, 'b'))])
-    t.same(opened.map((octets) => Buffer.from(octets).toString()), ['a', 'b'])
+    const opened = await Promise.all(
+      [provider.unwrap(keyId, wrap(pem, 'a')), provider.unwrap(current.keyId, wrap(current.publicKey, 'b'))]
+    )
+    t.same(opened.map(octets => Buffer.from(octets).toString()), ['a', 'b'])
   }
   await rotated
   t.same(provider.publicKeys().map(({ keyId }) => keyId), [next.keyId])
   t.ok(await provider.unwrap(current.keyId, wrap(current.publicKey, 'b')))
 })
 
-t.test('the sidecar attests over runtime data for other providers', async (t) => {
+t.test('the sidecar attests over runtime data for other providers', async t => {
   const signal = new AbortController().signal
   const data = Buffer.from('{"keys":[]}')
   const token = await attestMaa({ endpoint: sidecar.url }, 'maa.example', data, signal)
   t.same(Buffer.from(token.split('.')[1] ?? '', 'base64url'), data)
-  const cases = [[oddAnswers.twoDocuments, 'HTTP_500'], [oddAnswers.emptyToken, 'UNEXPECTED_ANSWER'], [oddAnswers.attestationFails, 'HTTP_400']] as const
+  const cases = [
+    [oddAnswers.twoDocuments, 'HTTP_500'], [oddAnswers.emptyToken, 'UNEXPECTED_ANSWER'],
+    [oddAnswers.attestationFails, 'HTTP_400']
+  ] as const
   for (const [odd, providerCode] of cases) {
     sidecar.odd.push(odd)
-    await t.rejects(attestMaa({ endpoint: sidecar.url }, 'maa.example', data, signal), { code: 'ERR_REMOTE', providerCode })
+    await t.rejects(
+      attestMaa({ endpoint: sidecar.url }, 'maa.example', data, signal), { code: 'ERR_REMOTE', providerCode }
+    )
   }
 })
 
 t.test('an answer that is anything else is refused, and nothing of it is repeated', async () => {
-  await fc.assert(fc.asyncProperty(fc.oneof(fc.json(), fc.json().map((key) => JSON.stringify({ key })), fc.record({
-    key: fc.option(fc.dictionary(fc.constantFrom('kty', 'n', 'e', 'd', 'p', 'q'), fc.base64String()), { nil: undefined }),
+  await fc.assert(fc.asyncProperty(fc.oneof(fc.json(), fc.json().map(key => JSON.stringify({ key })), fc.record({
+    key: fc.option(
+      fc.dictionary(fc.constantFrom('kty', 'n', 'e', 'd', 'p', 'q'), fc.base64String()), { nil: undefined }
+    ),
     privateKey: fc.option(fc.string(), { nil: undefined })
-  }).map((body) => JSON.stringify(body))), async (body) => {
+  }).map(body => JSON.stringify(body))), async body => {
     sidecar.odd.push({ status: 200, body })
     const own = createLog()
     const provider = await createAzureSkrProvider({
-      maaEndpoint: 'maa.example', akvEndpoint: 'vault.example', kids: ['proxy'], endpoint: sidecar.url, retry: { deadline: 0 }
+      maaEndpoint: 'maa.example',
+      akvEndpoint: 'vault.example',
+      kids: ['proxy'],
+      endpoint: sidecar.url,
+      retry: { deadline: 0 }
     }, own)
     const error = await provider.ready.catch((error: unknown) => error)
     await provider.close()
@@ -192,13 +217,13 @@ t.test('an answer that is anything else is refused, and nothing of it is repeate
   }), { numRuns: 100 })
 })
 
-t.test('raw reports, which may be fakes, are never asked for', async (t) => {
+t.test('raw reports, which may be fakes, are never asked for', async t => {
   const provider = await provide(t)
   await provider.ready
   t.same(sidecar.requests.map(({ path }) => path), ['/key/release'])
 })
 
-t.test('nothing secret was logged', async (t) => {
+t.test('nothing secret was logged', async t => {
   t.ok(log.lines.length > 40)
   t.same(log.leaked([ACCESS_TOKEN, ...secretsOf(current.privateKey), ...secretsOf(previous.privateKey)]), [])
 })

@@ -1,5 +1,5 @@
-// azure-snp without a sidecar, from the kernel's report and Azure's files to a verdict: the policy pins no measurement, only
-// who endorses the utility VM, and the containers.
+// azure-snp without a sidecar, from the kernel's report and Azure's files to a verdict: the policy pins no measurement,
+// only who endorses the utility VM, and the containers.
 import { writeFile } from 'node:fs/promises'
 import { createHash, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
@@ -13,7 +13,9 @@ import { ISSUER, endorsement } from '../../../fixtures/utility-vm.ts'
 
 const machine = await snpMachine()
 t.teardown(() => machine.close())
-const root = createHash('sha256').update(new X509Certificate(machine.root).publicKey.export({ format: 'der', type: 'spki' })).digest('hex')
+const root = createHash('sha256').update(
+  new X509Certificate(machine.root).publicKey.export({ format: 'der', type: 'spki' })
+).digest('hex')
 const options = { platforms: { 'sev-snp': { roots: { [root]: 'Milan' as const } } } }
 const policy: AttestationPolicy = {
   version: 1,

@@ -59,12 +59,20 @@ async function failing (t: Test, options: Partial<AzureAttestOptions> = {}) {
 t.test('the kernel\'s report brings the key, and requests are opened with it', async t => {
   const workload = await startWorkload(t)
   const provider = await provide()
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }, { keyProvider: provider })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true },
+    { keyProvider: provider }
+  )
   t.equal((await fetch(`${proxy.url}/polaris-container/readyz`)).status, 200)
   const client = await v1Client(proxy.url)
-  const response = await fetch(proxy.url, { method: 'POST', ...await client.request({ target: '/secret?q=1', body: 'plaintext' }) })
+  const response = await fetch(
+    proxy.url, { method: 'POST', ...await client.request({ target: '/secret?q=1', body: 'plaintext' }) }
+  )
   t.equal(response.status, 200)
-  t.match(JSON.parse((await client.open(response)).toString()), { method: 'POST', url: '/secret?q=1', body: Buffer.from('plaintext').toString('base64') })
+  t.match(
+    JSON.parse((await client.open(response)).toString()),
+    { method: 'POST', url: '/secret?q=1', body: Buffer.from('plaintext').toString('base64') }
+  )
 
   t.same(maa.objections, [])
   t.same(vault.requests, ['POST /keys/proxy/release'])
@@ -74,22 +82,29 @@ t.test('the kernel\'s report brings the key, and requests are opened with it', a
   const wrappingKeys = maa.tokens.map(token => JSON.stringify(maa.claims(token)?.['x-ms-runtime']))
   t.equal(new Set(wrappingKeys).size, 2, 'each release has a key of its own')
   const written = proxy.log.join('')
-  for (const secret of [...maa.tokens, ...identity.issued, ...secretsOf(key.privateKey), 'plaintext', '/secret']) t.notOk(written.includes(secret))
+  for (const secret of [...maa.tokens, ...identity.issued, ...secretsOf(key.privateKey), 'plaintext', '/secret']) {
+    t.notOk(written.includes(secret))
+  }
 })
 
 t.test('a slow start is waited out: the service, then the vault\'s policy', async t => {
   let refusals = 10
   const policy = vault.policy
   vault.policy = token => refusals-- <= 0 && policy?.(token) === true
-  maa.faults.push({ status: 503 }, { status: 400, body: '{"error":{"code":"PolicyEvaluationError"}}' }, 'truncate', 'other')
+  maa.faults.push(
+    { status: 503 }, { status: 400, body: '{"error":{"code":"PolicyEvaluationError"}}' }, 'truncate', 'other'
+  )
   const provider = await provide()
   t.teardown(() => provider.close())
   await provider.ready
   t.equal(Buffer.from(await provider.unwrap(key.keyId, wrap(key.publicKey, 'secret'))).toString(), 'secret')
   t.match(log.lines.slice(0, 4).map(({ level, details: { kind, providerCode } }) => [level, kind, providerCode]), [
-    ['warn', 'transient', 'HTTP_503'], ['error', 'refused', 'PolicyEvaluationError'], ['warn', 'transient', 'ECONNRESET'], ['warn', 'transient', 'OTHER_TOKEN']
+    ['warn', 'transient', 'HTTP_503'], ['error', 'refused', 'PolicyEvaluationError'],
+    ['warn', 'transient', 'ECONNRESET'], ['warn', 'transient', 'OTHER_TOKEN']
   ])
-  t.match(log.lines.slice(4, 14), Array(10).fill({ details: { providerCode: 'ForbiddenByPolicy' }, message: /host data/ }))
+  t.match(
+    log.lines.slice(4, 14), Array(10).fill({ details: { providerCode: 'ForbiddenByPolicy' }, message: /host data/ })
+  )
   t.same(log.leaked([...maa.tokens, ...identity.issued, ...secretsOf(key.privateKey)]), [])
 })
 
@@ -120,6 +135,9 @@ const taken = await fetch('http://localhost:8080/').then(() => 'something listen
 
 t.test('without a named sidecar and without reports, the usual sidecar is tried', { skip: taken }, async t => {
   const error = await failing(t, { tsmReports: join(machine.path, 'missing') })
-  t.match(error, { code: 'ERR_REMOTE', kind: 'transient', providerCode: 'NO_ATTESTER', advice: /configfs|\/sys\/kernel\/config/ })
+  t.match(
+    error,
+    { code: 'ERR_REMOTE', kind: 'transient', providerCode: 'NO_ATTESTER', advice: /configfs|\/sys\/kernel\/config/ }
+  )
   t.same(maa.tokens, [])
 })

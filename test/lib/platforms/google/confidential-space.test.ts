@@ -13,7 +13,9 @@ const nonce = binding.toString('base64url')
 const inAnHour = Math.floor(Date.now() / 1000) + 3600
 const token = unsignedToken({ eat_nonce: nonce, exp: inAnHour })
 
-const launcher = await localService('unix', response => response.setHeader('content-type', 'text/html; charset=utf-8').end(`${token}\n`))
+const launcher = await localService(
+  'unix', response => response.setHeader('content-type', 'text/html; charset=utf-8').end(`${token}\n`)
+)
 t.teardown(() => launcher.close())
 
 t.test('the launcher is asked for a token with the binding as its nonce; the token comes as text/html', async t => {
@@ -33,16 +35,29 @@ t.test('the launcher is asked for a token with the binding as its nonce; the tok
 })
 
 const odd: Array<[name: string, transient: boolean, answer: Answer]> = [
-  ['400 in plain text', false, response => response.writeHead(400, { 'content-type': 'text/plain' }).end(`audience ${token}`)],
+  [
+    '400 in plain text', false,
+    response => response.writeHead(400, { 'content-type': 'text/plain' }).end(`audience ${token}`)
+  ],
   ['429', true, response => response.writeHead(429).end()],
   ['500 in plain text', true, response => response.writeHead(500).end('failed to get token')],
   ['an empty body', true, response => response.end()],
   ['an error with 200', true, response => response.end('verifier unreachable')],
   ['a token without expiry', true, response => response.end(unsignedToken({ eat_nonce: nonce }))],
-  ['a token that expires in a moment', true, response => response.end(unsignedToken({ eat_nonce: nonce, exp: Date.now() / 1000 + 59 }))],
+  [
+    'a token that expires in a moment', true,
+    response => response.end(unsignedToken({ eat_nonce: nonce, exp: Date.now() / 1000 + 59 }))
+  ],
   ['a token for another nonce', true, response => response.end(unsignedToken({ eat_nonce: 'x', exp: inAnHour }))],
-  ['a token for several nonces', true, response => response.end(unsignedToken({ eat_nonce: [nonce, 'another-nonce'], exp: inAnHour }))],
-  ['a truncated body', true, response => { response.writeHead(200, { 'content-length': token.length }).write(token.slice(0, -10), () => response.destroy()) }],
+  [
+    'a token for several nonces', true,
+    response => response.end(unsignedToken({ eat_nonce: [nonce, 'another-nonce'], exp: inAnHour }))
+  ],
+  ['a truncated body', true, response => {
+    response.writeHead(200, { 'content-length': token.length }).write(
+      token.slice(0, -10), () => response.destroy()
+    )
+  }],
   ['a truncated chunked body', true, response => { response.write(token.slice(0, 10), () => response.destroy()) }],
   ['a reset', true, response => response.destroy()],
   ['too much', true, response => response.end('x'.repeat(300 * 1024))],
@@ -50,7 +65,9 @@ const odd: Array<[name: string, transient: boolean, answer: Answer]> = [
   ['a body that never ends', true, response => response.write('x')]
 ]
 for (const [name, transient, answer] of odd) {
-  t.test(`${name}: the attempt fails in bounded time, ${transient ? 'for now' : 'for good'}, and repeats nothing of the answer`, async t => {
+  t.test(`${name}: the attempt fails in bounded time, ${transient
+    ? 'for now'
+    : 'for good'}, and repeats nothing of the answer`, async t => {
     launcher.answer = answer
     const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: launcher.socketPath, timeoutMs: 500 })
     const error = await attester.evidence({ preimage, binding }).catch((error: unknown) => error)
@@ -61,7 +78,9 @@ for (const [name, transient, answer] of odd) {
 }
 
 t.test('a launcher that is not there is a failure for now', async t => {
-  const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: join(launcher.socketPath, '..', 'missing.sock') })
+  const attester = googleConfidentialSpace(
+    { audience: 'polaris', socketPath: join(launcher.socketPath, '..', 'missing.sock') }
+  )
   await t.rejects(attester.evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: true, message: /ENOENT/ })
 })
 
@@ -73,7 +92,10 @@ t.test('the caller can end the attempt', async t => {
 })
 
 t.test('an audience under which the token would be a credential is refused', async t => {
-  for (const audience of ['https://sts.googleapis.com', '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p', 'https://STS.GoogleAPIs.com/']) {
+  for (const audience of [
+    'https://sts.googleapis.com', '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p',
+    'https://STS.GoogleAPIs.com/'
+  ]) {
     t.throws(() => googleConfidentialSpace({ audience }), TypeError)
   }
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { crc32c } from '../../../../lib/platforms/google/crc32c.ts'
 
-t.test('checksums are those that RFC 3720, appendix B.4, prints', async (t) => {
+t.test('checksums are those that RFC 3720, appendix B.4, prints', async t => {
   const cases: Array<[name: string, data: Uint8Array, value: number]> = [
     ['nothing', new Uint8Array(0), 0],
     ['32 zeros', new Uint8Array(32), 0x8a9136aa],

@@ -31,8 +31,14 @@ t.test('an SEV-SNP report comes with the host\'s certificates, and the entry is 
   driver.auxblob = certificateTable([VCEK, 'vcek'], [CRL, 'crl'], [ASK, 'ask'], [ARK_MIXED_ENDIAN, 'ark'])
   const evidence = await configfsTsm({ path: driver.path }).evidence({ preimage, binding })
   t.equal(evidence.tee, 'sev-snp')
-  t.same(evidence.evidence, [['application/vnd.polaris.sev-snp-report', snp(Buffer.from(reportData(binding))).toString('base64url')]])
-  t.same(evidence.endorsements, ['vcek', 'ask', 'ark'].map(der => ['application/pkix-cert', Buffer.from(der).toString('base64url')]))
+  t.same(
+    evidence.evidence,
+    [['application/vnd.polaris.sev-snp-report', snp(Buffer.from(reportData(binding))).toString('base64url')]]
+  )
+  t.same(
+    evidence.endorsements,
+    ['vcek', 'ask', 'ark'].map(der => ['application/pkix-cert', Buffer.from(der).toString('base64url')])
+  )
   t.same(await driver.entries(), [])
 })
 
@@ -84,7 +90,9 @@ t.test('when another writer was faster, the report is asked for again', async t 
   t.teardown(() => driver.close())
   driver.intruders = 2
   const { evidence } = await configfsTsm({ path: driver.path }).evidence({ preimage, binding })
-  t.equal(Buffer.from(evidence[0]?.[1] ?? '', 'base64url').subarray(0x50, 0x70).toString('hex'), binding.toString('hex'))
+  t.equal(
+    Buffer.from(evidence[0]?.[1] ?? '', 'base64url').subarray(0x50, 0x70).toString('hex'), binding.toString('hex')
+  )
   t.ok(driver.answered >= 3)
 })
 
@@ -92,7 +100,9 @@ t.test('another writer that is always faster is a failure for now, and leaves no
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
   driver.intruders = Infinity
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: true })
+  await t.rejects(
+    configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: true }
+  )
   t.same(await driver.entries(), [])
 })
 
@@ -100,16 +110,25 @@ t.test('an unknown provider is a failure for good', async t => {
   const driver = await configfsDriver(snp)
   t.teardown(() => driver.close())
   driver.provider = 'arm_cca_guest'
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: false, message: /provider/ })
+  await t.rejects(
+    configfsTsm({ path: driver.path }).evidence({ preimage, binding }),
+    { code: 'ERR_REMOTE', transient: false, message: /provider/ }
+  )
   t.same(await driver.entries(), [])
 })
 
 t.test('a report of the wrong size is a failure for good', async t => {
   const driver = await configfsDriver(() => Buffer.alloc(1183))
   t.teardown(() => driver.close())
-  await t.rejects(configfsTsm({ path: driver.path }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', transient: false, message: /form/ })
+  await t.rejects(
+    configfsTsm({ path: driver.path }).evidence({ preimage, binding }),
+    { code: 'ERR_REMOTE', transient: false, message: /form/ }
+  )
 })
 
 t.test('without configfs there is no report', async t => {
-  await t.rejects(configfsTsm({ path: join(t.testdir({}), 'missing') }).evidence({ preimage, binding }), { code: 'ERR_REMOTE', message: /make an entry.*ENOENT/ })
+  await t.rejects(
+    configfsTsm({ path: join(t.testdir({}), 'missing') }).evidence({ preimage, binding }),
+    { code: 'ERR_REMOTE', message: /make an entry.*ENOENT/ }
+  )
 })

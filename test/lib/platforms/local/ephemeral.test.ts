@@ -6,7 +6,7 @@ import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
 const wrap = (pem: string, secret: string) =>
   publicEncrypt({ key: pem, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }, Buffer.from(secret))
 
-t.test('the key is an RSA-4096 key, named after its SPKI, and opens what is wrapped to it', async (t) => {
+t.test('the key is an RSA-4096 key, named after its SPKI, and opens what is wrapped to it', async t => {
   const provider = createEphemeralProvider()
   t.same(provider.status(), { ready: false, reason: 'generating the key' })
   t.same(provider.publicKeys(), [])
@@ -34,13 +34,13 @@ t.test('the key is an RSA-4096 key, named after its SPKI, and opens what is wrap
   await t.rejects(provider.unwrap(key.keyId, wrap(key.pem, 'secret')), KeysBusyError)
 })
 
-t.test('every provider makes its own key', async (t) => {
+t.test('every provider makes its own key', async t => {
   const providers = [1, 2].map(() => createEphemeralProvider({ modulusLength: 2048 }))
   await Promise.all(providers.map(({ ready }) => ready))
   t.not(providers[0]?.publicKeys()[0]?.keyId, providers[1]?.publicKeys()[0]?.keyId)
 })
 
-t.test('a key that cannot be made rejects ready and is told by the status', async (t) => {
+t.test('a key that cannot be made rejects ready and is told by the status', async t => {
   const provider = createEphemeralProvider({ modulusLength: 1 })
   await t.rejects(provider.ready)
   t.same(provider.status(), { ready: false, reason: 'could not generate the key' })

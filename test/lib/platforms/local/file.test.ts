@@ -14,12 +14,14 @@ const options = { retry: { firstDelay: 1, maxDelay: 1, deadline: 0 }, pollInterv
 const jwk = (key: typeof first) => key.privateKey.export({ format: 'jwk' })
 const idsOf = (provider: ReturnType<typeof createFileProvider>) => provider.publicKeys().map(({ keyId }) => keyId)
 
-t.test('keys are read in every form, newest first, and each opens what is wrapped to it', async (t) => {
+t.test('keys are read in every form, newest first, and each opens what is wrapped to it', async t => {
   const pkcs1 = first.privateKey.export({ format: 'pem', type: 'pkcs1' }).toString()
   const cases: Record<string, { text: string, keys: Array<typeof first> }> = {
     'PKCS#8': { text: first.privatePem, keys: [first] },
     'PKCS#1': { text: pkcs1, keys: [first] },
-    'several PEM blocks, text between them': { text: `newest\n${second.privatePem}\nolder\n${first.privatePem}`, keys: [second, first] },
+    'several PEM blocks, text between them': {
+      text: `newest\n${second.privatePem}\nolder\n${first.privatePem}`, keys: [second, first]
+    },
     'CRLF line ends': { text: first.privatePem.replaceAll('\n', '\r\n'), keys: [first] },
     JWK: { text: JSON.stringify(jwk(first)), keys: [first] },
     'JWK Set': { text: JSON.stringify({ keys: [jwk(second), jwk(first)] }), keys: [second, first] },
@@ -30,7 +32,10 @@ t.test('keys are read in every form, newest first, and each opens what is wrappe
     await writeFile(path, text, { mode: 0o400 })
     const provider = await createFileProvider({ ...options, paths: [path] }, log)
     await provider.ready
-    t.same(provider.publicKeys(), keys.map(({ keyId, publicPem }) => ({ keyId, algorithm: 'RSA-OAEP-256', pem: publicPem })), name)
+    t.same(
+      provider.publicKeys(), keys.map(({ keyId, publicPem }) => ({ keyId, algorithm: 'RSA-OAEP-256', pem: publicPem })),
+      name
+    )
     for (const { keyId, publicKey } of keys) {
       t.equal(Buffer.from(await provider.unwrap(keyId, wrap(publicKey, 'secret'))).toString(), 'secret', name)
     }
@@ -38,7 +43,7 @@ t.test('keys are read in every form, newest first, and each opens what is wrappe
   }
 })
 
-t.test('several files are several versions', async (t) => {
+t.test('several files are several versions', async t => {
   const dir = t.testdir()
   const paths = [join(dir, 'new'), join(dir, 'old')]
   await writeFile(join(dir, 'new'), second.privatePem, { mode: 0o600 })
@@ -49,10 +54,16 @@ t.test('several files are several versions', async (t) => {
   await provider.close()
 })
 
-t.test('a file that is open to everyone, or holds no usable key, is refused with the reason', async (t) => {
-  const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  const encrypted = first.privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' }).toString()
+t.test('a file that is open to everyone, or holds no usable key, is refused with the reason', async t => {
+  const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({
+    format: 'pem', type: 'pkcs8'
+  }).toString()
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+    format: 'pem', type: 'pkcs8'
+  }).toString()
+  const encrypted = first.privateKey.export(
+    { format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' }
+  ).toString()
   const { p, ...partial } = jwk(first)
   const cases: Array<[name: string, text: string, mode: number, providerCode: string]> = [
     ['world-readable', first.privatePem, 0o644, 'WORLD_READABLE'],
@@ -84,18 +95,24 @@ t.test('a file that is open to everyone, or holds no usable key, is refused with
   }
 })
 
-t.test('more keys than evidence can cover are named at start', async (t) => {
-  const pems = Array.from({ length: 15 }, () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }))
+t.test('more keys than evidence can cover are named at start', async t => {
+  const pems = Array.from(
+    { length: 15 },
+    () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+  )
   const folder = t.testdir({ many: pems.join(''), most: pems.slice(1).join('') })
   for (const name of ['many', 'most']) await chmod(join(folder, name), 0o600)
-  t.match(await unusableFiles([join(folder, 'many')]), [/POLARIS_CONTAINER_KEY_FILE: The key files hold 15 keys, at most 14 can be attested .* Remove the oldest keys/])
+  t.match(
+    await unusableFiles([join(folder, 'many')]),
+    [/POLARIS_CONTAINER_KEY_FILE: The key files hold 15 keys, at most 14 can be attested .* Remove the oldest keys/]
+  )
   t.same(await unusableFiles([join(folder, 'most')]), [])
 })
 
-t.test('a file that is not there yet is waited for', async (t) => {
+t.test('a file that is not there yet is waited for', async t => {
   const path = join(t.testdir(), 'key')
   const provider = createFileProvider({ ...options, retry: { firstDelay: 1, maxDelay: 2 }, paths: [path] }, log)
-  await new Promise((resolve) => setTimeout(resolve, 10))
+  await new Promise(resolve => setTimeout(resolve, 10))
   t.same(provider.status(), { ready: false, reason: `The key file ${path} cannot be read` })
   await writeFile(path, first.privatePem, { mode: 0o400 })
   await provider.ready
@@ -103,7 +120,7 @@ t.test('a file that is not there yet is waited for', async (t) => {
   await provider.close()
 })
 
-t.test('a replaced file is loaded without a failed unwrap, also through the links of a mounted secret', async (t) => {
+t.test('a replaced file is loaded without a failed unwrap, also through the links of a mounted secret', async t => {
   const dir = t.testdir({ v1: {}, v2: {} })
   await writeFile(join(dir, 'v1', 'key'), first.privatePem, { mode: 0o440 })
   await writeFile(join(dir, 'v2', 'key'), second.privatePem, { mode: 0o440 })
@@ -115,7 +132,9 @@ t.test('a replaced file is loaded without a failed unwrap, also through the link
   let unwraps = 0
   let swapped = false
   while (idsOf(provider)[0] !== second.keyId || unwraps < 50) {
-    const opened = await Promise.all([first, first].map(({ keyId, publicKey }) => provider.unwrap(keyId, wrap(publicKey, 'secret'))))
+    const opened = await Promise.all(
+      [first, first].map(({ keyId, publicKey }) => provider.unwrap(keyId, wrap(publicKey, 'secret')))
+    )
     unwraps += opened.length
     if (unwraps >= 20 && !swapped) {
       swapped = true
@@ -129,22 +148,22 @@ t.test('a replaced file is loaded without a failed unwrap, also through the link
   await provider.close()
 })
 
-t.test('a half-written replacement leaves the old key in use until it is whole', async (t) => {
+t.test('a half-written replacement leaves the old key in use until it is whole', async t => {
   const path = join(t.testdir(), 'key')
   await writeFile(path, first.privatePem, { mode: 0o600 })
   const ownLog = createLog()
   const provider = createFileProvider({ ...options, paths: [path] }, ownLog)
   await provider.ready
   await writeFile(path, third.privatePem.slice(0, 500))
-  while (!ownLog.lines.some(({ level }) => level === 'error')) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (!ownLog.lines.some(({ level }) => level === 'error')) await new Promise(resolve => setTimeout(resolve, 5))
   t.same(idsOf(provider), [first.keyId])
   await writeFile(path, third.privatePem)
-  while (idsOf(provider)[0] !== third.keyId) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (idsOf(provider)[0] !== third.keyId) await new Promise(resolve => setTimeout(resolve, 5))
   t.same(ownLog.leaked(secretsOf(third.privateKey)), [])
   await provider.close()
 })
 
-t.test('derived secrets depend on key, info and length alone, as documented', async (t) => {
+t.test('derived secrets depend on key, info and length alone, as documented', async t => {
   const path = join(t.testdir(), 'key')
   await writeFile(path, first.privatePem, { mode: 0o400 })
   const [one, two] = await Promise.all([1, 2].map(async () => {
@@ -152,7 +171,9 @@ t.test('derived secrets depend on key, info and length alone, as documented', as
     await provider.ready
     return provider
   }))
-  const derive = (provider: typeof one, info: string, length: number) => provider?.deriveSecret?.(first.keyId, info, length)
+  const derive = (provider: typeof one, info: string, length: number) => provider?.deriveSecret?.(
+    first.keyId, info, length
+  )
   const secret = await derive(one, 'label 1', 32)
   t.same(await derive(two, 'label 1', 32), secret)
   t.notSame(await derive(one, 'label 2', 32), secret)
@@ -162,7 +183,7 @@ t.test('derived secrets depend on key, info and length alone, as documented', as
   await Promise.all([one?.close(), two?.close()])
 })
 
-t.test('nothing secret was logged', async (t) => {
+t.test('nothing secret was logged', async t => {
   t.ok(log.lines.length > 20)
   t.same(log.leaked([first, second, third].flatMap(({ privateKey }) => secretsOf(privateKey))), [])
 })

@@ -1,7 +1,9 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { createRequestReader } from '../../../../lib/protocols/bhttp/reader.ts'
-import { contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead } from '../../../../lib/protocols/bhttp/writer.ts'
+import {
+  contentChunkPrefix, encodeEnd, encodeRequest, encodeRequestHead, encodeResponse, encodeResponseHead
+} from '../../../../lib/protocols/bhttp/writer.ts'
 import { BhttpError, DEFAULT_BHTTP_LIMITS } from '../../../../lib/protocols/bhttp/bhttp.ts'
 import type { BhttpErrorCode, BhttpLimits, Field } from '../../../../lib/protocols/bhttp/bhttp.ts'
 import { ascii, concat } from '../../../../lib/protocols/bytes.ts'
@@ -9,7 +11,13 @@ import { encodeVarint } from '../../../../lib/protocols/varint.ts'
 import { readMessage } from '../../../fixtures/bhttp.ts'
 import { cut, cuts, oneByOne } from '../../../fixtures/vectors.ts'
 
-const HEAD = { method: 'POST', scheme: 'https', authority: 'a.example', path: '/p', headers: [['x', '1'], ['y', '']] satisfies Field[] }
+const HEAD = {
+  method: 'POST',
+  scheme: 'https',
+  authority: 'a.example',
+  path: '/p',
+  headers: [['x', '1'], ['y', '']] satisfies Field[]
+}
 const CONTENT = Buffer.from('0123456789'.repeat(20))
 
 function text (value: string): Uint8Array {
@@ -22,7 +30,7 @@ function streamed (content: Uint8Array, trailers: readonly Field[]): Uint8Array 
 }
 
 function code (kind: 'request' | 'response', message: Uint8Array, limits?: BhttpLimits): BhttpErrorCode | 'read' {
-  const outcomes = [[message], oneByOne(message)].map((pieces) => {
+  const outcomes = [[message], oneByOne(message)].map(pieces => {
     try {
       readMessage(kind, pieces, limits)
       return 'read'
@@ -35,7 +43,7 @@ function code (kind: 'request' | 'response', message: Uint8Array, limits?: Bhttp
   return outcomes[0] ?? 'read'
 }
 
-t.test('a message may end only in front of a section that it leaves out', async (t) => {
+t.test('a message may end only in front of a section that it leaves out', async t => {
   const control = concat(Uint8Array.of(0), ...['POST', 'https', 'a.example', '/p'].map(text))
   const known = encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']] })
   const headersEnd = encodeRequest(HEAD).length
@@ -45,10 +53,13 @@ t.test('a message may end only in front of a section that it leaves out', async 
     t.equal(code('request', known.subarray(0, length)), legal ? 'read' : 'ERR_BHTTP_TRUNCATED', `${length}`)
   }
   const indeterminate = streamed(CONTENT, [['t', 'v']])
-  const legal = [control.length, encodeRequestHead(HEAD).length, indeterminate.length - encodeEnd([['t', 'v']]).length + 1]
+  const legal = [
+    control.length, encodeRequestHead(HEAD).length, indeterminate.length - encodeEnd([['t', 'v']]).length + 1
+  ]
   for (let length = 0; length < indeterminate.length; length++) {
     t.equal(
-      code('request', indeterminate.subarray(0, length)), legal.includes(length) ? 'read' : 'ERR_BHTTP_TRUNCATED', `${length}`
+      code('request', indeterminate.subarray(0, length)), legal.includes(length) ? 'read' : 'ERR_BHTTP_TRUNCATED',
+      `${length}`
     )
   }
   const informational = encodeResponseHead({ status: 200, headers: [] }, [{ status: 103, headers: [['a', 'b']] }])
@@ -57,7 +68,7 @@ t.test('a message may end only in front of a section that it leaves out', async 
   }
 })
 
-t.test('malformed messages are refused', async (t) => {
+t.test('malformed messages are refused', async t => {
   const control = (method: string, scheme: string, authority: string, path: string) =>
     concat(Uint8Array.of(0), ...[method, scheme, authority, path].map(text))
   const fields = (name: string, value: string) =>
@@ -84,19 +95,38 @@ t.test('malformed messages are refused', async (t) => {
     ['a zero in a field value', 'request', fields('a', 'b\0')],
     ['a field value that starts with white space', 'request', fields('a', ' b')],
     ['a field value that ends with white space', 'request', fields('a', 'b\t')],
-    ['a field line that leaves its section', 'request', concat(control('GET', 'https', '', '/'), Uint8Array.of(3), text('a'), text('bcdef'))],
+    [
+      'a field line that leaves its section', 'request',
+      concat(control('GET', 'https', '', '/'), Uint8Array.of(3), text('a'), text('bcdef'))
+    ],
     ['half a field line', 'request', concat(control('GET', 'https', '', '/'), Uint8Array.of(2), text('a'))],
-    ['padding that is not zero', 'request', concat(encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']] }), Uint8Array.of(0, 0, 1))],
+    [
+      'padding that is not zero', 'request',
+      concat(encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']] }), Uint8Array.of(0, 0, 1))
+    ],
     ['status 99', 'response', concat(Uint8Array.of(1), encodeVarint(99))],
     ['status 600', 'response', concat(Uint8Array.of(1), encodeVarint(600))]
   ]
   for (const [name, kind, message] of cases) t.equal(code(kind, message), 'ERR_BHTTP_MALFORMED', name)
 })
 
-t.test('everything has a limit, to the octet', async (t) => {
-  const limits = { ...DEFAULT_BHTTP_LIMITS, method: 4, authority: 9, path: 2, fieldName: 1, fieldValue: 1, fieldSection: 40, fields: 2, informational: 2, padding: 10 }
+t.test('everything has a limit, to the octet', async t => {
+  const limits = {
+    ...DEFAULT_BHTTP_LIMITS,
+    method: 4,
+    authority: 9,
+    path: 2,
+    fieldName: 1,
+    fieldValue: 1,
+    fieldSection: 40,
+    fields: 2,
+    informational: 2,
+    padding: 10
+  }
   const at = { ...HEAD, headers: [['x', '1'], ['y', '2']] satisfies Field[] }
-  const early = (count: number) => encodeResponseHead({ status: 200, headers: [] }, Array.from({ length: count }, () => ({ status: 100, headers: [] })))
+  const early = (count: number) => encodeResponseHead(
+    { status: 200, headers: [] }, Array.from({ length: count }, () => ({ status: 100, headers: [] }))
+  )
   const cases: [string, 'request' | 'response', Uint8Array, Uint8Array][] = [
     ['method', 'request', encodeRequestHead(at), encodeRequestHead({ ...at, method: 'PATCH' })],
     ['authority', 'request', encodeRequestHead(at), encodeRequestHead({ ...at, authority: 'aa.example' })],
@@ -104,9 +134,15 @@ t.test('everything has a limit, to the octet', async (t) => {
     ['field name', 'request', encodeRequestHead(at), encodeRequestHead({ ...at, headers: [['xx', '']] })],
     ['field value', 'request', encodeRequestHead(at), encodeRequestHead({ ...at, headers: [['x', '11']] })],
     ['fields', 'request', encodeRequest(at), encodeRequest({ ...at, headers: [...at.headers, ['z', '']] })],
-    ['trailers', 'request', encodeRequest(at, { trailers: at.headers }), encodeRequest(at, { trailers: [...at.headers, ['z', '']] })],
+    [
+      'trailers', 'request', encodeRequest(at, { trailers: at.headers }),
+      encodeRequest(at, { trailers: [...at.headers, ['z', '']] })
+    ],
     ['informational', 'response', early(2), early(3)],
-    ['padding', 'request', concat(encodeRequestHead(at), new Uint8Array(12)), concat(encodeRequestHead(at), new Uint8Array(13))]
+    [
+      'padding', 'request', concat(encodeRequestHead(at), new Uint8Array(12)),
+      concat(encodeRequestHead(at), new Uint8Array(13))
+    ]
   ]
   for (const [name, kind, allowed, refused] of cases) {
     t.equal(code(kind, allowed, limits), 'read', name)
@@ -121,15 +157,17 @@ t.test('everything has a limit, to the octet', async (t) => {
   }
 })
 
-t.test('lengths of 2^62 - 1 are refused before anything is waited for', async (t) => {
+t.test('lengths of 2^62 - 1 are refused before anything is waited for', async t => {
   const huge = new Uint8Array(8).fill(0xff)
   const control = concat(Uint8Array.of(0), ...['GET', 'https', '', '/'].map(text))
-  for (const message of [concat(Uint8Array.of(0), huge), concat(control, huge), concat(control, Uint8Array.of(0), huge)]) {
+  for (const message of [
+    concat(Uint8Array.of(0), huge), concat(control, huge), concat(control, Uint8Array.of(0), huge)
+  ]) {
     t.throws(() => createRequestReader().push(message), { code: 'ERR_BHTTP_LIMIT' })
   }
 })
 
-t.test('a refused message stays refused', async (t) => {
+t.test('a refused message stays refused', async t => {
   const reader = createRequestReader()
   t.throws(() => reader.push(Uint8Array.of(9)), { code: 'ERR_BHTTP_MALFORMED' })
   t.throws(() => reader.push(encodeRequest(HEAD)), { code: 'ERR_BHTTP_MALFORMED' })
@@ -140,7 +178,7 @@ t.test('a refused message stays refused', async (t) => {
   t.throws(() => ended.push(Uint8Array.of(0)), { code: 'ERR_BHTTP_MALFORMED' })
 })
 
-t.test('the head comes out as soon as it is complete', async (t) => {
+t.test('the head comes out as soon as it is complete', async t => {
   const head = encodeRequestHead(HEAD)
   const reader = createRequestReader()
   t.strictSame(reader.push(head.subarray(0, -1)), [])
@@ -148,7 +186,7 @@ t.test('the head comes out as soon as it is complete', async (t) => {
   t.match(reader.push(concat(contentChunkPrefix(100), ascii('ab'))), [{ type: 'content', bytes: ascii('ab') }])
 })
 
-t.test('the head of a message of known length comes out with the length of its content', async (t) => {
+t.test('the head of a message of known length comes out with the length of its content', async t => {
   const message = encodeRequest(HEAD, { content: new Uint8Array(100) })
   const reader = createRequestReader()
   const start = message.length - 100
@@ -162,9 +200,11 @@ t.test('the head of a message of known length comes out with the length of its c
 })
 
 t.test('any split gives the same message', async () => {
-  for (const message of [encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']], padTo: 64 }), streamed(CONTENT, [['t', 'v']])]) {
+  for (const message of [
+    encodeRequest(HEAD, { content: CONTENT, trailers: [['t', 'v']], padTo: 64 }), streamed(CONTENT, [['t', 'v']])
+  ]) {
     const whole = JSON.stringify(readMessage('request', [message]))
-    fc.assert(fc.property(cuts, (offsets) => JSON.stringify(readMessage('request', cut(message, offsets))) === whole))
+    fc.assert(fc.property(cuts, offsets => JSON.stringify(readMessage('request', cut(message, offsets))) === whole))
   }
 })
 
@@ -180,9 +220,11 @@ t.test('random octets and mutations are read or refused, never anything else', a
   }))
 })
 
-t.test('octet by octet, the reader copies each octet a bounded number of times', async (t) => {
+t.test('octet by octet, the reader copies each octet a bounded number of times', async t => {
   const head = { ...HEAD, headers: [['a', 'v'.repeat(32_000)], ['b', 'w'.repeat(32_000)]] satisfies Field[] }
-  for (const message of [encodeRequest(head), encodeRequestHead(head), encodeRequest(HEAD, { content: new Uint8Array(1 << 20) })]) {
+  for (const message of [
+    encodeRequest(head), encodeRequestHead(head), encodeRequest(HEAD, { content: new Uint8Array(1 << 20) })
+  ]) {
     const reader = createRequestReader()
     for (let i = 0; i < message.length; i++) reader.push(message.subarray(i, i + 1))
     reader.end()
@@ -190,7 +232,7 @@ t.test('octet by octet, the reader copies each octet a bounded number of times',
   }
 })
 
-t.test('the writer refuses what the reader would refuse', async (t) => {
+t.test('the writer refuses what the reader would refuse', async t => {
   const cases: [string, () => unknown][] = [
     ['method', () => encodeRequest({ ...HEAD, method: 'G T' })],
     ['scheme', () => encodeRequest({ ...HEAD, scheme: 'ws' })],
@@ -205,16 +247,21 @@ t.test('the writer refuses what the reader would refuse', async (t) => {
   for (const [name, encode] of cases) t.throws(encode, { code: 'ERR_BHTTP_MALFORMED' }, name)
   t.throws(() => contentChunkPrefix(0), RangeError)
 
-  const fields = (count: number, name: number, value: number) => Array.from({ length: count }, (): Field => ['n'.repeat(name), 'v'.repeat(value)])
+  const fields = (count: number, name: number, value: number) => Array.from(
+    { length: count }, (): Field => ['n'.repeat(name), 'v'.repeat(value)]
+  )
   const limits: [string, (over: number) => unknown][] = [
-    ['method', (over) => encodeRequest({ ...HEAD, method: 'M'.repeat(32 + over) })],
-    ['authority', (over) => encodeRequestHead({ ...HEAD, authority: 'a'.repeat(300 + over) })],
-    ['path', (over) => encodeRequest({ ...HEAD, path: `/${'p'.repeat(16_383 + over)}` })],
-    ['field name', (over) => encodeRequest({ ...HEAD, headers: fields(1, 256 + over, 0) })],
-    ['field value', (over) => encodeResponse({ status: 200, headers: fields(1, 1, 32_768 + over) })],
-    ['number of fields', (over) => encodeResponseHead({ status: 200, headers: fields(200 + over, 1, 0) })],
-    ['field section', (over) => encodeResponseHead({ status: 200, headers: [...fields(2, 1, 32_762), ...fields(over, 1, 0)] })],
-    ['trailers', (over) => encodeEnd(fields(200 + over, 1, 0))]
+    ['method', over => encodeRequest({ ...HEAD, method: 'M'.repeat(32 + over) })],
+    ['authority', over => encodeRequestHead({ ...HEAD, authority: 'a'.repeat(300 + over) })],
+    ['path', over => encodeRequest({ ...HEAD, path: `/${'p'.repeat(16_383 + over)}` })],
+    ['field name', over => encodeRequest({ ...HEAD, headers: fields(1, 256 + over, 0) })],
+    ['field value', over => encodeResponse({ status: 200, headers: fields(1, 1, 32_768 + over) })],
+    ['number of fields', over => encodeResponseHead({ status: 200, headers: fields(200 + over, 1, 0) })],
+    [
+      'field section',
+      over => encodeResponseHead({ status: 200, headers: [...fields(2, 1, 32_762), ...fields(over, 1, 0)] })
+    ],
+    ['trailers', over => encodeEnd(fields(200 + over, 1, 0))]
   ]
   for (const [name, encode] of limits) {
     t.doesNotThrow(() => encode(0), name)

@@ -1,6 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { KeyConfigError, decodeKeyConfig, decodeKeyConfigs, encodeKeyConfig, encodeKeyConfigs } from '../../../../lib/protocols/ohttp/key-config.ts'
+import {
+  KeyConfigError, decodeKeyConfig, decodeKeyConfigs, encodeKeyConfig, encodeKeyConfigs
+} from '../../../../lib/protocols/ohttp/key-config.ts'
 import { concat, uint16 } from '../../../../lib/protocols/bytes.ts'
 import { hex, unhex } from '../../../fixtures/vectors.ts'
 
@@ -15,20 +17,20 @@ const CONFIG = {
 const HYBRID = { keyId: 2, kemId: 0x647a, publicKey: new Uint8Array(1216).fill(5), suites: [{ kdfId: 1, aeadId: 2 }] }
 
 function listed (...configs: Uint8Array[]): Uint8Array {
-  return concat(...configs.flatMap((config) => [uint16(config.length), config]))
+  return concat(...configs.flatMap(config => [uint16(config.length), config]))
 }
 
-t.test('the configuration of RFC 9458 is read and written', async (t) => {
+t.test('the configuration of RFC 9458 is read and written', async t => {
   t.strictSame(decodeKeyConfig(unhex(PRINTED)), CONFIG)
   t.equal(hex(encodeKeyConfig(CONFIG)), PRINTED)
 })
 
-t.test('a list is read in its order', async (t) => {
+t.test('a list is read in its order', async t => {
   t.strictSame(decodeKeyConfigs(encodeKeyConfigs([HYBRID, CONFIG])), [HYBRID, CONFIG])
   t.strictSame(decodeKeyConfigs(new Uint8Array()), [])
 })
 
-t.test('configurations with unknown algorithms are skipped, unknown suites beside known ones kept', async (t) => {
+t.test('configurations with unknown algorithms are skipped, unknown suites beside known ones kept', async t => {
   const unknownKem = concat(Uint8Array.of(3), uint16(0x4444), new Uint8Array(99))
   const unknownSuites = { ...CONFIG, keyId: 4, suites: [{ kdfId: 2, aeadId: 1 }, { kdfId: 1, aeadId: 0xffff }] }
   const mixed = { ...CONFIG, keyId: 5, suites: [{ kdfId: 3, aeadId: 9 }, { kdfId: 1, aeadId: 3 }] }
@@ -36,7 +38,7 @@ t.test('configurations with unknown algorithms are skipped, unknown suites besid
   t.strictSame(decodeKeyConfigs(list), [mixed])
 })
 
-t.test('one malformed configuration voids the list', async (t) => {
+t.test('one malformed configuration voids the list', async t => {
   const good = encodeKeyConfig(CONFIG)
   const cases: [string, Uint8Array][] = [
     ['empty', new Uint8Array()],
@@ -55,7 +57,7 @@ t.test('one malformed configuration voids the list', async (t) => {
 })
 
 t.test('random lists are read or refused, and what is read is written alike', async () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), bytes => {
     try {
       return Array.isArray(decodeKeyConfigs(bytes))
     } catch (error) {
@@ -64,7 +66,7 @@ t.test('random lists are read or refused, and what is read is written alike', as
   }))
 })
 
-t.test('what would be malformed is not written', async (t) => {
+t.test('what would be malformed is not written', async t => {
   t.throws(() => encodeKeyConfig({ ...CONFIG, keyId: 256 }), KeyConfigError)
   t.throws(() => encodeKeyConfig({ ...CONFIG, kemId: 0x10 }), KeyConfigError)
   t.throws(() => encodeKeyConfig({ ...CONFIG, publicKey: new Uint8Array(31) }), KeyConfigError)

@@ -25,10 +25,15 @@ interface Input {
 interface Expected {
   readonly accepted: boolean
   readonly rejection?: { readonly code: string | string[] }
-  readonly outputs?: { readonly cert_workflow_repository: string, readonly measurement?: { readonly registers: string[] } }
+  readonly outputs?: {
+    readonly cert_workflow_repository: string, readonly measurement?: { readonly registers: string[] }
+  }
 }
 
-/** The check of ours that says what a code of the suite says. What the library finds is one check, its detail says which. */
+/**
+ * The check of ours that says what a code of the suite says. What the library finds is one check, its detail says
+ * which.
+ */
 const checksOf: Readonly<Record<string, string>> = {
   BUNDLE_MALFORMED: 'provenance-bundle',
   CERT_EXPIRED: 'provenance-signature',
@@ -56,7 +61,7 @@ if (!existsSync(folder)) {
 } else {
   for (const name of readdirSync(folder)) {
     const read = <T>(file: string) => JSON.parse(readFileSync(new URL(`${name}/${file}`, folder), 'utf8')) as T
-    t.test(name, async (t) => {
+    t.test(name, async t => {
       const { bundle_b64: bundle, policy, ...input } = read<Input>('input.json')
       const { accepted, rejection, outputs } = read<Expected>('expected.json')
       const findings = await appraiseProvenance(Buffer.from(bundle, 'base64').toString(), {
@@ -80,8 +85,11 @@ if (!existsSync(folder)) {
       t.comment(failed.map(({ name, detail }) => `${name}: ${detail}`).join('; '))
       t.equal(failed.length === 0, accepted)
       if (!accepted) {
-        const wanted = [rejection?.code ?? []].flat().map((code) => checksOf[code])
-        t.ok(failed.some(({ name }) => wanted.includes(name)), `${failed.map(({ name }) => name).join(', ')}: one of ${wanted.join(', ')}`)
+        const wanted = [rejection?.code ?? []].flat().map(code => checksOf[code])
+        t.ok(
+          failed.some(({ name }) => wanted.includes(name)),
+          `${failed.map(({ name }) => name).join(', ')}: one of ${wanted.join(', ')}`
+        )
       }
       if (outputs?.measurement) {
         const { snp, tdx } = findings.measurements

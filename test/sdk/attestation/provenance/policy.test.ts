@@ -1,13 +1,16 @@
-// Policies that demand provenance, in place of digests, host data and measurements: on each platform, from each source of
-// bundles, for each single thing that is wrong, with a Sigstore of our own that signs all of it.
+// Policies that demand provenance, in place of digests, host data and measurements: on each platform, from each source
+// of bundles, for each single thing that is wrong, with a Sigstore of our own that signs all of it.
 import t from 'tap'
 import { MEDIA_TYPES, attestationDocument, bindingDigest, reportData } from '../../../../lib/protocols/attestation.ts'
 import type { TypedValue } from '../../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../../lib/protocols/base64url.ts'
 import {
-  AttestationPolicyError, TRUSTED_ROOT_DATE, appraise, parseAttestationPolicy, readBundles, verdictSentence, verifyAttestation
+  AttestationPolicyError, TRUSTED_ROOT_DATE, appraise, parseAttestationPolicy, readBundles, verdictSentence,
+  verifyAttestation
 } from '../../../../sdk/attestation/index.ts'
-import type { AttestationPolicy, ProvenancePolicy, ProvenanceSources, Verdict } from '../../../../sdk/attestation/index.ts'
+import type {
+  AttestationPolicy, ProvenancePolicy, ProvenanceSources, Verdict
+} from '../../../../sdk/attestation/index.ts'
 import { NOW, collateral, makeIntel, quote } from '../../../fixtures/intel.ts'
 import { issuerKey } from '../../../fixtures/issuer.ts'
 import { createSigstore } from '../../../fixtures/sigstore.ts'
@@ -22,7 +25,9 @@ const HOST_DATA = 'bb'.repeat(32)
 const hex = (byte: number) => byte.toString(16).padStart(2, '0').repeat(48)
 const MULTIPLATFORM = 'https://tinfoil.sh/predicate/snp-tdx-multiplatform/v1'
 const predicate = { snp_measurement: hex(0xaa), tdx_measurement: { rtmr1: hex(0xb1), rtmr2: hex(0xb2) } }
-const bundle = (digest = DIGEST, by: Parameters<typeof sigstore.bundle>[1] = {}) => sigstore.bundle(digest, { at: now, ...by })
+const bundle = (digest = DIGEST, by: Parameters<typeof sigstore.bundle>[1] = {}) => sigstore.bundle(
+  digest, { at: now, ...by }
+)
 const measured = bundle('cd'.repeat(32), { predicateType: MULTIPLATFORM, predicate })
 const repository = { repository: 'owner/name' }
 
@@ -47,7 +52,9 @@ interface Pieces {
 }
 
 async function snp (hostData: string): Promise<Pieces> {
-  const report = await snpReport(chain.leafKeys.privateKey, { reportData: bound, patches: [[0xc0, Buffer.from(hostData, 'hex')]] })
+  const report = await snpReport(
+    chain.leafKeys.privateKey, { reportData: bound, patches: [[0xc0, Buffer.from(hostData, 'hex')]] }
+  )
   const certificates = [await leafCertificate(chain), chain.ask.certificate, chain.ark.certificate]
   return {
     tee: 'sev-snp',
@@ -68,7 +75,9 @@ const platforms = {
       hwmodel: 'GCP_INTEL_TDX',
       swname: 'CONFIDENTIAL_SPACE',
       dbgstat: 'disabled-since-boot',
-      submods: { confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` } }
+      submods: {
+        confidential_space: { support_attributes: ['STABLE'] }, container: { image_digest: `sha256:${DIGEST}` }
+      }
     })]]
   },
   azure: {
@@ -89,17 +98,29 @@ const platforms = {
   },
   snp: await snp('00'.repeat(32)),
   azureSnp: await snp(HOST_DATA),
-  tdx: { tee: 'tdx', evidence: [[MEDIA_TYPES.tdxQuote, encodeBase64url(Uint8Array.from(quote(intel, { platform: intel.platform(), reportData: bound })))]] }
+  tdx: {
+    tee: 'tdx',
+    evidence: [[
+      MEDIA_TYPES.tdxQuote,
+      encodeBase64url(Uint8Array.from(quote(intel, { platform: intel.platform(), reportData: bound })))
+    ]]
+  }
 } satisfies Record<string, Pieces>
 
 const options = {
   nonce,
   now,
   keySets,
-  platforms: { 'sev-snp': { roots: { [chain.rootHash]: 'Milan' as const } }, tdx: { roots: [intel.rootHash], collateral: collateral(intel) } }
+  platforms: {
+    'sev-snp': { roots: { [chain.rootHash]: 'Milan' as const } },
+    tdx: { roots: [intel.rootHash], collateral: collateral(intel) }
+  }
 }
 const sections: AttestationPolicy['platforms'] = {
-  'google-confidential-space': { audience: 'polaris' }, 'azure-maa': { issuers: [AZURE] }, 'sev-snp': {}, tdx: { measurements: [{ mrtd: hex(0xa0) }] }
+  'google-confidential-space': { audience: 'polaris' },
+  'azure-maa': { issuers: [AZURE] },
+  'sev-snp': {},
+  tdx: { measurements: [{ mrtd: hex(0xa0) }] }
 }
 
 interface Scene {
@@ -112,21 +133,43 @@ interface Scene {
 async function verdictOn (pieces: Pieces, scene: Scene): Promise<Verdict> {
   const endorsed = (scene.endorsed ?? []).map(value => [MEDIA_TYPES.sigstoreBundle, JSON.stringify(value)] as const)
   const document = await attestationDocument({
-    tee: pieces.tee, nonce, cached: false, keys, evidence: pieces.evidence, endorsements: [...pieces.endorsements ?? [], ...endorsed], issuedAt: now
+    tee: pieces.tee,
+    nonce,
+    cached: false,
+    keys,
+    evidence: pieces.evidence,
+    endorsements: [...pieces.endorsements ?? [], ...endorsed],
+    issuedAt: now
   })
-  const policy: AttestationPolicy = { version: 1, platforms: { ...sections, ...scene.sections }, provenance: scene.provenance ?? repository }
-  return verifyAttestation(JSON.stringify(document), policy, { ...options, provenance: { trustedRoot, ...scene.sources } })
+  const policy: AttestationPolicy = {
+    version: 1, platforms: { ...sections, ...scene.sections }, provenance: scene.provenance ?? repository
+  }
+  return verifyAttestation(
+    JSON.stringify(document), policy, { ...options, provenance: { trustedRoot, ...scene.sources } }
+  )
 }
 
 const accepted: Array<[name: string, pieces: Pieces, scene: Scene]> = [
   ['an image of Confidential Space', platforms.google, { endorsed: [bundle()] }],
   ['a bundle beside the policy', platforms.google, { sources: { bundles: [bundle()] } }],
-  ['a bundle in the policy, and its trusted root', platforms.google, { sources: { trustedRoot: undefined }, provenance: { ...repository, trustedRoot, bundles: [bundle()] } }],
-  ['the right one of several', platforms.google, { endorsed: [bundle('ff'.repeat(32)), bundle(DIGEST, { repository: 'owner/other' })], sources: { bundles: [{}, bundle()] } }],
+  [
+    'a bundle in the policy, and its trusted root', platforms.google,
+    { sources: { trustedRoot: undefined }, provenance: { ...repository, trustedRoot, bundles: [bundle()] } }
+  ],
+  ['the right one of several', platforms.google, {
+    endorsed: [bundle('ff'.repeat(32)), bundle(DIGEST, { repository: 'owner/other' })],
+    sources: { bundles: [{}, bundle()] }
+  }],
   ['a policy of Azure\'s that the repository made', platforms.azure, { endorsed: [bundle(HOST_DATA)] }],
   ['a measured launch of SEV-SNP', platforms.snp, { endorsed: [measured] }],
-  ['host data beside the cloud\'s measurement', platforms.azureSnp, { endorsed: [bundle(HOST_DATA)], sections: { 'sev-snp': { measurements: [hex(0xaa)] } } }],
-  ['a measured launch, whatever the host data', platforms.azureSnp, { endorsed: [measured], sections: { 'sev-snp': { anyHostData: true } } }],
+  [
+    'host data beside the cloud\'s measurement', platforms.azureSnp,
+    { endorsed: [bundle(HOST_DATA)], sections: { 'sev-snp': { measurements: [hex(0xaa)] } } }
+  ],
+  [
+    'a measured launch, whatever the host data', platforms.azureSnp,
+    { endorsed: [measured], sections: { 'sev-snp': { anyHostData: true } } }
+  ],
   ['a measured launch of TDX', platforms.tdx, { endorsed: [measured] }],
   ['all that may be asked', platforms.google, {
     endorsed: [bundle()],
@@ -152,27 +195,64 @@ for (const [name, pieces, scene] of accepted) {
 const refused: Array<[name: string, check: string | string[], pieces: Pieces, scene: Scene]> = [
   ['no bundle', 'provenance-bundle', platforms.google, {}],
   ['what is no bundle', 'provenance-bundle', platforms.google, { endorsed: [{}] }],
-  ['a bundle of another Sigstore', 'provenance-signature', platforms.google, { endorsed: [createSigstore().bundle(DIGEST, { at: now })] }],
-  ['the shipped root, which does not know this one', 'provenance-signature', platforms.google, { endorsed: [bundle()], sources: { trustedRoot: undefined } }],
+  [
+    'a bundle of another Sigstore', 'provenance-signature', platforms.google,
+    { endorsed: [createSigstore().bundle(DIGEST, { at: now })] }
+  ],
+  [
+    'the shipped root, which does not know this one', 'provenance-signature', platforms.google,
+    { endorsed: [bundle()], sources: { trustedRoot: undefined } }
+  ],
   ['another image', 'provenance-subject', platforms.google, { endorsed: [bundle('cd'.repeat(32))] }],
-  ['another repository', ['provenance-repository', 'provenance-workflow'], platforms.google, { endorsed: [bundle(DIGEST, { repository: 'owner/names' })] }],
-  ['a workflow elsewhere', 'provenance-workflow', platforms.google, { endorsed: [bundle(DIGEST, { workflow: 'other/repo/.github/workflows/x.yml' })] }],
-  ['another workflow', 'provenance-workflow', platforms.google, { endorsed: [bundle()], provenance: { ...repository, workflow: '.github/workflows/other.yml' } }],
+  [
+    'another repository', ['provenance-repository', 'provenance-workflow'], platforms.google,
+    { endorsed: [bundle(DIGEST, { repository: 'owner/names' })] }
+  ],
+  [
+    'a workflow elsewhere', 'provenance-workflow', platforms.google,
+    { endorsed: [bundle(DIGEST, { workflow: 'other/repo/.github/workflows/x.yml' })] }
+  ],
+  [
+    'another workflow', 'provenance-workflow', platforms.google,
+    { endorsed: [bundle()], provenance: { ...repository, workflow: '.github/workflows/other.yml' } }
+  ],
   ['a branch', 'provenance-ref', platforms.google, { endorsed: [bundle(DIGEST, { ref: 'refs/heads/main' })] }],
-  ['another tag', 'provenance-ref', platforms.google, { endorsed: [bundle()], provenance: { ...repository, ref: 'refs/tags/v2.*' } }],
-  ['another issuer', 'provenance-issuer', platforms.google, { endorsed: [bundle(DIGEST, { issuer: 'https://evil.example' })] }],
-  ['an old build', 'provenance-time', platforms.google, { endorsed: [bundle()], provenance: { ...repository, notBefore: '2027-01-01T00:00:00Z' } }],
-  ['another predicate', 'provenance-predicate', platforms.google, { endorsed: [bundle()], provenance: { ...repository, predicateTypes: ['https://example.com/other'] } }],
+  [
+    'another tag', 'provenance-ref', platforms.google,
+    { endorsed: [bundle()], provenance: { ...repository, ref: 'refs/tags/v2.*' } }
+  ],
+  [
+    'another issuer', 'provenance-issuer', platforms.google,
+    { endorsed: [bundle(DIGEST, { issuer: 'https://evil.example' })] }
+  ],
+  [
+    'an old build', 'provenance-time', platforms.google,
+    { endorsed: [bundle()], provenance: { ...repository, notBefore: '2027-01-01T00:00:00Z' } }
+  ],
+  [
+    'another predicate', 'provenance-predicate', platforms.google,
+    { endorsed: [bundle()], provenance: { ...repository, predicateTypes: ['https://example.com/other'] } }
+  ],
   ['another policy of Azure\'s', 'provenance-subject', platforms.azure, { endorsed: [bundle()] }],
   ['a launch that no predicate measures', 'provenance-launch', platforms.snp, { endorsed: [bundle()] }],
-  ['another launch', 'provenance-launch', platforms.snp, { endorsed: [bundle(DIGEST, { predicateType: MULTIPLATFORM, predicate: { ...predicate, snp_measurement: hex(1) } })] }],
+  ['another launch', 'provenance-launch', platforms.snp, {
+    endorsed: [bundle(DIGEST, { predicateType: MULTIPLATFORM, predicate: { ...predicate, snp_measurement: hex(1) } })]
+  }],
   ['host data beside any measurement', 'provenance-launch', platforms.azureSnp, { endorsed: [bundle(HOST_DATA)] }],
   ['host data that the measurement does not cover', 'provenance-launch', platforms.azureSnp, { endorsed: [measured] }],
-  ['other host data', 'provenance-subject', platforms.azureSnp, { endorsed: [bundle()], sections: { 'sev-snp': { measurements: [hex(0xaa)] } } }],
+  [
+    'other host data', 'provenance-subject', platforms.azureSnp,
+    { endorsed: [bundle()], sections: { 'sev-snp': { measurements: [hex(0xaa)] } } }
+  ],
   ['TDX without firmware', 'provenance-launch', platforms.tdx, { endorsed: [measured], sections: { tdx: {} } }],
-  ['TDX with firmware in one alternative only', 'provenance-launch', platforms.tdx, { endorsed: [measured], sections: { tdx: { measurements: [{ mrtd: hex(0xa0) }, { rtmr0: hex(0xb0) }] } } }],
+  [
+    'TDX with firmware in one alternative only', 'provenance-launch', platforms.tdx,
+    { endorsed: [measured], sections: { tdx: { measurements: [{ mrtd: hex(0xa0) }, { rtmr0: hex(0xb0) }] } } }
+  ],
   ['TDX with another kernel', 'provenance-launch', platforms.tdx, {
-    endorsed: [bundle(DIGEST, { predicateType: MULTIPLATFORM, predicate: { ...predicate, tdx_measurement: { rtmr1: hex(1), rtmr2: hex(0xb2) } } })]
+    endorsed: [bundle(DIGEST, {
+      predicateType: MULTIPLATFORM, predicate: { ...predicate, tdx_measurement: { rtmr1: hex(1), rtmr2: hex(0xb2) } }
+    })]
   }],
   ['TDX without measurements', 'provenance-launch', platforms.tdx, { endorsed: [bundle()] }]
 ]
@@ -187,7 +267,9 @@ for (const [name, checks, pieces, scene] of refused) {
 
 t.test('each part of a bundle counts: whatever is changed in it, it is refused', async t => {
   const text = JSON.stringify(bundle())
-  const values = [...text.matchAll(/"(?:rawBytes|payload|sig|canonicalizedBody|signedEntryTimestamp|rootHash|keyId)":"([^"]{20,})"/g)]
+  const values = [
+    ...text.matchAll(/"(?:rawBytes|payload|sig|canonicalizedBody|signedEntryTimestamp|rootHash|keyId)":"([^"]{20,})"/g)
+  ]
   t.ok(values.length >= 7)
   for (const { 0: whole, 1: value = '', index } of values) {
     const at = index + whole.indexOf(value) + 10
@@ -199,24 +281,40 @@ t.test('each part of a bundle counts: whatever is changed in it, it is refused',
 t.test('pieces by themselves have to be built, too', async t => {
   const policy: AttestationPolicy = { version: 1, platforms: sections, provenance: repository }
   const { nonce: _, ...rest } = options
-  const verdict = (bundles: readonly object[]) => appraise(platforms.google, policy, { ...rest, provenance: { trustedRoot, bundles } })
+  const verdict = (bundles: readonly object[]) => appraise(
+    platforms.google, policy, { ...rest, provenance: { trustedRoot, bundles } }
+  )
   t.same(failed(await verdict([bundle()])), [])
   t.same(failed(await verdict([])), ['provenance-bundle'])
 })
 
 t.test('the verdict tells the age of the trusted root, or that it was given', async t => {
-  const detail = async (scene: Scene) => (await verdictOn(platforms.google, { endorsed: [bundle()], ...scene })).checks.find(({ name }) => name === 'provenance-signature')?.detail
+  const detail = async (scene: Scene) => (await verdictOn(
+    platforms.google, { endorsed: [bundle()], ...scene }
+  )).checks.find(({ name }) => name === 'provenance-signature')?.detail
   t.match(await detail({}), /trusted root that was given/)
   const later = new Date(Date.parse(TRUSTED_ROOT_DATE) + 40 * 86_400_000)
   const { appraiseProvenance } = await import('../../../../sdk/attestation/provenance/index.ts')
-  const { checks } = await appraiseProvenance(bundle(), { policy: repository, running: { digest: DIGEST }, now: later, verifier: { verify () {} } })
-  t.match(checks.find(({ name }) => name === 'provenance-signature')?.detail, `trusted root of ${TRUSTED_ROOT_DATE}, 40 days old`)
+  const { checks } = await appraiseProvenance(
+    bundle(), { policy: repository, running: { digest: DIGEST }, now: later, verifier: { verify () {} } }
+  )
+  t.match(
+    checks.find(({ name }) => name === 'provenance-signature')?.detail,
+    `trusted root of ${TRUSTED_ROOT_DATE}, 40 days old`
+  )
 })
 
 t.test('evidence that does not say what runs cannot be built by anyone', async t => {
-  const toy = { tee: 'toy', form: () => {}, unpinned: () => undefined, verify: async () => ({ checks: [{ name: 'toy', outcome: 'passed' as const, detail: '' }], presented: {} }) }
+  const toy = {
+    tee: 'toy',
+    form: () => {},
+    unpinned: () => undefined,
+    verify: async () => ({ checks: [{ name: 'toy', outcome: 'passed' as const, detail: '' }], presented: {} })
+  }
   const policy = { version: 1, platforms: { toy: {} }, provenance: repository } as AttestationPolicy
-  const verdict = await appraise({ tee: 'toy', evidence: [] }, policy, { now, verifiers: [toy], provenance: { trustedRoot, bundles: [bundle()] } })
+  const verdict = await appraise(
+    { tee: 'toy', evidence: [] }, policy, { now, verifiers: [toy], provenance: { trustedRoot, bundles: [bundle()] } }
+  )
   t.same(failed(verdict), ['provenance-subject'])
   t.equal(outcomeOf(verdict, 'toy'), 'passed')
 })
@@ -240,15 +338,24 @@ const malformed: Array<[value: unknown, message: RegExp]> = [
 ]
 t.test('a malformed section is an error that names the member', async t => {
   for (const [provenance, message] of malformed) {
-    t.throws(() => parseAttestationPolicy({ version: 1, platforms: { 'google-confidential-space': { audience: 'x' } }, provenance }), { name: 'AttestationPolicyError', message })
+    t.throws(() => parseAttestationPolicy(
+      { version: 1, platforms: { 'google-confidential-space': { audience: 'x' } }, provenance }
+    ), { name: 'AttestationPolicyError', message })
   }
-  t.throws(() => parseAttestationPolicy({ version: 1, platforms: { 'google-confidential-space': { audience: 'x' } } }), AttestationPolicyError, 'without it, pins are missing')
+  t.throws(
+    () => parseAttestationPolicy({ version: 1, platforms: { 'google-confidential-space': { audience: 'x' } } }),
+    AttestationPolicyError, 'without it, pins are missing'
+  )
 })
 
 t.test('bundles are read as tools write them', async t => {
   const [one, two] = [bundle(), bundle('cd'.repeat(32))]
   t.same(readBundles(JSON.stringify(one, null, 2)), [one])
   t.same(readBundles(`${JSON.stringify(one)}\n${JSON.stringify(two)}\n`), [one, two])
-  t.same(readBundles(JSON.stringify({ attestations: [{ bundle: one, repository_id: 1 }, { bundle: two }] })), [one, two])
-  for (const text of ['', '\n', 'x', '{}\nx', '{"attestations":[]}', '{"attestations":[{}]}', '{}\n'.repeat(33)]) t.throws(() => readBundles(text), { code: 'ERR_BUNDLE' })
+  t.same(
+    readBundles(JSON.stringify({ attestations: [{ bundle: one, repository_id: 1 }, { bundle: two }] })), [one, two]
+  )
+  for (const text of ['', '\n', 'x', '{}\nx', '{"attestations":[]}', '{"attestations":[{}]}', '{}\n'.repeat(33)]) {
+    t.throws(() => readBundles(text), { code: 'ERR_BUNDLE' })
+  }
 })

@@ -35,7 +35,9 @@ t.test('as in Node, as far as the platform lets scripts decode', { skip: noChrom
     const polarisFetch = createPolarisFetch({ baseURL: proxyUrl })
     const results: Record<string, unknown> = {}
     for (const name of names) {
-      results[name] = await polarisFetch(`/${name}`).then(response => response.text()).then(body => body.length, (error: { code: string }) => error.code)
+      results[name] = await polarisFetch(`/${name}`).then(response => response.text()).then(
+        body => body.length, (error: { code: string }) => error.code
+      )
     }
     const reader = (await polarisFetch('/gzip')).body!.getReader({ mode: 'byob' })
     const { value } = await reader.read(new Uint8Array(5))
@@ -44,7 +46,14 @@ t.test('as in Node, as far as the platform lets scripts decode', { skip: noChrom
   }, [proxy.url, Object.keys(answers)] as const)
   const { br, ...others } = results as Record<string, unknown>
   t.strictSame(others, {
-    gzip: text.length, deflate: text.length, raw: text.length, double: text.length, unknown: text.length, empty: 0, wrong: 'ERR_POLARIS_CONTENT_CODING', byob: 5
+    gzip: text.length,
+    deflate: text.length,
+    raw: text.length,
+    double: text.length,
+    unknown: text.length,
+    empty: 0,
+    wrong: 'ERR_POLARIS_CONTENT_CODING',
+    byob: 5
   })
   t.ok(br === text.length || br === 'ERR_POLARIS_CONTENT_CODING', `br: ${String(br)}`)
 })

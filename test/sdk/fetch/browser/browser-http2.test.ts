@@ -1,4 +1,6 @@
-/** Over HTTP/2, Chromium streams request bodies, and the fetch finds out that it can. Skipped where there is no browser. */
+/**
+ * Over HTTP/2, Chromium streams request bodies, and the fetch finds out that it can. Skipped where there is no browser.
+ */
 import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { createSecureServer } from 'node:http2'
@@ -17,10 +19,14 @@ type Sdk = typeof import('../../../../sdk/index.ts')
 async function startFront (t: Test, proxyUrl: string, siteUrl: string): Promise<string> {
   const { keyPem, certPem } = createAuthority().issue(['localhost'])
   const server = createSecureServer({ key: keyPem, cert: certPem }, (request, response) => {
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !name.startsWith(':') && name !== 'host'))
+    const headers = Object.fromEntries(
+      Object.entries(request.headers).filter(([name]) => !name.startsWith(':') && name !== 'host')
+    )
     const target = request.url.startsWith('/.well-known/') ? proxyUrl : siteUrl
     const inner = httpRequest(target + request.url, { method: request.method, headers }, answer => {
-      const rest = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !['connection', 'keep-alive', 'transfer-encoding'].includes(name)))
+      const rest = Object.fromEntries(Object.entries(answer.headers).filter(
+        ([name]) => !['connection', 'keep-alive', 'transfer-encoding'].includes(name)
+      ))
       response.writeHead(answer.statusCode ?? 502, rest)
       answer.pipe(response)
     })
@@ -34,7 +40,9 @@ async function startFront (t: Test, proxyUrl: string, siteUrl: string): Promise<
 }
 
 for (const origins of ['one origin', 'two origins'] as const) {
-  t.test(`the workload sees the first octets while the page still sends, ${origins}`, { skip: noChromium, timeout: 120_000 }, async t => {
+  t.test(`the workload sees the first octets while the page still sends, ${origins}`, {
+    skip: noChromium, timeout: 120_000
+  }, async t => {
     const arrived: string[] = []
     const workload = await startWorkload(t, async (request, response) => {
       for await (const piece of request) arrived.push(String(piece))
@@ -44,24 +52,32 @@ for (const origins of ['one origin', 'two origins'] as const) {
     const site = await startSite()
     t.teardown(() => site.close())
     const url = await startFront(t, proxy.url, site.url)
-    const page = await openPage(t, origins === 'one origin' ? url : await startFront(t, proxy.url, site.url), { ignoreHTTPSErrors: true })
+    const page = await openPage(
+      t, origins === 'one origin' ? url : await startFront(t, proxy.url, site.url), { ignoreHTTPSErrors: true }
+    )
 
     await page.evaluate(async baseURL => {
       const { createPolarisFetch } = await import('/sdk.js' as string) as Sdk
       const polarisFetch = createPolarisFetch({ baseURL })
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
       const writer = writable.getWriter()
-      const response = polarisFetch('/upload', { method: 'POST', body: readable, duplex: 'half' } as RequestInit).then(answer => answer.json())
+      const response = polarisFetch(
+        '/upload', { method: 'POST', body: readable, duplex: 'half' } as RequestInit
+      ).then(answer => answer.json())
       Object.assign(globalThis, { writer, response })
     }, url)
 
-    const write = (piece: string) => page.evaluate(piece => (globalThis as unknown as { writer: WritableStreamDefaultWriter }).writer.write(new TextEncoder().encode(piece)), piece)
+    const write = (piece: string) => page.evaluate(piece => (globalThis as unknown as {
+      writer: WritableStreamDefaultWriter
+    }).writer.write(new TextEncoder().encode(piece)), piece)
     for (const piece of ['first', 'second', 'third']) {
       await write(piece)
       while (!arrived.includes(piece)) await new Promise(resolve => { setTimeout(resolve, 10) })
     }
     const headers = await page.evaluate(async () => {
-      const { writer, response } = globalThis as unknown as { writer: WritableStreamDefaultWriter, response: Promise<Record<string, string>> }
+      const { writer, response } = globalThis as unknown as {
+        writer: WritableStreamDefaultWriter, response: Promise<Record<string, string>>
+      }
       await writer.close()
       return response
     })

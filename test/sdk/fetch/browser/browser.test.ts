@@ -1,4 +1,6 @@
-/** In a real browser, a page on another origin calls the proxy: streams, uploads, errors. Skipped where there is none. */
+/**
+ * In a real browser, a page on another origin calls the proxy: streams, uploads, errors. Skipped where there is none.
+ */
 import t from 'tap'
 import { startSite } from '../../../../examples/browser/site.ts'
 import { startWorkload } from '../../../../examples/browser/workload.ts'
@@ -39,7 +41,9 @@ t.test('the example page works across origins', { skip: noChromium, timeout: 120
   }
   await output.filter({ hasText: 'done' }).waitFor()
 
-  await page.setInputFiles('#file', { name: 'scan "ü".png', mimeType: 'image/png', buffer: Buffer.alloc(2_500_000, 'x') })
+  await page.setInputFiles(
+    '#file', { name: 'scan "ü".png', mimeType: 'image/png', buffer: Buffer.alloc(2_500_000, 'x') }
+  )
   t.match(await click('upload'), /^scan "ü"\.png has 2500000 octets; content-length was (\d+) for \1\ndone\n$/)
 
   t.match(await click('attest'), /^ERR_ATTESTATION/, 'a proxy that cannot prove what it is gets nothing')
@@ -49,10 +53,14 @@ t.test('the example page works across origins', { skip: noChromium, timeout: 120
   meddler.cutAt(0)
   count()
   await output.filter({ hasText: 'ERR_POLARIS_INCOMPLETE' }).waitFor()
-  t.match(await output.textContent(), /^data: 1\nERR_POLARIS_INCOMPLETE/, 'what came first is there, and no end is pretended')
+  t.match(
+    await output.textContent(), /^data: 1\nERR_POLARIS_INCOMPLETE/, 'what came first is there, and no end is pretended'
+  )
 
   const seen = meddler.seen().toString('latin1')
-  for (const secret of ['Bearer secret', 'data: 1', 'filename', '/count', '/upload']) t.notOk(seen.includes(secret), `no ${secret} on the wire`)
+  for (const secret of ['Bearer secret', 'data: 1', 'filename', '/count', '/upload']) {
+    t.notOk(seen.includes(secret), `no ${secret} on the wire`)
+  }
   t.match(seen, /OPTIONS \/\.well-known\/ohttp-gateway/, 'it asked CORS first')
 })
 
@@ -63,10 +71,14 @@ t.test('the fetch behaves in a browser as in Node', { skip: noChromium, timeout:
     const body: Buffer[] = []
     request.on('data', piece => body.push(piece)).on('end', () => {
       response.setHeader('x-own', 'yes')
-      response.end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(body).toString() }))
+      response.end(JSON.stringify(
+        { method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(body).toString() }
+      ))
     })
   })
-  const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, hpkePostQuantum: true })
+  const proxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, hpkePostQuantum: true }
+  )
   const site = await startSite()
   t.teardown(() => site.close())
   const page = await openPage(t, site.url)
@@ -76,18 +88,30 @@ t.test('the fetch behaves in a browser as in Node', { skip: noChromium, timeout:
     const polarisFetch = createPolarisFetch({ baseURL: proxyUrl, fetch: globalThis.fetch })
     const results: Record<string, unknown> = {}
     const stream = () => new Blob(['from a stream']).stream()
-    const bodies = { string: 'grüße', params: new URLSearchParams({ a: 'ü' }), blob: new Blob(['b'], { type: 'image/png' }), octets: new Uint8Array([65, 66]), stream: stream() }
+    const bodies = {
+      string: 'grüße',
+      params: new URLSearchParams({ a: 'ü' }),
+      blob: new Blob(['b'], { type: 'image/png' }),
+      octets: new Uint8Array([65, 66]),
+      stream: stream()
+    }
     for (const [kind, body] of Object.entries(bodies)) {
       const response = await polarisFetch('/', { method: 'POST', body, duplex: 'half' } as RequestInit)
       const { headers, body: received } = await response.json() as Echo
       results[kind] = [response.headers.get('x-own'), received, headers['content-type'], headers['content-length']]
     }
-    const ofRequest = await polarisFetch(new Request(`${proxyUrl}/r?q`, { method: 'PUT', body: 'x', headers: { 'x-page': '1' } }))
+    const ofRequest = await polarisFetch(
+      new Request(`${proxyUrl}/r?q`, { method: 'PUT', body: 'x', headers: { 'x-page': '1' } })
+    )
     results['request'] = [ofRequest.url, (await ofRequest.json() as Echo).headers['x-page']]
-    const redirected = await polarisFetch('/redirect', { method: 'POST', body: stream(), duplex: 'half' } as RequestInit)
+    const redirected = await polarisFetch(
+      '/redirect', { method: 'POST', body: stream(), duplex: 'half' } as RequestInit
+    )
     results['redirect'] = [redirected.url, redirected.redirected, (await redirected.json() as Echo).body]
     results['head'] = (await polarisFetch('/', { method: 'HEAD' })).body
-    const code = (promise: Promise<unknown>) => promise.then(() => 'none', (error: { code?: string, name: string }) => error.code ?? error.name)
+    const code = (promise: Promise<unknown>) => promise.then(
+      () => 'none', (error: { code?: string, name: string }) => error.code ?? error.name
+    )
     results['elsewhere'] = await code(polarisFetch('https://other.example/'))
     results['unreachable'] = await code(createPolarisFetch({ baseURL: 'http://127.0.0.1:9' })('/'))
     const controller = new AbortController()
@@ -118,7 +142,9 @@ t.test('the fetch behaves in a browser as in Node', { skip: noChromium, timeout:
       return fetch(input, init)
     }
     await createPolarisFetch({ baseURL: proxyUrl, fetch: underlying })('/')
-    const supports = (SubtleCrypto as unknown as { supports?: (operation: string, algorithm: string) => boolean }).supports
+    const supports = (SubtleCrypto as unknown as {
+      supports?: (operation: string, algorithm: string) => boolean
+    }).supports
     return [kemId, supports?.('encapsulateBits', 'ML-KEM-768') ?? false] as const
   }, proxy.url)
   t.equal(kemId, hasMlKem ? KEM_MLKEM768_X25519 : KEM_X25519, 'post-quantum where the browser can')
@@ -131,7 +157,9 @@ t.test('the fetch behaves in a browser as in Node', { skip: noChromium, timeout:
     globalThis.Date = class extends RealDate {
       constructor () { super(RealDate.now() - 600_000) }
     } as DateConstructor
-    const error = await polarisFetch('/').catch((error: unknown) => error) as { code: string, clientTime: Date, gatewayTime?: Date }
+    const error = await polarisFetch('/').catch((error: unknown) => error) as {
+      code: string, clientTime: Date, gatewayTime?: Date
+    }
     globalThis.Date = RealDate
     return [error.code, error.gatewayTime !== undefined && error.gatewayTime > error.clientTime]
   }, proxy.url)

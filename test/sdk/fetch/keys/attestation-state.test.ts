@@ -1,4 +1,7 @@
-/** What a fetch says of the proof of its keys: before the first request, after it, and if the proxy can prove them no more. */
+/**
+ * What a fetch says of the proof of its keys: before the first request, after it, and if the proxy can prove them no
+ * more.
+ */
 import t from 'tap'
 import type { Attester } from '../../../../lib/attestation/attester.ts'
 import { simulated } from '../../../../lib/platforms/local/simulated-evidence.ts'
@@ -9,7 +12,9 @@ import { startProxy } from '../../../fixtures/proxy.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
 const workload = await startWorkload(t)
-const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 1000 } as const
+const config = {
+  workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationRateLimit: 1000
+} as const
 
 /** A proxy that can begin to present evidence of another root. */
 let root: SimulatedAttester = await simulated()
@@ -60,7 +65,8 @@ for (const more of [{}, { protocol: 'polaris-v1' }]) {
   })
 }
 
-t.test('after a renewal that fails, the application is told, nothing is sent, and the next proof counts again', async t => {
+t.test('after a renewal that fails, the application is told, nothing is sent, and the next proof counts ' +
+  'again', async t => {
   const { polarisFetch, attestation, told, asked } = make()
   await attestation.verify()
   root = await simulated()
@@ -77,7 +83,8 @@ t.test('after a renewal that fails, the application is told, nothing is sent, an
   t.equal((await polarisFetch('/')).status, 200)
 })
 
-t.test('a proof that runs out is renewed by the next request, and what cannot be asked leaves the last verdict', async t => {
+t.test('a proof that runs out is renewed by the next request, and what cannot be asked leaves the last ' +
+  'verdict', async t => {
   let down = false
   const { polarisFetch, attestation, told } = make({
     maxAge: 0,
@@ -93,7 +100,9 @@ t.test('a proof that runs out is renewed by the next request, and what cannot be
 })
 
 t.test('a first proof that fails is no renewal: whoever asked is told', async t => {
-  const { attestation, told } = make({ policy: { version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } } })
+  const { attestation, told } = make(
+    { policy: { version: 1, development: true, platforms: { simulated: { roots: ['A'.repeat(43)] } } } }
+  )
   await t.rejects(attestation.verify(), { code: 'ERR_ATTESTATION' })
   t.same(told, ['refused'])
   t.match(attestation, { verdict: { verified: false }, until: undefined })
@@ -101,6 +110,12 @@ t.test('a first proof that fails is no renewal: whoever asked is told', async t 
 
 t.test('without the option there is nothing to tell', async t => {
   t.equal(createPolarisFetch({ baseURL: proxy.url }).attestation, undefined)
-  t.throws(() => createPolarisFetch({ baseURL: proxy.url, attestation: { policy, onVerdict: 'log' as never } }), /attestation\.onVerdict must be a function/)
-  t.throws(() => createPolarisFetch({ baseURL: proxy.url, attestation: { policy, onRenewalFailed: () => {} } as never }), /did you mean onRenewalFailure\?/)
+  t.throws(
+    () => createPolarisFetch({ baseURL: proxy.url, attestation: { policy, onVerdict: 'log' as never } }),
+    /attestation\.onVerdict must be a function/
+  )
+  t.throws(
+    () => createPolarisFetch({ baseURL: proxy.url, attestation: { policy, onRenewalFailed: () => {} } as never }),
+    /did you mean onRenewalFailure\?/
+  )
 })

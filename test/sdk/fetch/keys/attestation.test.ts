@@ -10,11 +10,18 @@ import { NodeKeyHandler } from '../../../fixtures/sdk-client.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
 const workload = await startWorkload(t)
-const attesting = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, attestationType: 'simulated', attestationAllowSimulated: true } as const
+const attesting = {
+  workloadBaseUrl: workload.url,
+  enableInputEncryption: true,
+  enableOutputEncryption: true,
+  attestationType: 'simulated',
+  attestationAllowSimulated: true
+} as const
 
 /** The policy that accepts the proxy at the URL, as `polaris policy init --development` writes it. */
 async function policyFor (url: string): Promise<AttestationPolicy> {
-  const { evidence } = await (await fetch(`${url}/polaris-container/attestation`)).json() as { evidence: [[string, string]] }
+  const { evidence } =
+    await (await fetch(`${url}/polaris-container/attestation`)).json() as { evidence: [[string, string]] }
   const root = await calculateJwkThumbprint(decodeProtectedHeader(evidence[0][1]).jwk!)
   return { version: 1, development: true, platforms: { simulated: { roots: [root] } } }
 }
@@ -53,7 +60,10 @@ t.test('what is not proven gets nothing', async t => {
     [unattested, policy, { code: 'ERR_ATTESTATION' }],
     [workload.url, policy, { code: 'ERR_ATTESTATION_DOCUMENT' }],
     ['http://127.0.0.1:9', policy, { code: 'ERR_ATTESTATION_FETCH' }],
-    [url, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } } satisfies AttestationPolicy, { code: 'ERR_ATTESTATION' }]
+    [
+      url, { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } } satisfies AttestationPolicy,
+      { code: 'ERR_ATTESTATION' }
+    ]
   ] as const) {
     const polarisFetch = createPolarisFetch({ baseURL, attestation: accepted, fetch: underlying })
     for (let i = 0; i < 2; i++) await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), expected)
@@ -64,15 +74,29 @@ t.test('what is not proven gets nothing', async t => {
 t.test('a policy that pins nothing, and keys of two sources, are refused at once', async t => {
   const baseURL = 'http://proxy.example'
   const pinless: AttestationPolicy = { version: 1, platforms: { 'sev-snp': {} } }
-  for (const attestation of [pinless, { policy: pinless }]) t.throws(() => createPolarisFetch({ baseURL, attestation }), { code: 'ERR_ATTESTATION_POLICY', message: /pins no software/ })
-  t.throws(() => createPolarisFetch({ baseURL, attestation: { version: 1, plattforms: {} } as never }), { code: 'ERR_ATTESTATION_POLICY', message: /plattforms is not known/ })
+  for (const attestation of [pinless, { policy: pinless }]) {
+    t.throws(
+      () => createPolarisFetch({ baseURL, attestation }),
+      { code: 'ERR_ATTESTATION_POLICY', message: /pins no software/ }
+    )
+  }
+  t.throws(
+    () => createPolarisFetch({ baseURL, attestation: { version: 1, plattforms: {} } as never }),
+    { code: 'ERR_ATTESTATION_POLICY', message: /plattforms is not known/ }
+  )
   const attestation: AttestationPolicy = { version: 1, platforms: { 'sev-snp': { measurements: ['aa'.repeat(48)] } } }
-  t.throws(() => createPolarisFetch({ baseURL, attestation, keys: async () => { throw new Error('never asked') } }), { name: 'TypeError', message: /exclude each other/ })
+  t.throws(
+    () => createPolarisFetch({ baseURL, attestation, keys: async () => { throw new Error('never asked') } }),
+    { name: 'TypeError', message: /exclude each other/ }
+  )
 })
 
-t.test('where a TEE starts again with new keys, they are proven and used, and the request is sent once more', async t => {
+t.test('where a TEE starts again with new keys, they are proven and used, and the request is sent once ' +
+  'more', async t => {
   const attester = await simulated()
-  const policy: AttestationPolicy = { version: 1, development: true, platforms: { simulated: { roots: [attester.root] } } }
+  const policy: AttestationPolicy = {
+    version: 1, development: true, platforms: { simulated: { roots: [attester.root] } }
+  }
   const [before, after] = [await startProxy(t, attesting, { attester }), await startProxy(t, attesting, { attester })]
   let current = before.url
   let proofs = 0
@@ -96,7 +120,9 @@ t.test('a proxy that only speaks the legacy protocol is not spoken to in it, unl
     if (init?.method === 'POST') posts.push(input)
     return fetch(input, init)
   }
-  for (const [attestation, code] of [[await policyFor(url), 'ERR_POLARIS_NO_USABLE_KEY'], [undefined, 'ERR_POLARIS_NOT_A_GATEWAY']] as const) {
+  for (const [attestation, code] of [
+    [await policyFor(url), 'ERR_POLARIS_NO_USABLE_KEY'], [undefined, 'ERR_POLARIS_NOT_A_GATEWAY']
+  ] as const) {
     const polarisFetch = createPolarisFetch({ baseURL: url, fetch: underlying, ...attestation && { attestation } })
     await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), { code })
   }
@@ -112,7 +138,9 @@ t.test('a proof is asked for anew after its time, and when the keys change', asy
     if (String(input).includes('/attestation')) proofs++
     return fetch(String(input).replace('http://proxy.example', current), init)
   }
-  const always = createPolarisFetch({ baseURL: 'http://proxy.example', attestation: { policy, maxAge: 0 }, fetch: underlying })
+  const always = createPolarisFetch(
+    { baseURL: 'http://proxy.example', attestation: { policy, maxAge: 0 }, fetch: underlying }
+  )
   for (let i = 0; i < 3; i++) await always('/')
   t.equal(proofs, 3)
 
@@ -121,8 +149,13 @@ t.test('a proof is asked for anew after its time, and when the keys change', asy
   current = impostor.url
   const received = workload.received.length
   const codes = new Set<unknown>()
-  for (let i = 0; i < 2; i++) codes.add(await longer('/', { method: 'POST', body: 'secret' }).catch((error: { code: string }) => error.code))
-  t.ok([...codes].every(code => code === 'ERR_ATTESTATION' || code === 'ERR_POLARIS_REFUSED'), 'another TEE cannot take over')
+  for (let i = 0; i < 2; i++) {
+    codes.add(await longer('/', { method: 'POST', body: 'secret' }).catch((error: { code: string }) => error.code))
+  }
+  t.ok(
+    [...codes].every(code => code === 'ERR_ATTESTATION' || code === 'ERR_POLARIS_REFUSED'),
+    'another TEE cannot take over'
+  )
   t.equal(workload.received.length, received)
   current = url
   t.equal((await longer('/')).status, 200)

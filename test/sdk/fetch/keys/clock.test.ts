@@ -34,7 +34,9 @@ async function off<T> (t: Test, by: number, run: () => Promise<T>): Promise<T> {
   }
 }
 
-const outcome = (options: Partial<PolarisFetchOptions>) => createPolarisFetch({ baseURL: proxy.url, ...options })('/').then(({ status }) => status, (error: { code: string }) => error.code)
+const outcome = (options: Partial<PolarisFetchOptions>) => createPolarisFetch({
+  baseURL: proxy.url, ...options
+})('/').then(({ status }) => status, (error: { code: string }) => error.code)
 
 /** Moves what the proxy says of its time, in the answers that a URL is part of. */
 const lying = (part: string, by: number): typeof fetch => async (input, init) => {
@@ -52,10 +54,22 @@ const cases: [name: string, by: number, options: Partial<PolarisFetchOptions>, e
   ['twelve minutes behind: corrected', -12 * MINUTE, { attestation: policy, clock: 'gateway' }, 200],
   ['twelve minutes ahead: corrected', 12 * MINUTE, { attestation: policy, clock: 'gateway' }, 200],
   ['the wrong time zone: corrected', 9 * 60 * MINUTE, { attestation: policy, clock: 'gateway' }, 200],
-  ['two days behind: beyond the bounds', -48 * 60 * MINUTE, { attestation: policy, clock: 'gateway' }, 'ERR_ATTESTATION'],
-  ['behind, and a gateway that lies about the time', -12 * MINUTE, { attestation: policy, clock: 'gateway', fetch: lying('attestation', 5 * MINUTE) }, 'ERR_ATTESTATION'],
-  ['behind, and a gateway that agrees with it although its evidence does not', -12 * MINUTE, { attestation: policy, clock: 'gateway', fetch: lying('attestation', -12 * MINUTE) }, 'ERR_ATTESTATION'],
-  ['a right clock, and a gateway that lies: the lie is not believed', 0, { attestation: policy, clock: 'gateway', fetch: lying('attestation', 30 * MINUTE) }, 200]
+  [
+    'two days behind: beyond the bounds', -48 * 60 * MINUTE, { attestation: policy, clock: 'gateway' },
+    'ERR_ATTESTATION'
+  ],
+  [
+    'behind, and a gateway that lies about the time', -12 * MINUTE,
+    { attestation: policy, clock: 'gateway', fetch: lying('attestation', 5 * MINUTE) }, 'ERR_ATTESTATION'
+  ],
+  [
+    'behind, and a gateway that agrees with it although its evidence does not', -12 * MINUTE,
+    { attestation: policy, clock: 'gateway', fetch: lying('attestation', -12 * MINUTE) }, 'ERR_ATTESTATION'
+  ],
+  [
+    'a right clock, and a gateway that lies: the lie is not believed', 0,
+    { attestation: policy, clock: 'gateway', fetch: lying('attestation', 30 * MINUTE) }, 200
+  ]
 ]
 
 for (const [name, by, options, expected] of cases) {

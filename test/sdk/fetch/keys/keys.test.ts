@@ -1,4 +1,7 @@
-/** Keys are fetched when they are needed and no sooner, and by all at once only once. Without usable ones nothing is sent. */
+/**
+ * Keys are fetched when they are needed and no sooner, and by all at once only once. Without usable ones nothing is
+ * sent.
+ */
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -37,7 +40,8 @@ t.test('keys are fetched once, for many requests at once and for later ones', as
 t.test('they are kept as long as Cache-Control says', async t => {
   const proxy = await startProxy(t, config)
   for (const [name, value, fetches] of [
-    ['cache-control', 'public, max-age=100', 1], ['cache-control', 'max-age=0', 3], ['cache-control', 'no-store, max-age=100', 3], ['cache-control', 'no-cache', 3],
+    ['cache-control', 'public, max-age=100', 1], ['cache-control', 'max-age=0', 3],
+    ['cache-control', 'no-store, max-age=100', 3], ['cache-control', 'no-cache', 3],
     ['cache-control', 'MAX-AGE="100"', 1], ['cache-control', 'private', 1], ['cache-control', undefined, 1]
   ] as const) {
     const { count, fetch } = countingFetch(withHeader(name, value))
@@ -46,7 +50,9 @@ t.test('they are kept as long as Cache-Control says', async t => {
     t.equal(count.keys, fetches, String(value))
   }
   const { count, fetch } = countingFetch(async response => {
-    const headers = new Headers({ 'content-type': 'application/ohttp-keys', 'cache-control': 'max-age=100', age: '100' })
+    const headers = new Headers(
+      { 'content-type': 'application/ohttp-keys', 'cache-control': 'max-age=100', age: '100' }
+    )
     return new Response(await response.arrayBuffer(), { headers })
   })
   const polarisFetch = createPolarisFetch({ baseURL: proxy.url, fetch })
@@ -81,18 +87,61 @@ t.test('without usable keys nothing is sent, and the error says what is wrong', 
   const proxy = await startProxy(t, config)
   const keys = Buffer.from(await (await fetch(`${proxy.url}/.well-known/ohttp-gateway`)).arrayBuffer())
   const cases: [name: string, listener: RequestListener, expected: Expected][] = [
-    ['HTML', (_, response) => { response.setHeader('content-type', 'text/html'); response.end('<html>') }, { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /"text\/html".*baseURL/ }],
-    ['404', (_, response) => { response.writeHead(404).end() }, { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /status 404/ }],
-    ['the right octets as another type', (_, response) => { response.end(keys) }, { code: 'ERR_POLARIS_NOT_A_GATEWAY' }],
-    ['garbage', (_, response) => { response.setHeader('content-type', type); response.end(Buffer.alloc(100, 1)) }, { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /malformed/ }],
-    ['truncated keys', (_, response) => { response.setHeader('content-type', type); response.end(keys.subarray(0, -1)) }, { code: 'ERR_POLARIS_NOT_A_GATEWAY' }],
-    ['endless keys', (_, response) => { response.setHeader('content-type', type); response.end(Buffer.alloc(100_000)) }, { code: 'ERR_POLARIS_NOT_A_GATEWAY' }],
-    ['no keys', (_, response) => { response.setHeader('content-type', type); response.end() }, { code: 'ERR_POLARIS_NO_USABLE_KEY' }],
-    ['503 with a problem', (_, response) => { response.writeHead(503, { 'content-type': 'application/problem+json' }).end('{"type":"x","detail":"The proxy is starting."}') }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /503: The proxy is starting\./ }],
-    ['502 with HTML', (_, response) => { response.writeHead(502, { 'content-type': 'text/html' }).end('<html>') }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /502/ }],
-    ['a redirect', (_, response) => { response.writeHead(302, { location: '/elsewhere' }).end() }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE' }],
-    ['a reset', (request) => { request.socket.resetAndDestroy() }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /Nothing was sent/ }],
-    ['half an answer', (request, response) => { response.writeHead(200, { 'content-type': type, 'content-length': 100 }).write('x', () => request.socket.destroy()) }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /broke off/ }]
+    [
+      'HTML', (_, response) => { response.setHeader('content-type', 'text/html'); response.end('<html>') },
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /"text\/html".*baseURL/ }
+    ],
+    [
+      '404', (_, response) => { response.writeHead(404).end() },
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /status 404/ }
+    ],
+    [
+      'the right octets as another type', (_, response) => { response.end(keys) }, { code: 'ERR_POLARIS_NOT_A_GATEWAY' }
+    ],
+    [
+      'garbage', (_, response) => { response.setHeader('content-type', type); response.end(Buffer.alloc(100, 1)) },
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /malformed/ }
+    ],
+    [
+      'truncated keys',
+      (_, response) => { response.setHeader('content-type', type); response.end(keys.subarray(0, -1)) },
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY' }
+    ],
+    [
+      'endless keys',
+      (_, response) => { response.setHeader('content-type', type); response.end(Buffer.alloc(100_000)) },
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY' }
+    ],
+    [
+      'no keys', (_, response) => { response.setHeader('content-type', type); response.end() },
+      { code: 'ERR_POLARIS_NO_USABLE_KEY' }
+    ],
+    [
+      '503 with a problem',
+      (_, response) => {
+        response.writeHead(503, { 'content-type': 'application/problem+json' }).end(
+          '{"type":"x","detail":"The proxy is starting."}'
+        )
+      },
+      { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /503: The proxy is starting\./ }
+    ],
+    [
+      '502 with HTML', (_, response) => { response.writeHead(502, { 'content-type': 'text/html' }).end('<html>') },
+      { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /502/ }
+    ],
+    [
+      'a redirect', (_, response) => { response.writeHead(302, { location: '/elsewhere' }).end() },
+      { code: 'ERR_POLARIS_KEYS_UNAVAILABLE' }
+    ],
+    [
+      'a reset', request => { request.socket.resetAndDestroy() },
+      { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /Nothing was sent/ }
+    ],
+    ['half an answer', (request, response) => {
+      response.writeHead(
+        200, { 'content-type': type, 'content-length': 100 }
+      ).write('x', () => request.socket.destroy())
+    }, { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /broke off/ }]
   ]
   for (const [name, listener, expected] of cases) {
     let posts = 0
@@ -100,7 +149,9 @@ t.test('without usable keys nothing is sent, and the error says what is wrong', 
       if (request.method === 'POST') posts++
       listener(request, response)
     })
-    await t.rejects(polarisFetch('/', { method: 'POST', body: 'secret' }), { name: 'PolarisFetchError', ...expected }, name)
+    await t.rejects(
+      polarisFetch('/', { method: 'POST', body: 'secret' }), { name: 'PolarisFetchError', ...expected }, name
+    )
     t.equal(posts, 0)
   }
 })
@@ -113,7 +164,9 @@ t.test('a gateway that hangs is given up when the caller gives up', async t => {
 t.test('a failure is not remembered', async t => {
   const proxy = await startProxy(t, config)
   let fails = true
-  const flaky: typeof fetch = (input, init) => fails ? Promise.reject(new TypeError('fetch failed')) : fetch(input, init)
+  const flaky: typeof fetch = (input, init) => fails
+    ? Promise.reject(new TypeError('fetch failed'))
+    : fetch(input, init)
   const polarisFetch = createPolarisFetch({ baseURL: proxy.url, fetch: flaky })
   await t.rejects(polarisFetch('/'), { code: 'ERR_POLARIS_KEYS_UNAVAILABLE' })
   fails = false
@@ -122,7 +175,8 @@ t.test('a failure is not remembered', async t => {
 
 t.test('post-quantum keys are preferred, required or left alone', async t => {
   for (const [hpkePostQuantum, postQuantum, kemId] of [
-    [true, undefined, KEM_MLKEM768_X25519], [true, 'require', KEM_MLKEM768_X25519], [true, 'never', KEM_X25519], [false, 'prefer', KEM_X25519], [false, 'require', undefined]
+    [true, undefined, KEM_MLKEM768_X25519], [true, 'require', KEM_MLKEM768_X25519], [true, 'never', KEM_X25519],
+    [false, 'prefer', KEM_X25519], [false, 'require', undefined]
   ] as const) {
     const proxy = await startProxy(t, { workloadBaseUrl: workload.url, hpkePostQuantum })
     let used: number | undefined
@@ -130,18 +184,29 @@ t.test('post-quantum keys are preferred, required or left alone', async t => {
       if (init?.body instanceof Uint8Array) used = Buffer.from(init.body).readUInt16BE(1)
       return fetch(input, init)
     }
-    const polarisFetch = createPolarisFetch({ baseURL: proxy.url, fetch: underlying, ...postQuantum && { postQuantum } })
-    if (kemId === undefined) await t.rejects(polarisFetch('/'), { code: 'ERR_POLARIS_NO_USABLE_KEY', message: /post-quantum/ })
-    else t.equal((await polarisFetch('/')).status, 200)
+    const polarisFetch = createPolarisFetch(
+      { baseURL: proxy.url, fetch: underlying, ...postQuantum && { postQuantum } }
+    )
+    if (kemId === undefined) {
+      await t.rejects(
+        polarisFetch('/'), { code: 'ERR_POLARIS_NO_USABLE_KEY', message: /post-quantum/ }
+      )
+    } else t.equal((await polarisFetch('/')).status, 200)
     t.equal(used, kemId)
   }
 })
 
 t.test('a key that nothing can be encrypted to is no usable key', async t => {
   // Its shared secret would be zero with everyone (RFC 9180, section 7.1.4).
-  const octets = encodeKeyConfigs([{ keyId: 1, kemId: KEM_X25519, publicKey: new Uint8Array(32), suites: [{ kdfId: 1, aeadId: 1 }] }])
-  const polarisFetch = createPolarisFetch({ baseURL: 'https://proxy.example', keys: async () => ({ octets, maxAge: 60 }) })
-  await t.rejects(polarisFetch('/'), { name: 'PolarisFetchError', code: 'ERR_POLARIS_NO_USABLE_KEY', message: /Nothing was sent/ })
+  const octets = encodeKeyConfigs(
+    [{ keyId: 1, kemId: KEM_X25519, publicKey: new Uint8Array(32), suites: [{ kdfId: 1, aeadId: 1 }] }]
+  )
+  const polarisFetch = createPolarisFetch(
+    { baseURL: 'https://proxy.example', keys: async () => ({ octets, maxAge: 60 }) }
+  )
+  await t.rejects(
+    polarisFetch('/'), { name: 'PolarisFetchError', code: 'ERR_POLARIS_NO_USABLE_KEY', message: /Nothing was sent/ }
+  )
 })
 
 t.test('keys can come from elsewhere', async t => {

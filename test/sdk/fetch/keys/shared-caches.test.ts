@@ -1,4 +1,6 @@
-/** A cache in front of the proxy keeps the key resource beyond a restart, and pays no regard to what requests ask of it. */
+/**
+ * A cache in front of the proxy keeps the key resource beyond a restart, and pays no regard to what requests ask of it.
+ */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
@@ -10,7 +12,10 @@ import { startWorkload } from '../../../fixtures/workload.ts'
 const workload = await startWorkload(t)
 const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
 
-/** As nginx's proxy_cache with its defaults: by URL with query, for ten minutes, whatever the request's Cache-Control says. */
+/**
+ * As nginx's proxy_cache with its defaults: by URL with query, for ten minutes, whatever the request's Cache-Control
+ * says.
+ */
 async function startCache (t: Test, origin: () => string) {
   const stored = new Map<string, { status: number, headers: Headers, body: Buffer }>()
   let hits = 0
@@ -20,13 +25,21 @@ async function startCache (t: Test, origin: () => string) {
     if (kept !== undefined) hits++
     const answer = kept ?? await forward(method, url, request)
     if (method === 'GET' && answer.status === 200) stored.set(url, answer)
-    response.writeHead(answer.status, Object.fromEntries([...answer.headers].filter(([name]) => !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name)))).end(answer.body)
+    response.writeHead(answer.status, Object.fromEntries(
+      [...answer.headers].filter(([name]) => !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name))
+    )).end(answer.body)
   })
-  async function forward (method: string, url: string, request: AsyncIterable<Buffer> & { headers: NodeJS.Dict<string | string[]> }) {
+  async function forward (
+    method: string, url: string, request: AsyncIterable<Buffer> & { headers: NodeJS.Dict<string | string[]> }
+  ) {
     const body: Buffer[] = []
     for await (const piece of request) body.push(piece)
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !/^(?:host|connection|content-length|transfer-encoding|expect)$/.test(name))) as Record<string, string>
-    const response = await fetch(origin() + url, { method, headers, ...body.length > 0 && { body: Buffer.concat(body) } })
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(
+      ([name]) => !/^(?:host|connection|content-length|transfer-encoding|expect)$/.test(name)
+    )) as Record<string, string>
+    const response = await fetch(
+      origin() + url, { method, headers, ...body.length > 0 && { body: Buffer.concat(body) } }
+    )
     return { status: response.status, headers: response.headers, body: Buffer.from(await response.arrayBuffer()) }
   }
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
@@ -49,7 +62,11 @@ for (const protocol of ['ohttp', 'polaris-v1'] as const) {
     for (const polarisFetch of [first, createPolarisFetch({ baseURL: cache.url, protocol })]) {
       const statuses = []
       // OHTTP sends what was refused again by itself; the legacy protocol leaves that to the caller.
-      for (let i = 0; i < 3; i++) statuses.push(await polarisFetch('/', { method: 'POST', body: 'x' }).then(({ status }) => status, (error: { code: string }) => error.code))
+      for (let i = 0; i < 3; i++) {
+        statuses.push(await polarisFetch('/', { method: 'POST', body: 'x' }).then(
+          ({ status }) => status, (error: { code: string }) => error.code
+        ))
+      }
       t.strictSame(statuses.slice(1), [200, 200])
       if (protocol === 'polaris-v1') t.equal(statuses[0], 'ERR_POLARIS_KEY_REFUSED')
     }

@@ -1,4 +1,7 @@
-/** A request that is aborted ends at once, with the signal's reason, in whatever phase it is; and the workload learns of it. */
+/**
+ * A request that is aborted ends at once, with the signal's reason, in whatever phase it is; and the workload learns of
+ * it.
+ */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
@@ -19,21 +22,28 @@ const reason = new Error('the caller\'s own reason')
 
 t.test('before it starts: nothing is sent', async t => {
   const calls: unknown[] = []
-  const unused = createPolarisFetch({ baseURL: proxy.url, fetch: async url => { calls.push(url); return new Response() } })
+  const unused = createPolarisFetch(
+    { baseURL: proxy.url, fetch: async url => { calls.push(url); return new Response() } }
+  )
   await t.rejects(unused('/', { signal: AbortSignal.abort(reason) }), reason)
   await t.rejects(unused(new Request(proxy.url, { signal: AbortSignal.abort() })), { name: 'AbortError' })
   t.strictSame(calls, [])
 })
 
 t.test('between a redirect and what follows: keys that cannot be had meanwhile concern nobody', async t => {
-  const redirecting = await startWorkload(t, (_request, response) => { response.writeHead(302, { location: '/there' }).end('elsewhere') })
+  const redirecting = await startWorkload(
+    t, (_request, response) => { response.writeHead(302, { location: '/there' }).end('elsewhere') }
+  )
   const { url } = await startProxy(t, { workloadBaseUrl: redirecting.url })
   const controller = new AbortController()
   let keys = 0
   const underlying: typeof fetch = async (input, init) => {
     if (init?.method !== 'POST') {
       if (keys++ > 0) throw new TypeError('fetch failed')
-      return new Response((await fetch(input, init)).body, { headers: { 'content-type': 'application/ohttp-keys', 'cache-control': 'no-store' } })
+      return new Response(
+        (await fetch(input, init)).body,
+        { headers: { 'content-type': 'application/ohttp-keys', 'cache-control': 'no-store' } }
+      )
     }
     const response = await fetch(input, init)
     const reader = response.body!.getReader()
@@ -99,12 +109,16 @@ t.test('a source is cancelled, too, where the gateway cannot be reached or refus
     const underlying: typeof fetch = (input, init) => init?.method === 'POST' ? answer() : fetch(input, init)
     let cancelled: unknown
     const body = new ReadableStream<Uint8Array>({ cancel (why) { cancelled = why } })
-    await t.rejects(createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { method: 'POST', body, duplex: 'half' }), { code })
+    await t.rejects(
+      createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { method: 'POST', body, duplex: 'half' }),
+      { code }
+    )
     t.match(cancelled, { code })
   }
 })
 
-t.test('so is one of which nothing was read: aborted before, without keys, or with headers that cannot be sent', async t => {
+t.test('so is one of which nothing was read: aborted before, without keys, or with headers that cannot be ' +
+  'sent', async t => {
   const unreachable: typeof fetch = () => Promise.reject(new TypeError('fetch failed'))
   for (const [options, init, expected] of [
     [{}, { signal: AbortSignal.abort(reason) }, reason],
@@ -113,7 +127,10 @@ t.test('so is one of which nothing was read: aborted before, without keys, or wi
   ] as const) {
     let cancelled: unknown
     const body = new ReadableStream<Uint8Array>({ cancel (why) { cancelled = why } })
-    await t.rejects(createPolarisFetch({ baseURL: proxy.url, ...options })('/', { method: 'POST', body, duplex: 'half', ...init }), expected)
+    await t.rejects(
+      createPolarisFetch({ baseURL: proxy.url, ...options })('/', { method: 'POST', body, duplex: 'half', ...init }),
+      expected
+    )
     t.match(cancelled, expected)
   }
 })
@@ -178,7 +195,9 @@ t.test('while a refusal is read', async t => {
   const hanging = createServer(socket => {
     sockets.add(socket)
     socket.on('error', () => undefined)
-    socket.once('data', () => socket.write('HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: 100\r\n\r\n{'))
+    socket.once('data', () => socket.write(
+      'HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: 100\r\n\r\n{'
+    ))
   })
   hanging.listen(0, '127.0.0.1')
   await once(hanging, 'listening')
@@ -191,5 +210,7 @@ t.test('while a refusal is read', async t => {
   const underlying: typeof fetch = async (input, init) => init?.method === 'POST'
     ? fetch(url, init).then(response => { setImmediate(() => controller.abort(reason)); return response })
     : fetch(input, init)
-  await t.rejects(createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { signal: controller.signal }), reason)
+  await t.rejects(
+    createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { signal: controller.signal }), reason
+  )
 })

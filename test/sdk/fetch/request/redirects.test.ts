@@ -5,16 +5,26 @@ import { createPolarisFetch, RedirectError } from '../../../../sdk/index.ts'
 import { startProxy } from '../../../fixtures/proxy.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
-const received: { method: string, url: string, body: string, type: string | undefined, authorization: string | undefined }[] = []
+const received: {
+  method: string, url: string, body: string, type: string | undefined, authorization: string | undefined
+}[] = []
 /** `/redirect/<status>?<location>` redirects there. */
 const workload = await startWorkload(t, async (request, response) => {
   const body: Buffer[] = []
   for await (const piece of request) body.push(piece)
   const { method = '', url = '', headers } = request
-  received.push({ method, url, body: Buffer.concat(body).toString(), type: headers['content-type'], authorization: headers.authorization })
+  received.push({
+    method,
+    url,
+    body: Buffer.concat(body).toString(),
+    type: headers['content-type'],
+    authorization: headers.authorization
+  })
   const [, status, location] = /^\/(?:sub\/)?redirect\/(\d+)(?:\/)?(?:\?(.*))?$/.exec(url) ?? []
   if (status === undefined) return response.end('arrived')
-  response.writeHead(Number(status), location === undefined ? {} : { location: location === 'loop' ? url : decodeURIComponent(location) })
+  response.writeHead(
+    Number(status), location === undefined ? {} : { location: location === 'loop' ? url : decodeURIComponent(location) }
+  )
   response.end('a body of the redirect')
 })
 
@@ -28,14 +38,25 @@ t.beforeEach(() => { received.length = 0 })
 
 t.test('method and body change as the Fetch Standard says', async t => {
   const cases: [status: number, method: string, then: string, body: boolean][] = [
-    [301, 'POST', 'GET', false], [302, 'POST', 'GET', false], [303, 'POST', 'GET', false], [307, 'POST', 'POST', true], [308, 'POST', 'POST', true],
-    [301, 'PUT', 'PUT', true], [302, 'PUT', 'PUT', true], [303, 'PUT', 'GET', false], [307, 'PUT', 'PUT', true], [308, 'PUT', 'PUT', true]
+    [301, 'POST', 'GET', false], [302, 'POST', 'GET', false], [303, 'POST', 'GET', false], [307, 'POST', 'POST', true],
+    [308, 'POST', 'POST', true],
+    [301, 'PUT', 'PUT', true], [302, 'PUT', 'PUT', true], [303, 'PUT', 'GET', false], [307, 'PUT', 'PUT', true],
+    [308, 'PUT', 'PUT', true]
   ]
   for (const [status, method, then, body] of cases) {
-    const response = await polarisFetch(`/redirect/${status}?/there`, { method, body: 'the body', headers: { authorization: 'Bearer x', 'content-language': 'de' } })
+    const response = await polarisFetch(
+      `/redirect/${status}?/there`,
+      { method, body: 'the body', headers: { authorization: 'Bearer x', 'content-language': 'de' } }
+    )
     t.match(response, { status: 200, redirected: true, url: `${baseURL}/there` }, `${status} ${method}`)
     t.equal(await response.text(), 'arrived')
-    t.match(received.pop(), { method: then, url: '/there', body: body ? 'the body' : '', type: body ? 'text/plain;charset=UTF-8' : undefined, authorization: 'Bearer x' })
+    t.match(received.pop(), {
+      method: then,
+      url: '/there',
+      body: body ? 'the body' : '',
+      type: body ? 'text/plain;charset=UTF-8' : undefined,
+      authorization: 'Bearer x'
+    })
   }
   for (const status of [301, 302, 303, 307, 308]) {
     for (const method of ['GET', 'HEAD']) {
@@ -45,10 +66,14 @@ t.test('method and body change as the Fetch Standard says', async t => {
   }
 })
 
-t.test('relative to the workload\'s root, also where it does not know its prefix; absolute URLs keep theirs', async t => {
+t.test('relative to the workload\'s root, also where it does not know its prefix; absolute URLs keep ' +
+  'theirs', async t => {
   for (const contextRoot of ['', '/prefix']) {
     const { baseURL, polarisFetch } = await start(contextRoot)
-    for (const [location, path] of [['/login?x=1', '/login?x=1'], ['sibling', '/sub/redirect/302/sibling'], ['../../up', '/sub/up'], [`${baseURL}/absolute`, '/absolute'], ['/fragment#here', '/fragment']] as const) {
+    for (const [location, path] of [
+      ['/login?x=1', '/login?x=1'], ['sibling', '/sub/redirect/302/sibling'], ['../../up', '/sub/up'],
+      [`${baseURL}/absolute`, '/absolute'], ['/fragment#here', '/fragment']
+    ] as const) {
       const response = await polarisFetch(`/sub/redirect/302/?${encodeURIComponent(location)}`)
       t.equal(received.at(-1)?.url, path, `${location} below ${baseURL}`)
       t.equal(response.url, baseURL + path)
@@ -62,16 +87,29 @@ t.test('20 are followed, not 21', async t => {
 })
 
 t.test('a redirect out of the encryption is refused', async t => {
-  for (const location of ['https://other.example/', '//other.example/x', `${baseURL.replace('http:', 'https:')}/`, 'http://[', 'data:text/plain,x', `${baseURL.replace('//', '//user:password@')}/`]) {
-    await t.rejects(polarisFetch(`/redirect/302?${encodeURIComponent(location)}`), { name: 'RedirectError', code: 'ERR_POLARIS_REDIRECT', message: /redirect: 'manual'/, location: new TextDecoder('latin1').decode(Buffer.from(location)) }, location)
+  for (const location of [
+    'https://other.example/', '//other.example/x', `${baseURL.replace('http:', 'https:')}/`, 'http://[',
+    'data:text/plain,x', `${baseURL.replace('//', '//user:password@')}/`
+  ]) {
+    await t.rejects(polarisFetch(`/redirect/302?${encodeURIComponent(location)}`), {
+      name: 'RedirectError',
+      code: 'ERR_POLARIS_REDIRECT',
+      message: /redirect: 'manual'/,
+      location: new TextDecoder('latin1').decode(Buffer.from(location))
+    }, location)
   }
   const { baseURL: prefixed, polarisFetch: below } = await start('/prefix')
-  await t.rejects(below(`/redirect/302?${encodeURIComponent(prefixed.replace('/prefix', '/other'))}`), { code: 'ERR_POLARIS_REDIRECT' })
+  await t.rejects(
+    below(`/redirect/302?${encodeURIComponent(prefixed.replace('/prefix', '/other'))}`),
+    { code: 'ERR_POLARIS_REDIRECT' }
+  )
 })
 
 t.test('the error names the place and what to do, and keeps what was encrypted out of logs', async t => {
   const location = 'https://inner.example:8000/items?token=secret'
-  const error = await polarisFetch(`/redirect/307?${encodeURIComponent(location)}`, { method: 'POST', body: 'x' }).catch((error: unknown) => error)
+  const error = await polarisFetch(
+    `/redirect/307?${encodeURIComponent(location)}`, { method: 'POST', body: 'x' }
+  ).catch((error: unknown) => error)
   t.type(error, RedirectError)
   const { message } = error as RedirectError
   t.match(message, /redirects to https:\/\/inner\.example:8000, which is not below http:\/\/127\.0\.0\.1:\d+/)
@@ -83,18 +121,26 @@ t.test('the error names the place and what to do, and keeps what was encrypted o
 t.test('behind a load balancer that ends TLS, the workload\'s http is the same place', async t => {
   // The balancer is a fetch that takes the s out, and the workload is told the public host.
   const { port } = new URL(baseURL)
-  const throughBalancer: typeof fetch = (input, init) => fetch(String(input).replace('https://app.example', `http://127.0.0.1:${port}`), init)
+  const throughBalancer: typeof fetch = (input, init) => fetch(
+    String(input).replace('https://app.example', `http://127.0.0.1:${port}`), init
+  )
   const send = createPolarisFetch({ baseURL: 'https://app.example', fetch: throughBalancer })
-  for (const location of ['http://app.example/items/', 'http://app.example:443/items/', 'https://app.example/items/', '//app.example/items/']) {
+  for (const location of [
+    'http://app.example/items/', 'http://app.example:443/items/', 'https://app.example/items/', '//app.example/items/'
+  ]) {
     const response = await send(`/redirect/307?${encodeURIComponent(location)}`, { method: 'POST', body: 'kept' })
     t.match(response, { status: 200, redirected: true, url: 'https://app.example/items/' }, location)
     t.match(received.pop(), { method: 'POST', url: '/items/', body: 'kept' })
   }
-  for (const location of ['http://app.example:8080/', 'http://other.example/']) await t.rejects(send(`/redirect/307?${encodeURIComponent(location)}`), { code: 'ERR_POLARIS_REDIRECT' })
+  for (const location of ['http://app.example:8080/', 'http://other.example/']) {
+    await t.rejects(send(`/redirect/307?${encodeURIComponent(location)}`), { code: 'ERR_POLARIS_REDIRECT' })
+  }
 })
 
 t.test('a Location in UTF-8 is read as such, as browsers do', async t => {
-  const response = await polarisFetch(`/redirect/302?${encodeURIComponent(Buffer.from('/日本/é?q=ü').toString('latin1'))}`)
+  const response = await polarisFetch(
+    `/redirect/302?${encodeURIComponent(Buffer.from('/日本/é?q=ü').toString('latin1'))}`
+  )
   t.equal(response.url, `${baseURL}/%E6%97%A5%E6%9C%AC/%C3%A9?q=%C3%BC`)
   t.equal(received.at(-1)?.url, '/%E6%97%A5%E6%9C%AC/%C3%A9?q=%C3%BC')
 })
@@ -117,5 +163,7 @@ t.test('redirect: manual gives the redirect, redirect: error throws', async t =>
 })
 
 t.test('what only looks like a redirect is a response', async t => {
-  for (const path of ['/redirect/302', '/redirect/300?/there', '/redirect/304?/there']) t.match(await polarisFetch(path), { status: Number(/\d+/.exec(path)?.[0]), redirected: false })
+  for (const path of ['/redirect/302', '/redirect/300?/there', '/redirect/304?/there']) {
+    t.match(await polarisFetch(path), { status: Number(/\d+/.exec(path)?.[0]), redirected: false })
+  }
 })

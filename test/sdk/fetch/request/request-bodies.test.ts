@@ -25,10 +25,15 @@ async function * pieces () {
 
 const octets = Uint8Array.from({ length: 300 }, (_, i) => i)
 const text = 'text/plain;charset=UTF-8'
-const cases: [kind: string, body: () => NonNullable<RequestInit['body']>, content: Uint8Array, type: string | undefined][] = [
+const cases: [
+  kind: string, body: () => NonNullable<RequestInit['body']>, content: Uint8Array, type: string | undefined
+][] = [
   ['a string', () => 'grüße', Buffer.from('grüße'), text],
   ['an empty string', () => '', Buffer.alloc(0), text],
-  ['URLSearchParams', () => new URLSearchParams({ a: '1', b: 'ü&' }), Buffer.from('a=1&b=%C3%BC%26'), 'application/x-www-form-urlencoded;charset=UTF-8'],
+  [
+    'URLSearchParams', () => new URLSearchParams({ a: '1', b: 'ü&' }), Buffer.from('a=1&b=%C3%BC%26'),
+    'application/x-www-form-urlencoded;charset=UTF-8'
+  ],
   ['a Blob', () => new Blob([octets], { type: 'image/png' }), octets, 'image/png'],
   ['a Blob without type', () => new Blob(['x']), Buffer.from('x'), undefined],
   ['an ArrayBuffer', () => octets.slice().buffer, octets, undefined],
@@ -43,13 +48,17 @@ for (const [kind, body, content, type] of cases) {
       const received = await sent(polarisFetch('/', { method, body: body() }))
       t.equal(received.method, method)
       t.ok(received.body.equals(content))
-      t.strictSame([received.headers['content-type'], received.headers['content-length']], [type, String(content.length)], method)
+      t.strictSame(
+        [received.headers['content-type'], received.headers['content-length']], [type, String(content.length)], method
+      )
     }
   })
 }
 
 t.test('a type that the caller gives wins', async t => {
-  const received = await sent(polarisFetch('/', { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } }))
+  const received = await sent(
+    polarisFetch('/', { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } })
+  )
   t.equal(received.headers['content-type'], 'application/json')
 })
 
@@ -61,11 +70,16 @@ t.test('FormData arrives with its fields and files', async t => {
   form.append('file', new Blob(['untyped']), 'b.bin')
   const { headers, body } = await sent(polarisFetch('/', { method: 'POST', body: form }))
   t.equal(headers['content-length'], String(body.length))
-  const read = await new Response(Uint8Array.from(body), { headers: { 'content-type': headers['content-type'] ?? '' } }).formData()
+  const read = await new Response(
+    Uint8Array.from(body), { headers: { 'content-type': headers['content-type'] ?? '' } }
+  ).formData()
   t.equal(read.get('text'), 'grüße\r\nzwei', 'line breaks as the HTML Standard wants them')
   t.equal(read.get('na"me\r\n'), 'x')
   const [picture, untyped] = read.getAll('file') as File[]
-  t.strictSame([picture?.name, picture?.type, untyped?.name, untyped?.type], ['pic"ture.png', 'image/png', 'b.bin', 'application/octet-stream'])
+  t.strictSame(
+    [picture?.name, picture?.type, untyped?.name, untyped?.type],
+    ['pic"ture.png', 'image/png', 'b.bin', 'application/octet-stream']
+  )
   t.ok(Buffer.from(await picture!.arrayBuffer()).equals(octets))
   const without = await sent(polarisFetch('/', { method: 'POST', body: new FormData() }))
   t.match(without.body.toString(), /^------polaris-[\da-f]{32}--\r\n$/)
@@ -91,7 +105,9 @@ t.test('streams arrive', async t => {
     t.equal(received.body.toString(), 'first second')
     t.match(received.headers, { 'transfer-encoding': 'chunked', 'content-type': undefined })
   }
-  const announced = await sent(polarisFetch('/', { method: 'POST', body: ReadableStream.from(pieces()), duplex: 'half', headers: { 'content-length': '12' } }))
+  const announced = await sent(polarisFetch(
+    '/', { method: 'POST', body: ReadableStream.from(pieces()), duplex: 'half', headers: { 'content-length': '12' } }
+  ))
   t.equal(announced.headers['content-length'], '12')
 })
 
@@ -104,8 +120,14 @@ t.test('where request bodies cannot be streamed, they are read first', async t =
 
 t.test('a stream without duplex, or with something else than octets, is refused as fetch refuses it', async t => {
   await t.rejects(polarisFetch('/', { method: 'POST', body: ReadableStream.from(pieces()) }), TypeError)
-  for (const [piece, gave] of [['text', /gave a string.*TextEncoderStream/], [new ArrayBuffer(3), /gave ArrayBuffer/], [{ length: 3 }, /gave Object/]] as const) {
-    await t.rejects(polarisFetch('/', { method: 'POST', body: ReadableStream.from([piece]) as ReadableStream, duplex: 'half' }), { name: 'PolarisFetchError', code: 'ERR_POLARIS_REQUEST_BODY', message: gave })
+  for (const [piece, gave] of [
+    ['text', /gave a string.*TextEncoderStream/], [new ArrayBuffer(3), /gave ArrayBuffer/],
+    [{ length: 3 }, /gave Object/]
+  ] as const) {
+    await t.rejects(
+      polarisFetch('/', { method: 'POST', body: ReadableStream.from([piece]) as ReadableStream, duplex: 'half' }),
+      { name: 'PolarisFetchError', code: 'ERR_POLARIS_REQUEST_BODY', message: gave }
+    )
   }
   t.strictSame(workload.received, [])
 })
@@ -113,9 +135,14 @@ t.test('a stream without duplex, or with something else than octets, is refused 
 t.test('a Request is taken as it is', async t => {
   const request = new Request(`${proxy.url}/r`, { method: 'PUT', body: 'of a request', headers: { 'x-own': 'yes' } })
   const received = await sent(polarisFetch(request))
-  t.strictSame([received.method, received.url, received.body.toString(), received.headers['x-own']], ['PUT', '/r', 'of a request', 'yes'])
+  t.strictSame(
+    [received.method, received.url, received.body.toString(), received.headers['x-own']],
+    ['PUT', '/r', 'of a request', 'yes']
+  )
   t.equal(request.bodyUsed, true, 'its body is used up, as by fetch')
-  const other = await sent(polarisFetch(new Request(`${proxy.url}/r`, { method: 'PUT', body: 'a' }), { body: 'b', method: 'POST' }))
+  const other = await sent(
+    polarisFetch(new Request(`${proxy.url}/r`, { method: 'PUT', body: 'a' }), { body: 'b', method: 'POST' })
+  )
   t.strictSame([other.method, other.body.toString()], ['POST', 'b'])
 })
 
@@ -130,11 +157,19 @@ t.test('the body of a Request keeps its length where it is there at once, and st
     await new Promise(resolve => { setTimeout(resolve, 20) })
     yield Buffer.from('second')
   }
-  const late = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(slow()), duplex: 'half' })))
+  const late = await sent(
+    polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(slow()), duplex: 'half' }))
+  )
   t.strictSame([late.body.toString(), late.headers['transfer-encoding']], ['first second', 'chunked'])
-  const large = await sent(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(Array.from({ length: 30 }, (_, i) => new Uint8Array(100_000).fill(i))), duplex: 'half' })))
+  const large = await sent(polarisFetch(new Request(proxy.url, {
+    method: 'POST',
+    body: ReadableStream.from(Array.from({ length: 30 }, (_, i) => new Uint8Array(100_000).fill(i))),
+    duplex: 'half'
+  })))
   t.ok(large.body.equals(Buffer.concat(Array.from({ length: 30 }, (_, i) => Buffer.alloc(100_000, i)))))
-  await t.rejects(polarisFetch(new Request(proxy.url, { method: 'POST', body: ReadableStream.from(['text']) as ReadableStream, duplex: 'half' })), { code: 'ERR_POLARIS_REQUEST_BODY' })
+  await t.rejects(polarisFetch(
+    new Request(proxy.url, { method: 'POST', body: ReadableStream.from(['text']) as ReadableStream, duplex: 'half' })
+  ), { code: 'ERR_POLARIS_REQUEST_BODY' })
 })
 
 t.test('a body that is not as long as its content-length says is the body\'s fault, and said to be', async t => {
@@ -146,16 +181,22 @@ t.test('a body that is not as long as its content-length says is the body\'s fau
     }
   })
   const bodies: [name: string, body: () => NonNullable<RequestInit['body']>][] = [
-    ['a string', () => 'x'.repeat(12)], ['bytes', () => new Uint8Array(12)], ['a large Blob', () => new Blob([new Uint8Array(2_000_000)])], ['a stream', () => slow(12)]
+    ['a string', () => 'x'.repeat(12)], ['bytes', () => new Uint8Array(12)],
+    ['a large Blob', () => new Blob([new Uint8Array(2_000_000)])], ['a stream', () => slow(12)]
   ]
   const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })
-  const legacyProxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true })
+  const legacyProxy = await startProxy(
+    t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
+  )
   const legacy = createPolarisFetch({ baseURL: legacyProxy.url, protocol: 'polaris-v1' })
   for (const [how, send] of Object.entries({ streaming: polarisFetch, buffering, legacy })) {
     for (const [name, body] of bodies) {
       for (const announced of ['3', '3000000']) {
         const init = { method: 'POST', body: body(), duplex: 'half' as const, headers: { 'content-length': announced } }
-        await t.rejects(send('/', init), { code: 'ERR_POLARIS_REQUEST_BODY', message: /content-length/ }, `${how}: ${name}, ${announced}`)
+        await t.rejects(
+          send('/', init), { code: 'ERR_POLARIS_REQUEST_BODY', message: /content-length/ },
+          `${how}: ${name}, ${announced}`
+        )
       }
     }
   }
@@ -169,7 +210,10 @@ t.test('a stream that fails is the body\'s fault, and the reason is the cause', 
   })
   const buffering = createPolarisFetch({ baseURL: proxy.url, streamRequests: false })
   for (const send of [polarisFetch, buffering]) {
-    await t.rejects(send('/', { method: 'POST', body: failing(), duplex: 'half' }), { code: 'ERR_POLARIS_REQUEST_BODY', cause: reason })
+    await t.rejects(
+      send('/', { method: 'POST', body: failing(), duplex: 'half' }),
+      { code: 'ERR_POLARIS_REQUEST_BODY', cause: reason }
+    )
   }
   t.strictSame(workload.received, [])
 })
@@ -177,16 +221,28 @@ t.test('a stream that fails is the body\'s fault, and the reason is the cause', 
 t.test('GET may have a body, as search engines take it, and HEAD none', async t => {
   for (const method of ['GET', 'HEAD']) {
     const received = await sent(polarisFetch('/', { method }))
-    t.strictSame([received.method, received.headers['content-length'], received.headers['transfer-encoding']], [method, undefined, undefined])
+    t.strictSame(
+      [received.method, received.headers['content-length'], received.headers['transfer-encoding']],
+      [method, undefined, undefined]
+    )
   }
   await t.rejects(polarisFetch('/', { method: 'HEAD', body: 'x' }), TypeError)
   const { status } = await polarisFetch('/', { method: 'GET', body: 'x' })
   workload.received.length = 0
   if (status === 400) return t.pass('this proxy forwards no GET with a body')
-  const fromRequest = await sent(polarisFetch(new Request(`${proxy.url}/_search`, { headers: { 'x-own': 'yes' } }), { body: '{"query":{}}' }))
-  t.strictSame([fromRequest.method, fromRequest.url, fromRequest.body.toString(), fromRequest.headers['x-own']], ['GET', '/_search', '{"query":{}}', 'yes'])
-  const search = await sent(polarisFetch('/_search', { method: 'get', body: '{"query":{}}', headers: { 'content-type': 'application/json' } }))
-  t.strictSame([search.method, search.body.toString(), search.headers['content-type']], ['GET', '{"query":{}}', 'application/json'])
+  const fromRequest = await sent(
+    polarisFetch(new Request(`${proxy.url}/_search`, { headers: { 'x-own': 'yes' } }), { body: '{"query":{}}' })
+  )
+  t.strictSame(
+    [fromRequest.method, fromRequest.url, fromRequest.body.toString(), fromRequest.headers['x-own']],
+    ['GET', '/_search', '{"query":{}}', 'yes']
+  )
+  const search = await sent(
+    polarisFetch('/_search', { method: 'get', body: '{"query":{}}', headers: { 'content-type': 'application/json' } })
+  )
+  t.strictSame(
+    [search.method, search.body.toString(), search.headers['content-type']], ['GET', '{"query":{}}', 'application/json']
+  )
   const post = await sent(polarisFetch('/', { method: 'POST' }))
   t.equal(post.headers['content-length'], '0')
 })

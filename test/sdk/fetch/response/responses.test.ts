@@ -10,7 +10,11 @@ const text = 'The workload\'s own answer, grüße. '.repeat(100)
 
 const workload = await startWorkload(t, (request, response) => {
   const [, kind = '', argument = ''] = request.url?.split('/') ?? []
-  if (kind === 'status') return response.writeHead(Number(argument), { 'x-status': argument, ...argument === '304' && { etag: '"x"' } }).end()
+  if (kind === 'status') {
+    return response.writeHead(
+      Number(argument), { 'x-status': argument, ...argument === '304' && { etag: '"x"' } }
+    ).end()
+  }
   if (kind === 'body') return response.writeHead(Number(argument), { 'content-type': 'text/plain' }).end(text)
   if (kind === 'nothing') return response.end()
   if (kind === 'early') {
@@ -34,7 +38,10 @@ const polarisFetch = createPolarisFetch({ baseURL: proxy.url })
 t.test('status, headers, URL and body', async t => {
   const response = await polarisFetch('/path?query#fragment')
   t.ok(response instanceof Response)
-  t.match(response, { status: 200, ok: true, statusText: '', redirected: false, url: `${proxy.url}/path?query`, bodyUsed: false })
+  t.match(
+    response,
+    { status: 200, ok: true, statusText: '', redirected: false, url: `${proxy.url}/path?query`, bodyUsed: false }
+  )
   t.strictSame(response.headers.getSetCookie(), ['a=1', 'b=2'])
   t.equal(response.headers.get('x-latin'), 'gr\xfc\xdfe')
   t.equal(response.headers.get('content-length'), String(Buffer.byteLength(text)))
@@ -72,7 +79,9 @@ t.test('informational responses and trailers are left out', async t => {
   const early = await polarisFetch('/early')
   t.strictSame([early.status, await early.text()], [200, 'late'])
   const trailers = await polarisFetch('/trailers')
-  t.strictSame([trailers.status, await trailers.text(), trailers.headers.has('x-digest')], [200, 'with trailers', false])
+  t.strictSame(
+    [trailers.status, await trailers.text(), trailers.headers.has('x-digest')], [200, 'with trailers', false]
+  )
 })
 
 t.test('a body that is shorter than its content-length is an error, whoever cut it', async t => {
@@ -113,7 +122,9 @@ t.test('its body can be read into buffers of the caller\'s, as that of fetch can
 
 t.test('the proxy\'s own errors after opening are responses, as from a reverse proxy', async t => {
   const closed = createServer().listen(0, '127.0.0.1')
-  const { port } = await new Promise<{ port: number }>(resolve => { closed.on('listening', () => resolve(closed.address() as { port: number })) })
+  const { port } = await new Promise<{ port: number }>(
+    resolve => { closed.on('listening', () => resolve(closed.address() as { port: number })) }
+  )
   await new Promise(resolve => { closed.close(resolve) })
   const unreachable = await startProxy(t, { workloadBaseUrl: `http://127.0.0.1:${port}` })
   const response = await createPolarisFetch({ baseURL: unreachable.url })('/')

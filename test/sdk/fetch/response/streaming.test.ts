@@ -115,7 +115,9 @@ t.test('what is held on the way is bounded, whatever passes', async t => {
 t.test('a hundred requests at once, each with its own answer', async t => {
   const answers = Array.from({ length: 100 }, async (_, i) => {
     arrivals.push(([request, response]) => { request.pipe(response) })
-    const body = i % 2 === 0 ? `request ${i} ${'x'.repeat(i * 1000)}` : new Blob([`request ${i} `, new Uint8Array(2000 * i)])
+    const body = i % 2 === 0
+      ? `request ${i} ${'x'.repeat(i * 1000)}`
+      : new Blob([`request ${i} `, new Uint8Array(2000 * i)])
     const response = await polarisFetch('/', { method: 'POST', body })
     const octets = Buffer.from(await response.arrayBuffer())
     return octets.toString('latin1', 0, 12).startsWith(`request ${i} `)

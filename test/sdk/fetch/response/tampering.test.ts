@@ -24,12 +24,19 @@ const proxy = await startProxy(t, { workloadBaseUrl: workload.url, enableInputEn
 t.test('an observer finds nothing of the request and the response', async t => {
   const meddler = await startMeddler(t, proxy.url)
   const polarisFetch = createPolarisFetch({ baseURL: meddler.url })
-  const response = await polarisFetch('/secret-path?secret=query', { method: 'PATCH', headers: { authorization: 'Bearer secret-token' }, body: 'secret body' })
+  const response = await polarisFetch(
+    '/secret-path?secret=query',
+    { method: 'PATCH', headers: { authorization: 'Bearer secret-token' }, body: 'secret body' }
+  )
   t.equal(await response.text(), ANSWER.join(''))
   const seen = meddler.seen().toString('latin1')
   t.match(seen, /POST \/\.well-known\/ohttp-gateway HTTP\/1\.1/)
   for (const secret of ['secret', 'PATCH', 'first part', 'header-of-the-answer']) {
-    for (const form of [secret, Buffer.from(secret).toString('base64').slice(0, -2), Buffer.from(secret).toString('hex')]) t.notOk(seen.includes(form), form)
+    for (const form of [
+      secret, Buffer.from(secret).toString('base64').slice(0, -2), Buffer.from(secret).toString('hex')
+    ]) {
+      t.notOk(seen.includes(form), form)
+    }
   }
   t.notOk(proxy.log.some(line => /secret-|first part|header-of/.test(line)), 'nor does the log')
 })
@@ -49,10 +56,18 @@ for (const [method, answer] of [['GET', ANSWER.join('')], ['HEAD', '']] as const
     for (const how of ['close', 'reset'] as const) {
       for (const offset of how === 'close' ? offsets : offsets.filter((_, i) => i % 7 === 0)) {
         meddler.cutAt(offset, how)
-        const outcome = await polarisFetch('/', { method }).then(response => response.text()).catch((error: { code: string }) => error.code)
-        // The framing of the HTTP message may be cut off where the encapsulated one is whole. Its length varies a little.
-        const isWhole = outcome === answer && /\r\n(?:0(?:\r\n?\r?)?)?$/.test(meddler.passed().toString('latin1', 0, offset))
-        t.ok(isWhole || ['ERR_POLARIS_INCOMPLETE', 'ERR_POLARIS_CONNECTION', 'ERR_POLARIS_RESPONSE'].includes(outcome), `${how} after ${offset} octets: ${outcome}`)
+        const outcome = await polarisFetch('/', { method }).then(response => response.text()).catch(
+          (error: { code: string }) => error.code
+        )
+        // The framing of the HTTP message may be cut off where the encapsulated one is whole. Its length varies a
+        // little.
+        const isWhole = outcome === answer && /\r\n(?:0(?:\r\n?\r?)?)?$/.test(
+          meddler.passed().toString('latin1', 0, offset)
+        )
+        t.ok(
+          isWhole || ['ERR_POLARIS_INCOMPLETE', 'ERR_POLARIS_CONNECTION', 'ERR_POLARIS_RESPONSE'].includes(outcome),
+          `${how} after ${offset} octets: ${outcome}`
+        )
       }
     }
   })
@@ -80,7 +95,9 @@ t.test('an octet that is changed anywhere is an error, or changed nothing', asyn
   for (let offset = 0; offset < whole.length; offset += offset < head ? 5 : 1) {
     meddler.flipAt(offset)
     const signal = AbortSignal.timeout(500)
-    const outcome = await polarisFetch('/', { signal }).then(response => response.text()).catch((error: { code: string | number, name: string }) => error)
+    const outcome = await polarisFetch('/', { signal }).then(response => response.text()).catch(
+      (error: { code: string | number, name: string }) => error
+    )
     // Flips in the outer head may change a name that nobody looks at. In the body none may pass, nor may a wrong text.
     if (typeof outcome === 'string') t.equal(outcome, ANSWER.join(''), `at ${offset}`)
     else t.match(String(outcome.code), /^ERR_POLARIS_|^23$/, `at ${offset}: ${outcome.name}`)

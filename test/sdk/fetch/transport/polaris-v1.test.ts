@@ -8,7 +8,9 @@ import { NodeKeyHandler } from '../../../fixtures/sdk-client.ts'
 import { startWorkload } from '../../../fixtures/workload.ts'
 
 const workload = await startWorkload(t)
-const config = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, enableOhttp: false }
+const config = {
+  workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true, enableOhttp: false
+}
 const proxy = await startProxy(t, config)
 const v1 = { protocol: 'polaris-v1', keyHandler: new NodeKeyHandler() } as const
 const polarisFetch = createPolarisFetch({ baseURL: proxy.url, ...v1 })
@@ -16,8 +18,13 @@ const polarisFetch = createPolarisFetch({ baseURL: proxy.url, ...v1 })
 t.test('requests and responses are as with the other protocol', async t => {
   const form = new FormData()
   form.append('field', 'value')
-  for (const [body, content] of [['grüße', /^grüße$/], [new URLSearchParams('a=1'), /^a=1$/], [new Blob(['b']), /^b$/], [form, /value/], [ReadableStream.from([Buffer.from('st'), Buffer.from('ream')]), /^stream$/]] as const) {
-    const response = await polarisFetch('/things?q=1', { method: 'PUT', body, duplex: 'half', headers: { 'x-own': 'yes', authorization: 'Bearer x' } })
+  for (const [body, content] of [
+    ['grüße', /^grüße$/], [new URLSearchParams('a=1'), /^a=1$/], [new Blob(['b']), /^b$/], [form, /value/],
+    [ReadableStream.from([Buffer.from('st'), Buffer.from('ream')]), /^stream$/]
+  ] as const) {
+    const response = await polarisFetch(
+      '/things?q=1', { method: 'PUT', body, duplex: 'half', headers: { 'x-own': 'yes', authorization: 'Bearer x' } }
+    )
     t.match(response, { status: 200, url: `${proxy.url}/things?q=1` })
     const text = await response.text()
     t.equal(response.headers.get('content-length'), String(Buffer.byteLength(text)))
@@ -41,7 +48,9 @@ t.test('redirects are followed', async t => {
 })
 
 t.test('a proxy with a new key is told from other refusals', async t => {
-  const other = await startProxy(t, { ...config, workloadBaseUrl: workload.url }, { keyProvider: createEphemeralProvider({ modulusLength: 2048 }) })
+  const other = await startProxy(
+    t, { ...config, workloadBaseUrl: workload.url }, { keyProvider: createEphemeralProvider({ modulusLength: 2048 }) }
+  )
   let current = proxy.url
   const underlying: typeof fetch = (input, init) => fetch(String(input).replace('http://proxy.example', current), init)
   const moving = createPolarisFetch({ baseURL: 'http://proxy.example', fetch: underlying, ...v1 })
@@ -51,15 +60,23 @@ t.test('a proxy with a new key is told from other refusals', async t => {
   t.equal((await moving('/')).status, 200)
 })
 
-t.test('errors in front of the proxy, and responses that are not sealed, are not taken for the workload\'s', async t => {
-  const answering = (answer: () => Response): typeof fetch => (input, init) => init?.method === 'POST' ? Promise.resolve(answer()) : fetch(input, init)
+t.test('errors in front of the proxy, and responses that are not sealed, are not taken for the ' +
+  'workload\'s', async t => {
+  const answering = (answer: () => Response): typeof fetch => (input, init) => init?.method === 'POST'
+    ? Promise.resolve(answer())
+    : fetch(input, init)
   for (const [answer, code] of [
     [() => new Response('<html>', { status: 502 }), 'ERR_POLARIS_REFUSED'],
-    [() => new Response('{"type":"x","title":"No"}', { status: 400, headers: { 'content-type': 'application/problem+json' } }), 'ERR_POLARIS_REFUSED'],
+    [() => new Response(
+      '{"type":"x","title":"No"}', { status: 400, headers: { 'content-type': 'application/problem+json' } }
+    ), 'ERR_POLARIS_REFUSED'],
     [() => new Response('not sealed'), 'ERR_POLARIS_RESPONSE'],
     [() => { throw new TypeError('fetch failed') }, 'ERR_POLARIS_CONNECTION']
   ] as const) {
-    await t.rejects(createPolarisFetch({ baseURL: proxy.url, fetch: answering(answer), ...v1 })('/', { method: 'POST', body: 'x' }), { code })
+    await t.rejects(
+      createPolarisFetch({ baseURL: proxy.url, fetch: answering(answer), ...v1 })('/', { method: 'POST', body: 'x' }),
+      { code }
+    )
   }
   const meddler = await startMeddler(t, proxy.url)
   const observed = createPolarisFetch({ baseURL: meddler.url, ...v1 })
@@ -72,5 +89,7 @@ t.test('errors in front of the proxy, and responses that are not sealed, are not
 t.test('aborted, it ends with the signal\'s reason', async t => {
   const silent = await startWorkload(t, () => undefined)
   const { url } = await startProxy(t, { ...config, workloadBaseUrl: silent.url })
-  await t.rejects(createPolarisFetch({ baseURL: url, ...v1 })('/', { signal: AbortSignal.timeout(200) }), { name: 'TimeoutError' })
+  await t.rejects(
+    createPolarisFetch({ baseURL: url, ...v1 })('/', { signal: AbortSignal.timeout(200) }), { name: 'TimeoutError' }
+  )
 })

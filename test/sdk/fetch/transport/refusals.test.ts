@@ -32,7 +32,9 @@ async function replaced (t: Test) {
   while (await firstKeyId(proxies[0].url) === await firstKeyId(proxies[1].url)) proxies[1] = (await startTwo(t))[1]
   let current = 0
   const { count, fetch: counted } = countingFetch()
-  const underlying: typeof fetch = (input, init) => counted(String(input).replace('http://proxy.example', proxies[current]!.url), init)
+  const underlying: typeof fetch = (input, init) => counted(
+    String(input).replace('http://proxy.example', proxies[current]!.url), init
+  )
   const polarisFetch = createPolarisFetch({ baseURL: 'http://proxy.example', fetch: underlying })
   await polarisFetch('/')
   current = 1
@@ -51,7 +53,9 @@ t.test('a refused key is replaced, and the request sent once more', async t => {
 
 t.test('many requests that are refused together fetch the new keys once', async t => {
   const { polarisFetch, count } = await replaced(t)
-  const responses = await Promise.all(Array.from({ length: 20 }, () => polarisFetch('/', { method: 'POST', body: 'x' })))
+  const responses = await Promise.all(
+    Array.from({ length: 20 }, () => polarisFetch('/', { method: 'POST', body: 'x' }))
+  )
   t.ok(responses.every(({ ok }) => ok))
   t.strictSame(count, { keys: 2, requests: 1 + 20 + 20 })
 })
@@ -63,14 +67,24 @@ t.test('a stream cannot be sent again: the error says so, and the next request w
     start (controller) { controller.enqueue(Buffer.from('only once')) },
     cancel (why) { cancelled.push(why) }
   })
-  await t.rejects(polarisFetch('/', { method: 'POST', body, duplex: 'half' }), { name: 'GatewayRefusalError', code: 'ERR_POLARIS_KEY_REFUSED', message: /stream.*send it again/, status: 422, problem: { type: OHTTP_KEY } })
+  await t.rejects(polarisFetch('/', { method: 'POST', body, duplex: 'half' }), {
+    name: 'GatewayRefusalError',
+    code: 'ERR_POLARIS_KEY_REFUSED',
+    message: /stream.*send it again/,
+    status: 422,
+    problem: { type: OHTTP_KEY }
+  })
   t.equal(cancelled.length, 1)
-  t.equal((await polarisFetch('/', { method: 'POST', body: ReadableStream.from([Buffer.from('again')]), duplex: 'half' })).status, 200)
+  t.equal((await polarisFetch(
+    '/', { method: 'POST', body: ReadableStream.from([Buffer.from('again')]), duplex: 'half' }
+  )).status, 200)
   t.equal(workload.received.length, 1)
 })
 
 /** Answers posts as a test says, and requests for keys as a real proxy does. */
-async function gateway (t: Test, answer: (count: number) => Response, change?: (response: Response) => Promise<Response>) {
+async function gateway (
+  t: Test, answer: (count: number) => Response, change?: (response: Response) => Promise<Response>
+) {
   const [proxy, other] = await startTwo(t)
   const count = { keys: 0, requests: 0 }
   const underlying: typeof fetch = async (_input, init) => {
@@ -81,15 +95,21 @@ async function gateway (t: Test, answer: (count: number) => Response, change?: (
   return { count, polarisFetch: createPolarisFetch({ baseURL: 'https://proxy.example', fetch: underlying }) }
 }
 
-const problem = (type: string, status: number, headers = {}) => new Response(JSON.stringify({ type, title: 'The title', detail: 'The detail.' }), { status, headers: { 'content-type': 'application/problem+json', ...headers } })
+const problem = (type: string, status: number, headers = {}) => new Response(
+  JSON.stringify({ type, title: 'The title', detail: 'The detail.' }),
+  { status, headers: { 'content-type': 'application/problem+json', ...headers } }
+)
 
 t.test('a second refusal is final', async t => {
   const { polarisFetch, count } = await gateway(t, () => problem(OHTTP_KEY, 422))
-  await t.rejects(polarisFetch('/', { method: 'POST', body: 'x' }), { code: 'ERR_POLARIS_KEY_REFUSED', message: /did not forward it/ })
+  await t.rejects(
+    polarisFetch('/', { method: 'POST', body: 'x' }), { code: 'ERR_POLARIS_KEY_REFUSED', message: /did not forward it/ }
+  )
   t.strictSame(count, { keys: 2, requests: 2 })
 })
 
-t.test('nothing is sent again to a gateway that still publishes the key it refuses: the refusal may be a forgery', async t => {
+t.test('nothing is sent again to a gateway that still publishes the key it refuses: the refusal may be a ' +
+  'forgery', async t => {
   const [proxy] = await startTwo(t)
   const { count, fetch: counted } = countingFetch()
   const underlying: typeof fetch = async (input, init) => {
@@ -97,26 +117,72 @@ t.test('nothing is sent again to a gateway that still publishes the key it refus
     return init?.method === 'POST' ? problem(OHTTP_KEY, 422) : response
   }
   workload.received.length = 0
-  await t.rejects(createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { method: 'POST', body: 'pay' }), { code: 'ERR_POLARIS_KEY_REFUSED', message: /replicas/ })
+  await t.rejects(
+    createPolarisFetch({ baseURL: proxy.url, fetch: underlying })('/', { method: 'POST', body: 'pay' }),
+    { code: 'ERR_POLARIS_KEY_REFUSED', message: /replicas/ }
+  )
   t.strictSame(count, { keys: 2, requests: 1 })
   t.equal(workload.received.length, 1)
 })
 
 t.test('nothing else is ever sent again', async t => {
   const answers: [() => Response, Expected][] = [
-    [() => problem('urn:polaris-secure-proxy:problem:cannot-open', 400), { name: 'GatewayRefusalError', code: 'ERR_POLARIS_REFUSED', status: 400, message: /400: The title: The detail\./, problem: { type: 'urn:polaris-secure-proxy:problem:cannot-open' } }],
-    [() => problem('https://iana.org/assignments/http-problem-types#date', 400, { date: 'Mon, 01 Jan 2035 00:00:00 GMT' }), { name: 'ClockError', code: 'ERR_POLARIS_CLOCK', gatewayTime: new Date('2035-01-01'), message: /gateway says 2035-01-01T00:00:00.000Z/ }],
-    [() => problem('https://iana.org/assignments/http-problem-types#date', 400), { code: 'ERR_POLARIS_CLOCK', gatewayTime: undefined }],
-    [() => new Response('<h1>Bad gateway</h1>', { status: 502, headers: { 'content-type': 'text/html' } }), { name: 'GatewayRefusalError', code: 'ERR_POLARIS_REFUSED', status: 502, problem: undefined, message: /in front of the gateway.*502/ }],
-    [() => new Response('not json', { status: 503, headers: { 'content-type': 'application/problem+json' } }), { code: 'ERR_POLARIS_REFUSED', status: 503 }],
-    [() => new Response('[]', { status: 503, headers: { 'content-type': 'application/problem+json' } }), { code: 'ERR_POLARIS_REFUSED', status: 503 }],
+    [() => problem('urn:polaris-secure-proxy:problem:cannot-open', 400), {
+      name: 'GatewayRefusalError',
+      code: 'ERR_POLARIS_REFUSED',
+      status: 400,
+      message: /400: The title: The detail\./,
+      problem: { type: 'urn:polaris-secure-proxy:problem:cannot-open' }
+    }],
+    [() => problem(
+      'https://iana.org/assignments/http-problem-types#date', 400, { date: 'Mon, 01 Jan 2035 00:00:00 GMT' }
+    ), {
+      name: 'ClockError',
+      code: 'ERR_POLARIS_CLOCK',
+      gatewayTime: new Date('2035-01-01'),
+      message: /gateway says 2035-01-01T00:00:00.000Z/
+    }],
+    [
+      () => problem('https://iana.org/assignments/http-problem-types#date', 400),
+      { code: 'ERR_POLARIS_CLOCK', gatewayTime: undefined }
+    ],
+    [() => new Response('<h1>Bad gateway</h1>', { status: 502, headers: { 'content-type': 'text/html' } }), {
+      name: 'GatewayRefusalError',
+      code: 'ERR_POLARIS_REFUSED',
+      status: 502,
+      problem: undefined,
+      message: /in front of the gateway.*502/
+    }],
+    [
+      () => new Response('not json', { status: 503, headers: { 'content-type': 'application/problem+json' } }),
+      { code: 'ERR_POLARIS_REFUSED', status: 503 }
+    ],
+    [
+      () => new Response('[]', { status: 503, headers: { 'content-type': 'application/problem+json' } }),
+      { code: 'ERR_POLARIS_REFUSED', status: 503 }
+    ],
     [() => problem('x'.repeat(70_000), 400), { code: 'ERR_POLARIS_REFUSED', problem: undefined }],
-    [() => new Response('<html>', { headers: { 'content-type': 'text/html' } }), { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /baseURL/ }],
+    [
+      () => new Response('<html>', { headers: { 'content-type': 'text/html' } }),
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /baseURL/ }
+    ],
     [() => new Response(null, { status: 204 }), { code: 'ERR_POLARIS_NOT_A_GATEWAY' }],
-    [() => new Response('x', { headers: { 'content-type': 'message/ohttp-res' } }), { code: 'ERR_POLARIS_NOT_A_GATEWAY' }],
-    [() => new Response('', { headers: { 'content-type': 'message/ohttp-chunked-res' } }), { code: 'ERR_POLARIS_INCOMPLETE' }],
-    [() => new Response(new Uint8Array(200), { headers: { 'content-type': 'message/ohttp-chunked-res' } }), { code: 'ERR_POLARIS_RESPONSE' }],
-    [() => { throw new TypeError('fetch failed') }, { code: 'ERR_POLARIS_CONNECTION', cause: TypeError, message: /may have been processed/ }]
+    [
+      () => new Response('x', { headers: { 'content-type': 'message/ohttp-res' } }),
+      { code: 'ERR_POLARIS_NOT_A_GATEWAY' }
+    ],
+    [
+      () => new Response('', { headers: { 'content-type': 'message/ohttp-chunked-res' } }),
+      { code: 'ERR_POLARIS_INCOMPLETE' }
+    ],
+    [
+      () => new Response(new Uint8Array(200), { headers: { 'content-type': 'message/ohttp-chunked-res' } }),
+      { code: 'ERR_POLARIS_RESPONSE' }
+    ],
+    [
+      () => { throw new TypeError('fetch failed') },
+      { code: 'ERR_POLARIS_CONNECTION', cause: TypeError, message: /may have been processed/ }
+    ]
   ]
   for (const [answer, expected] of answers) {
     const { polarisFetch, count } = await gateway(t, answer)

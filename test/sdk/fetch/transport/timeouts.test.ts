@@ -1,4 +1,6 @@
-/** The SDK waits as long as the caller does: the limits of Node's fetch do not hold. Where one holds, its error says so. */
+/**
+ * The SDK waits as long as the caller does: the limits of Node's fetch do not hold. Where one holds, its error says so.
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -32,7 +34,8 @@ function globalDispatcher (t: Test, dispatcher: Agent) {
   })
 }
 
-t.test('limits of the global dispatcher do not apply: it is Node that sets them to five minutes, and nobody asked', async t => {
+t.test('limits of the global dispatcher do not apply: it is Node that sets them to five minutes, and nobody ' +
+  'asked', async t => {
   globalDispatcher(t, new Agent({ headersTimeout: LIMIT, bodyTimeout: LIMIT }))
   await t.rejects(fetch(`${workload.url}/late`), { cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } }, 'native gives up')
   const polarisFetch = createPolarisFetch({ baseURL: proxy.url })
@@ -43,7 +46,10 @@ t.test('a dispatcher of the caller\'s has its limits, and their error a code of 
   const dispatcher = new Agent({ headersTimeout: LIMIT, bodyTimeout: LIMIT })
   t.teardown(() => dispatcher.close())
   const polarisFetch = createPolarisFetch({ baseURL: proxy.url, dispatcher })
-  await t.rejects(polarisFetch('/late'), { code: 'ERR_POLARIS_TIMEOUT', nothingSent: false, message: /UND_ERR_HEADERS_TIMEOUT.*may have been processed/ })
+  await t.rejects(
+    polarisFetch('/late'),
+    { code: 'ERR_POLARIS_TIMEOUT', nothingSent: false, message: /UND_ERR_HEADERS_TIMEOUT.*may have been processed/ }
+  )
   const response = await polarisFetch('/halting')
   await t.rejects(response.text(), { code: 'ERR_POLARIS_TIMEOUT', message: /stalled/ })
 })
@@ -58,7 +64,10 @@ t.test('a global dispatcher is used, be it a proxy agent or a mock', async t => 
   agent.disableNetConnect()
   globalDispatcher(t, agent as unknown as Agent)
   agent.get('https://mocked.example').intercept({ path: '/.well-known/ohttp-gateway' }).reply(404, 'from the mock')
-  await t.rejects(createPolarisFetch({ baseURL: 'https://mocked.example' })('/'), { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /status 404/ })
+  await t.rejects(
+    createPolarisFetch({ baseURL: 'https://mocked.example' })('/'),
+    { code: 'ERR_POLARIS_NOT_A_GATEWAY', message: /status 404/ }
+  )
 })
 
 t.test('errors of the connection name the reason, and whether anything can have been sent', async t => {
@@ -66,20 +75,39 @@ t.test('errors of the connection name the reason, and whether anything can have 
   await once(closed, 'listening')
   const { port } = closed.address() as AddressInfo
   closed.close()
-  await t.rejects(createPolarisFetch({ baseURL: `http://127.0.0.1:${port}` })('/'), { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', nothingSent: true, message: /ECONNREFUSED/ })
-  await t.rejects(createPolarisFetch({ baseURL: 'http://does-not-exist.invalid' })('/'), { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /ENOTFOUND|EAI_AGAIN/ })
+  await t.rejects(
+    createPolarisFetch({ baseURL: `http://127.0.0.1:${port}` })('/'),
+    { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', nothingSent: true, message: /ECONNREFUSED/ }
+  )
+  await t.rejects(
+    createPolarisFetch({ baseURL: 'http://does-not-exist.invalid' })('/'),
+    { code: 'ERR_POLARIS_KEYS_UNAVAILABLE', message: /ENOTFOUND|EAI_AGAIN/ }
+  )
 
   const own = await startProxy(t, { workloadBaseUrl: workload.url })
   const polarisFetch = createPolarisFetch({ baseURL: own.url })
   t.equal((await polarisFetch('/')).status, 200)
   await own.close()
-  await t.rejects(polarisFetch('/'), { code: 'ERR_POLARIS_CONNECTION', nothingSent: true, message: /ECONNREFUSED.*Nothing was sent/ })
+  await t.rejects(
+    polarisFetch('/'), { code: 'ERR_POLARIS_CONNECTION', nothingSent: true, message: /ECONNREFUSED.*Nothing was sent/ }
+  )
 
   const resetting = createServer((request, response) => {
-    if (request.method === 'GET') return fetch(`${proxy.url}${request.url}`).then(async keys => response.writeHead(200, { 'content-type': 'application/ohttp-keys' }).end(Buffer.from(await keys.arrayBuffer())))
+    if (request.method === 'GET') {
+      return fetch(`${proxy.url}${request.url}`).then(async keys => response.writeHead(
+        200, { 'content-type': 'application/ohttp-keys' }
+      ).end(Buffer.from(await keys.arrayBuffer())))
+    }
     request.socket.resetAndDestroy()
   }).listen(0, '127.0.0.1')
   await once(resetting, 'listening')
   t.teardown(() => resetting.close())
-  await t.rejects(createPolarisFetch({ baseURL: `http://127.0.0.1:${(resetting.address() as AddressInfo).port}` })('/'), { code: 'ERR_POLARIS_CONNECTION', nothingSent: false, message: /ECONNRESET|other side closed.*may have been processed/ })
+  await t.rejects(
+    createPolarisFetch({ baseURL: `http://127.0.0.1:${(resetting.address() as AddressInfo).port}` })('/'),
+    {
+      code: 'ERR_POLARIS_CONNECTION',
+      nothingSent: false,
+      message: /ECONNRESET|other side closed.*may have been processed/
+    }
+  )
 })

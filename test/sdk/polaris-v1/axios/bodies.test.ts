@@ -32,7 +32,10 @@ t.test('all that axios sends arrives with the content type that axios would have
     ['a Buffer with a type', octets, { headers: { 'Content-Type': 'image/png' } }, octets, 'image/png'],
     ['an ArrayBuffer', new Uint8Array(octets).buffer, {}, octets, FORM],
     ['a Uint8Array', new Uint8Array(octets), {}, octets, FORM],
-    ['a part of a Uint8Array, and not what surrounds it', new Uint8Array(octets).subarray(10, 20), {}, octets.subarray(10, 20), FORM],
+    [
+      'a part of a Uint8Array, and not what surrounds it', new Uint8Array(octets).subarray(10, 20), {},
+      octets.subarray(10, 20), FORM
+    ],
     ['a Uint16Array', new Uint16Array([0x0102]), {}, Buffer.from(new Uint16Array([0x0102]).buffer), FORM],
     ['URLSearchParams', new URLSearchParams({ a: 'x y' }), {}, 'a=x+y', `${FORM};charset=utf-8`],
     ['a Blob', new Blob([octets], { type: 'image/png' }), {}, octets, 'image/png'],
@@ -42,9 +45,19 @@ t.test('all that axios sends arrives with the content type that axios would have
     ['a web stream', new Blob([octets]).stream(), {}, octets, FORM],
     ['an empty Buffer', Buffer.alloc(0), {}, '', FORM],
     ['one transform', 'x', { transformRequest: data => `${data}y` }, 'xy', FORM],
-    ['several transforms', 'x', { transformRequest: [data => `${data}y`, (data, headers) => { headers.set('Content-Type', 'text/z'); return `${data}z` }] }, 'xyz', 'text/z'],
-    ['a typed array with a transform of its own', new Uint8Array(octets), { transformRequest: data => data.subarray(1, 3) }, octets.subarray(1, 3), FORM],
-    ['params that the transforms left', 'x', { transformRequest: () => new URLSearchParams('a=1') }, 'a=1', `${FORM};charset=UTF-8`]
+    ['several transforms', 'x', {
+      transformRequest: [
+        data => `${data}y`, (data, headers) => { headers.set('Content-Type', 'text/z'); return `${data}z` }
+      ]
+    }, 'xyz', 'text/z'],
+    [
+      'a typed array with a transform of its own', new Uint8Array(octets),
+      { transformRequest: data => data.subarray(1, 3) }, octets.subarray(1, 3), FORM
+    ],
+    [
+      'params that the transforms left', 'x', { transformRequest: () => new URLSearchParams('a=1') }, 'a=1',
+      `${FORM};charset=UTF-8`
+    ]
   ]
   for (const [name, data, config, body, type] of cases) {
     const received = await post(data, config)
@@ -69,10 +82,15 @@ t.test('forms arrive with their boundary, whoever writes them', async t => {
   for (const [name, data, config] of [
     ['FormData', form, {}],
     ['FormData with a type that lacks the boundary', form, { headers: { 'Content-Type': 'multipart/form-data' } }],
-    ['an object that axios turns into a form', { text: 'ü', file: octets }, { headers: { 'Content-Type': 'multipart/form-data' } }]
+    [
+      'an object that axios turns into a form', { text: 'ü', file: octets },
+      { headers: { 'Content-Type': 'multipart/form-data' } }
+    ]
   ] as const) {
     const { body, headers } = await post(data, config)
-    const parsed = await new Response(new Uint8Array(body), { headers: { 'content-type': String(headers['content-type']) } }).formData()
+    const parsed = await new Response(
+      new Uint8Array(body), { headers: { 'content-type': String(headers['content-type']) } }
+    ).formData()
     t.equal(parsed.get('text'), 'ü', name)
     t.ok(body.includes(octets), name)
   }

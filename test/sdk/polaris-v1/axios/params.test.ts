@@ -30,12 +30,24 @@ t.test('URLs and query strings are those that axios would request', t => {
     ['arrays', { baseURL: base, params: { a: [1, 'x', null, date], 'b[]': [1, { c: 2 }], d: [] } }],
     ['nested', { baseURL: base, params: { a: { b: { c: [1, { d: 2 }] } }, e: [[1], [2]] } }],
     ['JSON', { baseURL: base, params: { 'a{}': { b: [1] } } }],
-    ['JSON without its mark', { baseURL: base, params: { 'a{}': { b: [1] } }, paramsSerializer: { metaTokens: false } }],
+    [
+      'JSON without its mark', { baseURL: base, params: { 'a{}': { b: [1] } }, paramsSerializer: { metaTokens: false } }
+    ],
     ['indexes', { baseURL: base, params: { a: [1, 2] }, paramsSerializer: { indexes: true } }],
     ['no indexes', { baseURL: base, params: { a: [1, 2] }, paramsSerializer: { indexes: null } }],
-    ['dots for brackets', { baseURL: base, params: { a: { b: [1, { c: 2 }] }, d: [3] }, paramsSerializer: { dots: true, indexes: true } }],
-    ['an encoder', { baseURL: base, params: { a: 'b c~' }, paramsSerializer: { encode: (text: string, strict: (text: string) => string) => strict(text) } }],
-    ['a serializer', { baseURL: base, params: { a: 1 }, paramsSerializer: { serialize: (params: object) => JSON.stringify(params) } }],
+    [
+      'dots for brackets',
+      { baseURL: base, params: { a: { b: [1, { c: 2 }] }, d: [3] }, paramsSerializer: { dots: true, indexes: true } }
+    ],
+    ['an encoder', {
+      baseURL: base,
+      params: { a: 'b c~' },
+      paramsSerializer: { encode: (text: string, strict: (text: string) => string) => strict(text) }
+    }],
+    [
+      'a serializer',
+      { baseURL: base, params: { a: 1 }, paramsSerializer: { serialize: (params: object) => JSON.stringify(params) } }
+    ],
     ['a query already there', { url: 'http://x.test/?a=1', params: { b: 2 } }],
     ['URLSearchParams', { baseURL: base, params: new URLSearchParams('a=1&a=2 3') }],
     ['objects with a string form', { baseURL: base, params: { a: new URL('http://y.test/'), b: new Map([[1, 2]]) } }],
@@ -43,7 +55,10 @@ t.test('URLs and query strings are those that axios would request', t => {
   ]
   for (const [name, config] of cases) t.equal(requestURL(config as AxiosConfigLike).href, expected(config), name)
   const serialize = (params: unknown) => `all=${JSON.stringify(params)}`
-  t.equal(requestURL({ url: base, params: { a: 1 }, paramsSerializer: serialize } as unknown as AxiosConfigLike).search, '?all={%22a%22:1}', 'a function')
+  t.equal(
+    requestURL({ url: base, params: { a: 1 }, paramsSerializer: serialize } as unknown as AxiosConfigLike).search,
+    '?all={%22a%22:1}', 'a function'
+  )
   t.end()
 })
 
@@ -52,13 +67,18 @@ t.test('also for any parameters', t => {
   const name = fc.oneof(fc.string({ minLength: 1, maxLength: 5 }), fc.constantFrom('a', 'b[]', 'c{}', 'd.e'))
     .filter(name => !['__proto__', 'constructor', 'prototype'].includes(name.trim()))
   const { value } = fc.letrec(tie => ({
-    value: fc.oneof({ maxDepth: 3 }, scalar, fc.array(tie('value'), { maxLength: 3 }), fc.dictionary(name, tie('value'), { maxKeys: 3, noNullPrototype: true }))
+    value: fc.oneof(
+      { maxDepth: 3 }, scalar, fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(name, tie('value'), { maxKeys: 3, noNullPrototype: true })
+    )
   }))
-  fc.assert(fc.property(fc.dictionary(name, value, { maxKeys: 4, noNullPrototype: true }), fc.constantFrom(undefined, true, false, null), fc.boolean(),
-    (params, indexes, dots) => {
-      const config = { url: base, params, paramsSerializer: { dots, ...(indexes !== undefined && { indexes }) } }
-      return requestURL(config as unknown as AxiosConfigLike).href === expected(config)
-    }), { numRuns: 500 })
+  fc.assert(fc.property(fc.dictionary(
+    name, value, { maxKeys: 4, noNullPrototype: true }
+  ), fc.constantFrom(undefined, true, false, null), fc.boolean(),
+  (params, indexes, dots) => {
+    const config = { url: base, params, paramsSerializer: { dots, ...(indexes !== undefined && { indexes }) } }
+    return requestURL(config as unknown as AxiosConfigLike).href === expected(config)
+  }), { numRuns: 500 })
   t.end()
 })
 
@@ -77,7 +97,10 @@ t.test('what cannot be requested encrypted is refused before anything is sent', 
     'nesting too deep': { url: base, params: deep }
   }
   for (const [name, config] of Object.entries(cases)) {
-    t.throws(() => requestURL(config as AxiosConfigLike), { name: 'UnsupportedRequestError', code: 'ERR_POLARIS_UNSUPPORTED_REQUEST' }, name)
+    t.throws(
+      () => requestURL(config as AxiosConfigLike),
+      { name: 'UnsupportedRequestError', code: 'ERR_POLARIS_UNSUPPORTED_REQUEST' }, name
+    )
   }
   t.end()
 })

@@ -11,11 +11,15 @@ const octets = Buffer.from(Array.from({ length: 70_000 }, (_, i) => i * 7))
 const workload = await startAnsweringWorkload((received, response) => {
   const { method, url, headers, body } = received
   if (url === '/octets') return response.setHeader('content-type', 'image/png').end(octets)
-  if (url === '/missing') return response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"no such item"}')
+  if (url === '/missing') {
+    return response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"no such item"}')
+  }
   if (url === '/failing') return response.writeHead(500, { 'content-type': 'text/plain' }).end('out of order')
   if (url === '/none') return response.writeHead(204).end()
   if (url === '/moved') return response.writeHead(302, { location: '/elsewhere' }).end()
-  return response.setHeader('content-type', 'application/json').end(JSON.stringify({ method, url, headers, body: body.toString('base64') }))
+  return response.setHeader('content-type', 'application/json').end(
+    JSON.stringify({ method, url, headers, body: body.toString('base64') })
+  )
 })
 t.teardown(() => workload.close())
 const both = { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true }
@@ -28,18 +32,31 @@ t.test('requests and responses cross as if there were no proxy, and nobody on th
 
   const { data } = await client.post('/secret-path?a=1', { field: 'secret-body' }, {
     params: { 'secret-param': 'ü' },
-    headers: { Authorization: 'Bearer secret-token', Cookie: 'c=secret-cookie', 'X-Custom': 'secret-custom', 'X-Long': 'secret-long'.repeat(1000) }
+    headers: {
+      Authorization: 'Bearer secret-token',
+      Cookie: 'c=secret-cookie',
+      'X-Custom': 'secret-custom',
+      'X-Long': 'secret-long'.repeat(1000)
+    }
   })
   t.match(data, {
     method: 'POST',
     url: '/secret-path?a=1&secret-param=%C3%BC',
     body: Buffer.from('{"field":"secret-body"}').toString('base64'),
-    headers: { authorization: 'Bearer secret-token', cookie: 'c=secret-cookie', 'x-custom': 'secret-custom', 'content-type': 'application/json', 'accept-encoding': 'identity' }
+    headers: {
+      authorization: 'Bearer secret-token',
+      cookie: 'c=secret-cookie',
+      'x-custom': 'secret-custom',
+      'content-type': 'application/json',
+      'accept-encoding': 'identity'
+    }
   })
   t.notMatch(wire.sent().toString('latin1'), /secret-(path|body|param|token|cookie|custom|long)/)
   t.notMatch(wire.received().toString('latin1'), /secret-(path|body|param|token|cookie|custom|long)/)
 
-  for (const [method, url] of [['GET', '/'], ['GET', '/a%2Fb?'], ['DELETE', '/items/1'], ['PUT', '/'], ['OPTIONS', '/x'], ['HEAD', '/']] as const) {
+  for (const [method, url] of [
+    ['GET', '/'], ['GET', '/a%2Fb?'], ['DELETE', '/items/1'], ['PUT', '/'], ['OPTIONS', '/x'], ['HEAD', '/']
+  ] as const) {
     t.equal((await client.request({ method, url })).status, 200, `${method} ${url}`)
     t.match(workload.last(), { method, url: url.replace(/\?$/, '') })
   }
@@ -56,14 +73,26 @@ t.test('requests and responses cross as if there were no proxy, and nobody on th
 t.test('errors of the workload are opened, errors of the proxy are told from them', async t => {
   const proxy = await startProxy(t, { ...both, maxBodyBytes: 1000 })
   const client = createClient({ baseURL: proxy.url })
-  t.match(await failure(client.get('/missing')), { name: 'AxiosError', code: 'ERR_BAD_REQUEST', status: 404, response: { data: { error: 'no such item' } } })
-  t.match(await failure(client.get('/failing')), { name: 'AxiosError', code: 'ERR_BAD_RESPONSE', status: 500, response: { data: 'out of order' } })
+  t.match(
+    await failure(client.get('/missing')),
+    { name: 'AxiosError', code: 'ERR_BAD_REQUEST', status: 404, response: { data: { error: 'no such item' } } }
+  )
+  t.match(
+    await failure(client.get('/failing')),
+    { name: 'AxiosError', code: 'ERR_BAD_RESPONSE', status: 500, response: { data: 'out of order' } }
+  )
   const moved = await failure(client.get('/moved'))
   t.equal((moved.response as AxiosResponse).headers.location, '/elsewhere')
-  t.match(await failure(client.post('/x', 'x'.repeat(2000))), { name: 'ProxyError', code: 'ERR_POLARIS_PROXY', status: 413, response: { data: { title: 'Body too large' } } })
+  t.match(
+    await failure(client.post('/x', 'x'.repeat(2000))),
+    { name: 'ProxyError', code: 'ERR_POLARIS_PROXY', status: 413, response: { data: { title: 'Body too large' } } }
+  )
 
   const down = await startProxy(t, { ...both, workloadBaseUrl: 'http://127.0.0.1:1' })
-  t.match(await failure(createClient({ baseURL: down.url }).get('/x')), { name: 'ProxyError', status: 502, response: { data: { title: 'Workload unreachable' } } })
+  t.match(
+    await failure(createClient({ baseURL: down.url }).get('/x')),
+    { name: 'ProxyError', status: 502, response: { data: { title: 'Workload unreachable' } } }
+  )
 })
 
 t.test('a key that the proxy no longer has is replaced, once the client was told', async t => {
@@ -71,7 +100,10 @@ t.test('a key that the proxy no longer has is replaced, once the client was told
   const published = (url: string) => fetch(`${url}/polaris-container/publicKey`)
   let asked = 0
   const client = createClient({ baseURL: now.url }, { fetch: () => published(asked++ === 0 ? before.url : now.url) })
-  t.match(await failure(client.get('/x')), { code: 'ERR_POLARIS_PUBLIC_KEY_CHANGED', status: 400, response: { data: { title: 'Cannot open' } } })
+  t.match(
+    await failure(client.get('/x')),
+    { code: 'ERR_POLARIS_PUBLIC_KEY_CHANGED', status: 400, response: { data: { title: 'Cannot open' } } }
+  )
   t.equal((await client.get('/x')).data.url, '/x')
   t.equal(asked, 2)
 })
@@ -80,12 +112,17 @@ t.test('each direction can be left in clear', async t => {
   const input = await startProxy(t, { ...both, enableOutputEncryption: false })
   t.equal((await createClient({ baseURL: input.url }, { enableOutputEncryption: false }).get('/in')).data.url, '/in')
   const output = await startProxy(t, { ...both, enableInputEncryption: false })
-  t.equal((await createClient({ baseURL: output.url }, { enableInputEncryption: false }).get('/out?a=1')).data.url, '/out?a=1')
+  t.equal(
+    (await createClient({ baseURL: output.url }, { enableInputEncryption: false }).get('/out?a=1')).data.url, '/out?a=1'
+  )
   t.match(await failure(createClient({ baseURL: input.url }).get('/in')), { code: 'ERR_POLARIS_RESPONSE', status: 200 })
 })
 
 t.test('a proxy below a path and with header names of its own is reached', async t => {
-  const proxy = await startProxy(t, { ...both, contextRoot: '/mounted', urlHeader: 'x-url', secureHeader: 'x-secure', responsePublicKeyHeader: 'x-key' })
+  const proxy = await startProxy(
+    t,
+    { ...both, contextRoot: '/mounted', urlHeader: 'x-url', secureHeader: 'x-secure', responsePublicKeyHeader: 'x-key' }
+  )
   const client = createClient({ baseURL: proxy.url }, {
     polarisProxyBasePath: 'mounted',
     headerNames: { url: 'x-url', headers: 'x-secure', responsePublicKey: 'x-key' }

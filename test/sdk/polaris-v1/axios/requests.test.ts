@@ -56,7 +56,8 @@ t.test('nothing that is encrypted is also sent in clear', async t => {
   const head = sent.slice(sent.indexOf('POST '), sent.indexOf('\r\n\r\n', sent.indexOf('POST ')))
   t.match(head, /^POST \/ HTTP\/1.1\r\n/)
   t.same(head.split('\r\n').slice(1).map(line => line.split(':')[0]?.toLowerCase()).sort(), [
-    'accept-encoding', 'connection', 'content-length', 'content-type', 'host', 'polaris-response-public-key', 'polaris-secure',
+    'accept-encoding', 'connection', 'content-length', 'content-type', 'host', 'polaris-response-public-key',
+    'polaris-secure',
     'polaris-url', 'user-agent'
   ])
   t.match(head, /\r\ncontent-type: application\/octet-stream\r\n/i)
@@ -77,7 +78,8 @@ t.test('every method and path arrives as it was meant', async t => {
   t.teardown(() => gateway.close())
   const client = createClient({ baseURL: gateway.url })
   for (const [method, path] of [
-    ['GET', '/'], ['GET', '/?q=1'], ['DELETE', '/items/42'], ['PUT', '/a%2Fb/ü'], ['PATCH', '/x'], ['OPTIONS', '/x'], ['POST', '/no/body'], ['HEAD', '/x']
+    ['GET', '/'], ['GET', '/?q=1'], ['DELETE', '/items/42'], ['PUT', '/a%2Fb/ü'], ['PATCH', '/x'], ['OPTIONS', '/x'],
+    ['POST', '/no/body'], ['HEAD', '/x']
   ] as const) {
     t.equal((await client.request({ method, url: path })).status, 200)
     t.equal(workload.last().method, method)
@@ -90,12 +92,18 @@ t.test('only the system paths themselves are the proxy\'s, everything else is se
   const wire = await startWire(gateway.url)
   t.teardown(async () => { await wire.close(); await gateway.close() })
   const client = createClient({ baseURL: wire.url })
-  for (const name of ['health', 'publicKey', 'logLevel', 'livez', 'readyz', 'startupz', 'keys', 'attestation', 'about']) {
+  for (const name of [
+    'health', 'publicKey', 'logLevel', 'livez', 'readyz', 'startupz', 'keys', 'attestation', 'about'
+  ]) {
     await client.get(`/polaris-container/${name}`)
     t.match(wire.sent().toString(), `GET /polaris-container/${name} HTTP/1.1`)
   }
   const before = workload.received.length
-  for (const path of ['/polaris-containers', '/polaris-container', '/polaris-container/', '/polaris-container/healthy', '/polaris-container/health/', '/polaris-container/Health', '/polaris-container/other?x=1', '/x/polaris-container/health']) {
+  for (const path of [
+    '/polaris-containers', '/polaris-container', '/polaris-container/', '/polaris-container/healthy',
+    '/polaris-container/health/', '/polaris-container/Health', '/polaris-container/other?x=1',
+    '/x/polaris-container/health'
+  ]) {
     await client.get(path)
     t.equal(workload.last().url, path)
     t.notMatch(wire.sent().toString(), `GET ${path} HTTP`, path)
@@ -110,7 +118,9 @@ t.test('a proxy below a path is called there, for its key too', async t => {
     const client = createClient({ baseURL: wire.url }, { polarisProxyBasePath })
     await client.get('/items?x=1')
     t.equal(workload.last().url, '/items?x=1')
-    t.match(wire.sent().toString(), /^GET \/mounted\/here\/polaris-container\/publicKey HTTP[^]*\nGET \/mounted\/here\/ HTTP/)
+    t.match(
+      wire.sent().toString(), /^GET \/mounted\/here\/polaris-container\/publicKey HTTP[^]*\nGET \/mounted\/here\/ HTTP/
+    )
     t.equal((await client.get('/mounted/here/polaris-container/health')).data.status, 'ok')
     await wire.close()
     await gateway.close()
@@ -156,7 +166,9 @@ t.test('a key that could not be fetched is fetched again, and the error says whe
   const client = createClient({ baseURL: gateway.url }, { fetch: () => (answers.shift() ?? answers[0] as never)() })
   for (let i = 0; i < 5; i++) {
     await t.rejects(client.get('/x'), {
-      name: 'PublicKeyError', code: 'ERR_POLARIS_PUBLIC_KEY', message: `No public key from ${gateway.url}/polaris-container/publicKey: check that`
+      name: 'PublicKeyError',
+      code: 'ERR_POLARIS_PUBLIC_KEY',
+      message: `No public key from ${gateway.url}/polaris-container/publicKey: check that`
     })
   }
   t.equal((await client.get('/x')).status, 200)
@@ -175,12 +187,16 @@ t.test('with input encryption off only the response key is added, with both off 
   const output = await startV1Gateway({ workload: workload.url, input: false })
   const wire = await startWire(output.url)
   t.teardown(async () => { await wire.close(); await output.close() })
-  const { data } = await createClient({ baseURL: wire.url }, { enableInputEncryption: false }).post('/clear', { a: 1 }, { headers: { 'x-a': 'b' } })
+  const { data } = await createClient({ baseURL: wire.url }, { enableInputEncryption: false }).post(
+    '/clear', { a: 1 }, { headers: { 'x-a': 'b' } }
+  )
   t.match(data, { url: '/clear', body: '{"a":1}', headers: { 'x-a': 'b', 'content-type': 'application/json' } })
   t.match(wire.sent().toString(), /^POST \/clear HTTP/)
   t.notMatch(wire.received().toString(), 'clear')
 
-  const neither = createClient({ baseURL: workload.url }, { enableInputEncryption: false, enableOutputEncryption: false })
+  const neither = createClient(
+    { baseURL: workload.url }, { enableInputEncryption: false, enableOutputEncryption: false }
+  )
   t.equal((await neither.get('/plain')).data.headers['polaris-response-public-key'], undefined)
 })
 
@@ -202,7 +218,15 @@ t.test('framing headers are not sealed: the proxy frames for itself', async t =>
   const wire = await startWire(gateway.url)
   t.teardown(async () => { await wire.close(); await gateway.close() })
   await createClient({ baseURL: wire.url }).post('/x', 'abc', {
-    headers: { 'Content-Length': '999', 'Transfer-Encoding': 'chunked', Connection: 'x', TE: 'trailers', Host: 'proxy.test', 'X-List': ['a', 'b'], Cookie: ['c=1', 'd=2'] }
+    headers: {
+      'Content-Length': '999',
+      'Transfer-Encoding': 'chunked',
+      Connection: 'x',
+      TE: 'trailers',
+      Host: 'proxy.test',
+      'X-List': ['a', 'b'],
+      Cookie: ['c=1', 'd=2']
+    }
   })
   const { headers, body } = workload.last()
   t.equal(body.toString(), 'abc')
@@ -225,9 +249,18 @@ t.test('a request that cannot be sealed as it is, is refused before anything is 
 })
 
 t.test('a caller\'s config is left as it was', async t => {
-  const config = { url: `${workload.url}/x`, method: 'post', params: { a: 1 }, data: { b: 2 }, headers: new axios.AxiosHeaders({ 'x-a': 'b' }), transformRequest: axios.defaults.transformRequest }
+  const config = {
+    url: `${workload.url}/x`,
+    method: 'post',
+    params: { a: 1 },
+    data: { b: 2 },
+    headers: new axios.AxiosHeaders({ 'x-a': 'b' }),
+    transformRequest: axios.defaults.transformRequest
+  }
   const before = JSON.stringify(config)
-  const intercept = createAxiosRequestInterceptor({ polarisSDK: new PolarisSDK(new NodeKeyHandler()), publicKey: await new NodeKeyHandler().getPublicKey() })
+  const intercept = createAxiosRequestInterceptor(
+    { polarisSDK: new PolarisSDK(new NodeKeyHandler()), publicKey: await new NodeKeyHandler().getPublicKey() }
+  )
   const sealed = await intercept(config)
   t.equal(JSON.stringify(config), before)
   t.notMatch(JSON.stringify({ ...sealed, data: String(sealed.data) }), /x-a|"b"/)
@@ -254,8 +287,12 @@ t.test('requests recorded from the original are made again', { skip: vectors ? f
   t.equal(openV1(Buffer.from(target, 'base64'), privateKey).toString(), '/test')
   t.equal(received.headers['polaris-url'], target)
 
-  for (const { name, request, expectWorkload, boundResponseKey } of vectors.requests.filter(({ boundResponseKey }) => boundResponseKey)) {
-    const response = await fetch(gateway.url + request.path, { method: request.method, headers: withoutFraming(request.headers), body: Buffer.from(request.bodyBase64, 'base64') })
+  for (const {
+    name, request, expectWorkload, boundResponseKey
+  } of vectors.requests.filter(({ boundResponseKey }) => boundResponseKey)) {
+    const response = await fetch(gateway.url + request.path, {
+      method: request.method, headers: withoutFraming(request.headers), body: Buffer.from(request.bodyBase64, 'base64')
+    })
     t.equal(response.status, 200)
     t.ok(boundResponseKey)
     t.equal(workload.last().body.toString('base64'), expectWorkload.bodyBase64, `${name}: recorded bytes open`)
@@ -271,11 +308,17 @@ t.test('options that do not exist are refused by name: a misspelt key would not 
   const polarisSDK = new PolarisSDK(new NodeKeyHandler())
   const cases: [options: object, message: string][] = [
     [{ publickey: 'pem' }, 'createAxiosRequestInterceptor has no option "publickey": did you mean publicKey?'],
-    [{ enableEncryption: true }, 'createAxiosRequestInterceptor has no option "enableEncryption": did you mean enableInputEncryption?'],
+    [
+      { enableEncryption: true },
+      'createAxiosRequestInterceptor has no option "enableEncryption": did you mean enableInputEncryption?'
+    ],
     [{ headerNames: { URL: 'x' } }, 'headerNames has no member "URL": did you mean url?'],
     [{ timeout: 1 }, 'createAxiosRequestInterceptor has no option "timeout": there are polarisSDK, ']
   ]
   for (const [options, message] of cases) {
-    t.throws(() => createAxiosRequestInterceptor({ polarisSDK, ...options }), { name: 'TypeError', message: new RegExp(`^${message.replace(/[?]/g, '\\$&')}`) })
+    t.throws(
+      () => createAxiosRequestInterceptor({ polarisSDK, ...options }),
+      { name: 'TypeError', message: new RegExp(`^${message.replace(/[?]/g, '\\$&')}`) }
+    )
   }
 })

@@ -20,7 +20,9 @@ const workload = await startAnsweringWorkload(({ url, headers }, response) => {
     '/empty': () => response.end(),
     '/none': () => response.writeHead(204).end(),
     '/same': () => response.writeHead(304, { etag: '"1"' }).end(),
-    '/404': () => response.writeHead(404, { 'content-type': 'application/json', 'x-trace': 't' }).end('{"error":"no such item"}'),
+    '/404': () => response.writeHead(
+      404, { 'content-type': 'application/json', 'x-trace': 't' }
+    ).end('{"error":"no such item"}'),
     '/503': () => response.writeHead(503, { 'content-type': 'text/plain' }).end('later'),
     '/400': () => response.writeHead(400, { 'content-type': 'application/problem+json' }).end('{"title":"mine"}'),
     '/moved': () => response.writeHead(302, { location: '/json' }).end('there'),
@@ -66,7 +68,10 @@ t.test('the fetch adapter of axios works too, with the types it has', async t =>
   const { data } = await fetching.get('/octets', { responseType: 'arraybuffer' })
   t.type(data, ArrayBuffer)
   t.same(Buffer.from(data), octets)
-  t.match(await failure(fetching.post('/404', new Uint8Array(3))), { status: 404, response: { data: { error: 'no such item' } } })
+  t.match(
+    await failure(fetching.post('/404', new Uint8Array(3))),
+    { status: 404, response: { data: { error: 'no such item' } } }
+  )
 })
 
 t.test('error responses of the workload are decrypted, and rejected as axios rejects them', async t => {
@@ -83,18 +88,32 @@ t.test('error responses of the workload are decrypted, and rejected as axios rej
   })
   t.equal((error.response as AxiosResponse).headers['x-trace'], 't')
   t.ok(error.request)
-  t.same(JSON.parse(JSON.stringify(error)), { name: 'AxiosError', message: 'Request failed with status code 404', code: 'ERR_BAD_REQUEST', status: 404 })
+  t.same(
+    JSON.parse(JSON.stringify(error)),
+    { name: 'AxiosError', message: 'Request failed with status code 404', code: 'ERR_BAD_REQUEST', status: 404 }
+  )
 
   t.match(await failure(client.get('/503')), { code: 'ERR_BAD_RESPONSE', status: 503, response: { data: 'later' } })
-  t.match(await failure(client.get('/404', { responseType: 'arraybuffer' })), { response: { data: Buffer.from('{"error":"no such item"}') } })
+  t.match(
+    await failure(client.get('/404', { responseType: 'arraybuffer' })),
+    { response: { data: Buffer.from('{"error":"no such item"}') } }
+  )
   t.match(await failure(client.get('/same')), { status: 304 })
-  t.match(await failure(client.get('/400')), { code: 'ERR_BAD_REQUEST', response: { data: { title: 'mine' } } }, 'also a 400 that is the workload\'s own')
+  t.match(
+    await failure(client.get('/400')), { code: 'ERR_BAD_REQUEST', response: { data: { title: 'mine' } } },
+    'also a 400 that is the workload\'s own'
+  )
   t.equal(gateway.keyRequests(), keyRequests, 'for that no key is fetched')
 })
 
 t.test('an error that is logged tells nothing of what was encrypted', async t => {
-  const error = await failure(client.post('/404', { question: 'hunter2' }, { headers: { authorization: 'Bearer hunter2' } }))
-  t.equal((error.config as InternalAxiosRequestConfig).headers.get('authorization'), 'Bearer hunter2', 'which the caller finds in it')
+  const error = await failure(
+    client.post('/404', { question: 'hunter2' }, { headers: { authorization: 'Bearer hunter2' } })
+  )
+  t.equal(
+    (error.config as InternalAxiosRequestConfig).headers.get('authorization'), 'Bearer hunter2',
+    'which the caller finds in it'
+  )
   let line = ''
   pino({}, { write: text => { line += text } }).error(error, 'failed')
   for (const text of [inspect(error, { depth: 9 }), JSON.stringify(error), line]) {
@@ -104,9 +123,14 @@ t.test('an error that is logged tells nothing of what was encrypted', async t =>
 })
 
 t.test('validateStatus is the caller\'s', async t => {
-  t.match(await client.get('/404', { validateStatus: status => status === 404 }), { status: 404, data: { error: 'no such item' } })
+  t.match(
+    await client.get('/404', { validateStatus: status => status === 404 }),
+    { status: 404, data: { error: 'no such item' } }
+  )
   t.match(await client.get('/503', { validateStatus: null }), { status: 503, data: 'later' })
-  t.match(await failure(client.get('/json', { validateStatus: () => false })), { status: 200, response: { data: { ü: 1 } } })
+  t.match(
+    await failure(client.get('/json', { validateStatus: () => false })), { status: 200, response: { data: { ü: 1 } } }
+  )
 })
 
 t.test('redirects are the caller\'s: the sealed request is not sent again', async t => {
@@ -145,7 +169,9 @@ t.test('a request that failed on the network is sealed anew when it is sent agai
   const wire = await startWire(gateway.url)
   t.teardown(() => wire.close())
   const retrying = createClient({ baseURL: wire.url }, { publicKey: gateway.publicKey() })
-  const error = await retrying.post('/json', { secret: 1 }, { adapter: config => Promise.reject(new axios.AxiosError('down', 'ECONNRESET', config)) })
+  const error = await retrying.post(
+    '/json', { secret: 1 }, { adapter: config => Promise.reject(new axios.AxiosError('down', 'ECONNRESET', config)) }
+  )
     .catch((error: AxiosError) => error) as AxiosError
   t.equal(error.code, 'ECONNRESET')
   t.notMatch(JSON.stringify(error), 'secret', 'and what axios puts into the error is sealed')
@@ -157,9 +183,13 @@ t.test('a request that failed on the network is sealed anew when it is sent agai
 t.test('errors of the proxy are readable, and never taken for the workload\'s', async t => {
   const answers = await startAnsweringWorkload(({ url }, response) => {
     const cases: Record<string, () => void> = {
-      '/problem': () => response.writeHead(502, { 'content-type': 'application/problem+json' }).end('{"title":"The workload cannot be reached"}'),
+      '/problem': () => response.writeHead(502, { 'content-type': 'application/problem+json' }).end(
+        '{"title":"The workload cannot be reached"}'
+      ),
       '/html': () => response.writeHead(413, { 'content-type': 'text/html' }).end('<h1>Too large</h1>'),
-      '/busy': () => response.writeHead(400, { 'content-type': 'application/problem+json' }).end('{"title":"The request cannot be opened"}')
+      '/busy': () => response.writeHead(400, { 'content-type': 'application/problem+json' }).end(
+        '{"title":"The request cannot be opened"}'
+      )
     }
     const answer = cases[url] ?? (() => response.writeHead(500).end('?'))
     answer()
@@ -171,11 +201,23 @@ t.test('errors of the proxy are readable, and never taken for the workload\'s', 
     ['html', 413, '<h1>Too large</h1>'],
     ['busy', 400, { title: 'The request cannot be opened' }]
   ] as const) {
-    const client = createClient({ baseURL: answers.url }, { publicKey, fetch: () => Promise.reject(new Error('not to be asked')) })
-    const through = (config: AxiosRequestConfig) => client.request({ url: '/x', validateStatus: null, ...config, adapter: config => axios.getAdapter('http')({ ...config, url: `${answers.url}/${basePath}` }) })
+    const client = createClient(
+      { baseURL: answers.url }, { publicKey, fetch: () => Promise.reject(new Error('not to be asked')) }
+    )
+    const through = (config: AxiosRequestConfig) => client.request({
+      url: '/x',
+      validateStatus: null,
+      ...config,
+      adapter: config => axios.getAdapter('http')({ ...config, url: `${answers.url}/${basePath}` })
+    })
     const error = await failure(through({}))
-    t.match(error, { name: 'ProxyError', code: 'ERR_POLARIS_PROXY', isAxiosError: true, status, response: { data } }, basePath)
-    t.match(await failure(through({ responseType: 'arraybuffer' })), { response: { data } }, 'readable whatever type was asked for')
+    t.match(
+      error, { name: 'ProxyError', code: 'ERR_POLARIS_PROXY', isAxiosError: true, status, response: { data } }, basePath
+    )
+    t.match(
+      await failure(through({ responseType: 'arraybuffer' })), { response: { data } },
+      'readable whatever type was asked for'
+    )
   }
 })
 
@@ -203,7 +245,9 @@ t.test('a refused request makes the client look for a new key, and say so', asyn
   t.equal((await client.get('/json')).status, 200)
 
   const pinned = createClient({ baseURL: gateway.url }, { publicKey: await new NodeKeyHandler().getPublicKey() })
-  t.match(await failure(pinned.get('/json')), { code: 'ERR_POLARIS_PROXY', status: 400 }, 'a given key is never replaced')
+  t.match(
+    await failure(pinned.get('/json')), { code: 'ERR_POLARIS_PROXY', status: 400 }, 'a given key is never replaced'
+  )
   t.equal(gateway.keyRequests(), 2)
 })
 
@@ -212,7 +256,9 @@ t.test('a refused request with the same key, or none to be had, is the proxy\'s 
   t.teardown(() => gateway.close())
   let available = true
   const fetching: typeof fetch = (...args) => available ? fetch(...args) : Promise.reject(new TypeError('fetch failed'))
-  const client = createClient({ baseURL: gateway.url }, { headerNames: { headers: 'unknown-to-the-proxy' }, fetch: fetching })
+  const client = createClient(
+    { baseURL: gateway.url }, { headerNames: { headers: 'unknown-to-the-proxy' }, fetch: fetching }
+  )
   t.match(await failure(client.get('/json')), { code: 'ERR_POLARIS_PROXY', status: 400 })
   t.equal(gateway.keyRequests(), 2)
   available = false
@@ -228,7 +274,10 @@ t.test('a response that is not sealed to this client is not given out', async t 
   const cases: Array<[string, number, string]> = [
     ['in clear', 200, '{"forged":true}'],
     ['in clear, as a redirect', 302, 'forged'],
-    ['sealed to another key', 200, sealV1(Buffer.from('x'), await new NodeKeyHandler().getPublicKey()).toString('base64')],
+    [
+      'sealed to another key', 200,
+      sealV1(Buffer.from('x'), await new NodeKeyHandler().getPublicKey()).toString('base64')
+    ],
     ['changed', 200, flipped.toString('base64')],
     ['changed, with an error status', 404, flipped.toString('base64')],
     ['cut', 200, sealed.subarray(0, -1).toString('base64')],
@@ -244,7 +293,9 @@ t.test('a response that is not sealed to this client is not given out', async t 
   for (; cases[0]; cases.shift()) {
     const [name, status] = cases[0]
     const error = await failure(client.get('/x', { validateStatus: null }))
-    t.match(error, { name: 'ResponseError', code: 'ERR_POLARIS_RESPONSE', status, message: /enableOutputEncryption/ }, name)
+    t.match(
+      error, { name: 'ResponseError', code: 'ERR_POLARIS_RESPONSE', status, message: /enableOutputEncryption/ }, name
+    )
     t.equal((error.response as AxiosResponse).data, undefined, name)
   }
 })
@@ -255,7 +306,9 @@ t.test('a limit on the size of responses still holds, but for what sealing adds'
   t.teardown(async () => { await gateway.close(); await large.close() })
   const client = createClient({ baseURL: gateway.url })
   t.equal((await client.get('/', { responseType: 'arraybuffer', maxContentLength: 20_000 })).data.length, 20_000)
-  t.match(await failure(client.get('/', { maxContentLength: 10_000 })), { name: 'AxiosError', message: /maxContentLength/ })
+  t.match(
+    await failure(client.get('/', { maxContentLength: 10_000 })), { name: 'AxiosError', message: /maxContentLength/ }
+  )
 })
 
 t.test('responses to requests that were not sealed pass', async t => {
