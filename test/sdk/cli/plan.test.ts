@@ -9,6 +9,8 @@ import { parseAttestationPolicy } from '../../../sdk/attestation/policy.ts'
 import { CLI, polaris } from '../../fixtures/polaris-cli.ts'
 import { root } from '../../fixtures/script.ts'
 
+/** As Terraform's strings hold one. */
+const reference = (name: string) => '$' + `{${name}}`
 const digest = `sha256:${'0a'.repeat(32)}`
 const GOOGLE = [
   '--project', 'my-project', '--project-number', '123456789012', '--image',
@@ -79,7 +81,7 @@ t.test('on Google Cloud, the policy names every setting that the module gives, w
     'local.key': 'polaris-proxy',
     'join(",", var.key_versions)': '1',
 
-    [`"//iam.googleapis.com/\${local.pool_path}/providers/\${local.provider}"`]:
+    [`"//iam.googleapis.com/${reference('local.pool_path')}/providers/${reference('local.provider')}"`]:
       '//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/polaris-proxy/providers/confidential-space'
   }
   const wanted = [...block.matchAll(/^ +(\w+) += (.*)$/gm)].map(
@@ -87,7 +89,7 @@ t.test('on Google Cloud, the policy names every setting that the module gives, w
   )
   t.same(policy?.environment, Object.fromEntries(wanted))
   t.same(policy?.serviceAccounts, ['polaris-proxy-vm@my-project.iam.gserviceaccount.com'])
-  t.match(main, `account_id   = "\${var.name}-vm"`)
+  t.match(main, `account_id   = "${reference('var.name')}-vm"`)
   t.same(policy?.imageDigests, [digest])
   t.same(policy?.hardwareModels, ['GCP_AMD_SEV'])
   t.same(parseAttestationPolicy(
