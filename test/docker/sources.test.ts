@@ -47,7 +47,7 @@ t.test('whatever the image\'s sources import is in the image', async t => {
 t.test('the image, and the example that is made from it, run what npm start does', async t => {
   const [, command = ''] = /^CMD (\[.*\])$/m.exec(readFileSync(join(root, 'docker/Dockerfile'), 'utf8')) ?? []
   t.strictSame(JSON.parse(command), START)
-  const [, combined = ''] = /proxy = start\((\[.*?\])/.exec(
+  const [, combined = ''] = /proxy = start\(\s*(\[.*?\])/.exec(
     readFileSync(join(root, 'examples/confidential-space/start.mjs'), 'utf8')
   ) ?? []
   t.strictSame(JSON.parse(combined.replaceAll("'", '"')), START)
@@ -57,7 +57,7 @@ t.test('no Node process in a TEE opens its inspector on SIGUSR1', async t => {
   t.ok(START.includes('--disable-sigusr1'))
   const text = (path: string) => readFileSync(join(root, path), 'utf8')
   t.match(text('examples/confidential-space/Dockerfile'), /^CMD \["--disable-sigusr1", /m)
-  const started = text('examples/confidential-space/start.mjs').match(/= start\(\[[^\]]*\]/g) ?? []
+  const started = text('examples/confidential-space/start.mjs').match(/= start\(\s*\[[^\]]*\]/g) ?? []
   t.equal(started.length, 2)
   t.same(started.filter(call => !call.includes("'--disable-sigusr1'")), [])
 })
