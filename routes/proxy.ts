@@ -191,9 +191,9 @@ function sendHeaders ({ raw }: FastifyReply) {
  */
 function resetIfCut ({ raw, request }: FastifyReply, body: Readable) {
   if (request.raw.httpVersion !== '1.0') return
-  body.once(
-    'error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) request.raw.socket.resetAndDestroy() }
-  )
+  // Kept: a request that undici gives up loses its connection.
+  const { socket } = raw
+  body.once('error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) socket?.resetAndDestroy() })
 }
 
 /** A workload that broke off before anything was sent leaves no headers to the answer that says so. */

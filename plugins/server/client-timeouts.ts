@@ -2,6 +2,7 @@
  * Lets go of clients that fall silent within their request, send it at a trickle, or take nothing of their response:
  * each of them holds memory and a connection to the workload, and nothing else ends that.
  */
+import type { Socket } from 'node:net'
 import type { FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../../lib/http/problems.ts'
@@ -17,43 +18,34 @@ export default fp(async function clientTimeouts (app) {
 
   app.addHook('onRequest', (request, reply, done) => {
     const { raw: response } = reply
+    const { raw } = request
+    // Kept: a request that undici gives up loses its connection.
+    const { socket } = raw
     // Called when nothing came or went on the connection for this long, however slowly.
     response.setTimeout(clientIdleTimeout, () => {
       if (response.writableLength > 0) {
         request.log.info('client stopped reading its response; closing the connection')
         response.destroy()
       } else if (mayBeSilent(reply)) {
-        ifStillSilent(reply, 0, () => end(reply), () => response.setTimeout(clientIdleTimeout))
+        ifStillSilent(reply, socket, 0, () => end(reply), () => response.setTimeout(clientIdleTimeout))
       } else {
         response.setTimeout(clientIdleTimeout)
       }
     })
-    if (leastBytes > 0) begin(reply)
+    // A request that came in one packet with its head is here by then, and worth no timer.
+    if (leastBytes > 0) queueMicrotask(() => { if (!raw.complete && !response.destroyed) watchRate(reply, socket) })
     done()
   })
 
-  /** Most requests are here in a moment, and are worth no timer of their own. */
-  let begun: FastifyReply[] = []
-  function begin (reply: FastifyReply): void {
-    if (begun.push(reply) > 1) return
-    setTimeout(() => {
-      for (const reply of begun) if (!reply.request.raw.complete && !reply.raw.destroyed) watchRate(reply)
-      begun = []
-    }, MOMENT).unref()
-  }
-
-  function watchRate (reply: FastifyReply): void {
+  function watchRate (reply: FastifyReply, socket: Socket): void {
     const { request: { raw }, raw: response } = reply
-    const { socket } = raw
     let before = socket.bytesRead
     const timer = setInterval(() => {
       const arrived = socket.bytesRead - before
       before = socket.bytesRead
       if (raw.complete) clearInterval(timer)
       else if (arrived < leastBytes && mayBeSilent(reply)) {
-        ifStillSilent(
-          reply, clientMinRate * MOMENT / 1000, () => end(reply), () => undefined
-        )
+        ifStillSilent(reply, socket, clientMinRate * MOMENT / 1000, () => end(reply), () => undefined)
       }
     }, clientIdleTimeout)
     timer.unref()
@@ -70,8 +62,9 @@ function mayBeSilent ({ request: { raw } }: FastifyReply): boolean {
 /**
  * If the workload has only now made room, what the client was waiting to send is on its way: more than so many bytes.
  */
-function ifStillSilent (reply: FastifyReply, trickle: number, then: () => void, otherwise: () => void): void {
-  const { socket } = reply.request.raw
+function ifStillSilent (
+  reply: FastifyReply, socket: Socket, trickle: number, then: () => void, otherwise: () => void
+): void {
   const { bytesRead } = socket
   setTimeout(() => mayBeSilent(reply) && socket.bytesRead - bytesRead <= trickle ? then() : otherwise(), MOMENT)
 }

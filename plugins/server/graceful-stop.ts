@@ -31,7 +31,8 @@ export default fp(async function gracefulStop (app) {
 
   // Node closes connections that are idle now, but not those that become so: kept alive, they would hold up the stop.
   app.addHook('onResponse', ({ raw }, _reply, done) => {
-    if (closing) raw.socket.destroySoon()
+    // Null if undici gave up the request: then the connection ends with the answer.
+    if (closing) (raw.socket as Socket | null)?.destroySoon()
     done()
   })
 }, { name: 'polaris-graceful-stop', dependencies: ['polaris-config'] })

@@ -9,7 +9,7 @@ import type { ConfigInput } from '../../../lib/config/config.ts'
 import { freePort } from '../../fixtures/process.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import type { Proxy } from '../../fixtures/proxy.ts'
-import { rawExchange, startRawWorkload, statusOf } from '../../fixtures/raw.ts'
+import { rawClient, rawExchange, startRawWorkload, statusOf } from '../../fixtures/raw.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
 
 const SECRET = 'hunter2'
@@ -197,4 +197,17 @@ t.test('a connection that is idle is given up before a workload would that does 
   const { url } = await startProxy(t, { workloadBaseUrl: workload.url })
   t.equal(await (await fetch(url)).text(), 'ok')
   t.equal(await ended.promise, 'the proxy')
+})
+
+t.test('a workload that breaks off its answer to half an HTTP/1.0 upload does not end the proxy', async t => {
+  const workload = await startRawWorkload(t, socket => {
+    socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nbegun\r\n')
+    setTimeout(() => socket.resetAndDestroy(), 50)
+  })
+  const { url, port } = await startProxy(t, { workloadBaseUrl: workload.url })
+  const client = await rawClient(t, port)
+  client.send('POST / HTTP/1.0\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf')
+  await client.end.catch(error => t.match(error, { code: 'ECONNRESET' }))
+  t.match(client.text(), /begun/)
+  t.equal((await fetch(`${url}/polaris-container/livez`)).status, 200)
 })
