@@ -42,6 +42,14 @@ export function candidates (
  * answer about attestations, `{ "attestations": [{ "bundle": … }] }`. They may be malformed, which the verdict then
  * says.
  *
+ * @example
+ * ```ts
+ * import { readBundles } from '@polaris-secure-proxy/sdk/attestation'
+ *
+ * const bundles = readBundles('{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}')
+ * console.log(bundles.length) // 1
+ * ```
+ *
  * @throws {BundleError} it is none of these
  */
 export function readBundles (text: string): unknown[] {
