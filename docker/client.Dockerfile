@@ -11,13 +11,14 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY sdk/package.json sdk/
 # With the optional packages of the SDK: policies that ask where something was
-# built need them. The link to the workspace itself is of no use here.
+# built need them. The link to the workspace itself is of no use here, nor is
+# what npm leaves of a tool that only builds.
 RUN --mount=type=secret,id=npmrc,target=/run/secrets/npmrc \
     --mount=type=secret,id=ca,target=/run/secrets/ca \
     NPM_CONFIG_USERCONFIG=/run/secrets/npmrc NODE_EXTRA_CA_CERTS=/run/secrets/ca \
     npm ci --omit=dev --workspace=sdk --include-workspace-root=false --ignore-scripts --bin-links=false \
       --no-update-notifier --cache=/tmp/npm \
- && rm -r package.json package-lock.json .npmrc node_modules/.package-lock.json node_modules/@polaris-secure-proxy \
+ && rm -r package.json package-lock.json .npmrc node_modules/.package-lock.json node_modules/@polaris-secure-proxy node_modules/base64-js \
  && find node_modules -depth \( -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -o -type d -empty \) -delete
 COPY LICENSE ./
 COPY lib/protocols lib/protocols

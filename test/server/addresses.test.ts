@@ -65,7 +65,7 @@ t.test('what a machine lacks, and a policy that is none, end the process with th
   const cases: ReadonlyArray<readonly [Record<string, string>, RegExp]> = [
     [
       { POLARIS_CONTAINER_ATTESTATION_REQUIRED: 'true', POLARIS_CONTAINER_ATTESTATION_TYPE: 'none' },
-      /ATTESTATION_REQUIRED is set, and this machine has nothing/
+      /ATTESTATION_REQUIRED is set, but this machine cannot attest/
     ],
     [{ POLARIS_CONTAINER_ATTESTATION_TYPE: 'simulated', NODE_ENV: 'production' }, /ATTESTATION_ALLOW_SIMULATED=true/],
     [

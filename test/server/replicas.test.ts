@@ -111,7 +111,7 @@ t.test('instance: replicas have keys of their own', async t => {
 t.test('a seed file that cannot be used keeps the replica from being ready, and readyz says why', async t => {
   const path = keyFile(t)
   const cases: Array<[string, RegExp]> = [
-    ['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is not one/]
+    ['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is malformed: remove it$/]
   ]
   for (const [content, reason] of cases) {
     writeFileSync(`${path}.seed`, content)
