@@ -138,7 +138,7 @@ t.test('it says what it is, and nothing else', async t => {
     version: Labels['org.opencontainers.image.version'],
     commit: Labels['org.opencontainers.image.revision'],
     node: process.versions.node,
-    protocols: ['polaris-v1', 'ohttp'],
+    protocols: ['ohttp', 'polaris-v1'],
     keyType: 'ephemeral',
     kems: ['X25519']
   })
