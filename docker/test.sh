@@ -116,5 +116,5 @@ cd "$project"
 # The pinned Node, as npm run would have it. One file at a time: they measure
 # start and memory, and share two cores.
 export PATH=$project/node_modules/.bin:$PATH
-tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=600 --reporter=tap \
+tap run --jobs=1 --disable-coverage --allow-empty-coverage --timeout=1200 --reporter=tap \
   "${@:-image-test/*.test.ts}"
