@@ -1,6 +1,7 @@
 /**
  * What one client may take: requests per second, bytes per minute, exchanges at once. Each client has an account of
- * three numbers, and of clients that took nothing lately there is none; so that memory is bounded whoever comes.
+ * three numbers, and of clients that took nothing lately there is none; so that memory is bounded, however many clients
+ * there are.
  */
 
 export interface ClientLimits {
@@ -56,7 +57,7 @@ export interface MemoryLimiter extends ClientLimiter {
   readonly size: number
 }
 
-/** @param now a clock that nobody can set, in milliseconds */
+/** @param now a clock that cannot be set, in milliseconds */
 export function createMemoryLimiter (
   { requestRate, burst, bytesPerMinute, concurrency }: ClientLimits, now: () => number = () => performance.now(),
   most = MOST_ACCOUNTS
@@ -105,7 +106,7 @@ export function createMemoryLimiter (
       ]
       const wait = Math.max(0, ...waits)
       const isBusy = concurrency > 0 && account.open >= concurrency
-      const reset = seconds((requestRate > 0 ? Math.max(account.requests, time) - time : 0))
+      const reset = seconds(requestRate > 0 ? Math.max(account.requests, time) - time : 0)
       if (wait > ROUNDING || isBusy) {
         return {
           allowed: false, retryAfter: Math.max(seconds(wait), isBusy ? CONCURRENCY_RETRY : 1), remaining: 0, reset
@@ -131,7 +132,7 @@ export function createMemoryLimiter (
 }
 
 function seconds (milliseconds: number): number {
-  return Math.max(0, Math.ceil(milliseconds / 1000))
+  return Math.max(0, Math.ceil((milliseconds - ROUNDING) / 1000))
 }
 
 /**

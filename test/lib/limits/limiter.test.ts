@@ -46,6 +46,14 @@ t.test('what is left is told', async t => {
   t.equal(limiter.take('a').remaining, 2)
 })
 
+t.test('whatever the clock says, times are whole where their sums are', async t => {
+  fc.assert(fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), time => {
+    const limiter = createMemoryLimiter({ ...none, requestRate: 1, burst: 2 }, () => time)
+    const seen = Array.from({ length: 3 }, () => limiter.take('a'))
+    return seen.map(({ reset, retryAfter }) => `${reset} ${retryAfter}`).join() === '1 0,2 0,2 1'
+  }), { numRuns: 2000 })
+})
+
 t.test('over any time, no more than burst and rate allow, whatever the pattern', async t => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc.array(
     fc.nat(500), { maxLength: 200 }
