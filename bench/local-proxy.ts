@@ -121,8 +121,12 @@ console.log(
 console.log('| | CPU per exchange of 1 KiB | p50 of 8 at once | first event |\n| --- | --- | --- | --- |')
 for (const [name, of] of [[sdk.name, 'sdk'], [command.name, 'command']] as const) {
   const middle = (pick: (round: Round) => number) => median(rounds.map(round => pick(round[of])))
-  console.log(`| ${name} | ${middle(({ cpu }) => cpu).toFixed(3)} ms | ${middle(({ exchange }) => exchange)
-    .toFixed(1)} ms | ${middle(({ first }) => first).toFixed(1)} ms |`)
+  console.log(`| ${[
+    name,
+    `${middle(({ cpu }) => cpu).toFixed(3)} ms`,
+    `${middle(({ exchange }) => exchange).toFixed(1)} ms`,
+    `${middle(({ first }) => first).toFixed(1)} ms`
+  ].join(' | ')} |`)
 }
 const ratios = rounds.map(({ sdk, command }) => command.cpu / sdk.cpu)
 const later = rounds.map(({ sdk, command }) => command.first - sdk.first)

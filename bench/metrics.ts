@@ -73,13 +73,16 @@ try {
     }
     clearInterval(scraper)
     await Promise.all([without.stop(), counting.stop()])
-    const at = (
-      figures: number[], part: number
-    ) => figures.sort((a, b) => a - b)[Math.floor((figures.length - 1) * part)] ?? NaN
+    const at = (figures: number[], part: number) =>
+      figures.sort((a, b) => a - b)[Math.floor((figures.length - 1) * part)] ?? NaN
     const ratios = rounds.map(({ off, on }) => on / off)
-    console.log(`| ${name} | ${at(rounds.map(({ off }) => off), 0.5).toFixed(1)} | ${at(
-      rounds.map(({ on }) => on), 0.5
-    ).toFixed(1)} | ${at(ratios, 0.5).toFixed(3)} | ${at(ratios, 0.25).toFixed(3)} to ${at(ratios, 0.75).toFixed(3)} |`)
+    console.log(`| ${[
+      name,
+      at(rounds.map(({ off }) => off), 0.5).toFixed(1),
+      at(rounds.map(({ on }) => on), 0.5).toFixed(1),
+      at(ratios, 0.5).toFixed(3),
+      `${at(ratios, 0.25).toFixed(3)} to ${at(ratios, 0.75).toFixed(3)}`
+    ].join(' | ')} |`)
   }
 } finally {
   clearInterval(scraper)

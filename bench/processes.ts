@@ -106,7 +106,7 @@ export async function startServer (
       return { cpu, ...await ask('read') as ProcessUsage }
     },
     async stop () {
-      if (child.exitCode !== null) return
+      if (child.exitCode !== null || child.signalCode !== null) return
       const exit = once(child, 'exit')
       child.kill('SIGTERM')
       await exit

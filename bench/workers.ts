@@ -87,10 +87,15 @@ try {
       const ratio = (pick: (round: Round) => number) => median(
         rounds[i]!.map((round, n) => pick(round) / pick(one![n]!))
       )
-      console.log(`| ${[size, name, middle(round => round.requestsPerSecond)
-        .toFixed(0), middle(round => round.cpuPerRequest).toFixed(0),
-        middle(round => round.cores).toFixed(2), ratio(round => round.requestsPerSecond).toFixed(2),
-        ratio(round => 1 / round.cpuPerRequest).toFixed(2)].join(' | ')} |`)
+      console.log(`| ${[
+        size,
+        name,
+        middle(round => round.requestsPerSecond).toFixed(0),
+        middle(round => round.cpuPerRequest).toFixed(0),
+        middle(round => round.cores).toFixed(2),
+        ratio(round => round.requestsPerSecond).toFixed(2),
+        ratio(round => 1 / round.cpuPerRequest).toFixed(2)
+      ].join(' | ')} |`)
     }
   }
 } finally {

@@ -21,17 +21,15 @@ const programs: Record<string, {
     file: 'openai.sh',
     command: ['sh'],
     text: line =>
-      `${line}\nexec "$PYTHON" -c "from openai import OpenAI; ` +
-        'print(OpenAI(api_key=\'x\').chat.completions.create(model=\'tiny\', messages=[{\'role\': \'user\', ' +
-          '\'content\': ' +
-          '\'why\'}]).choices[0].message.content)"',
+      `${line}\nexec "$PYTHON" -c "from openai import OpenAI; print(OpenAI(api_key='x').chat.completions.create(` +
+        "model='tiny', messages=[{'role': 'user', 'content': 'why'}]).choices[0].message.content)\"",
     expected: 'You asked: why'
   },
   'Python `openai`': {
     file: 'openai_line.py',
     command: [tools.python],
     text: line => `from openai import OpenAI\n${line}\nprint(client.chat.completions.create(model='tiny', ` +
-      'messages=[{\'role\': \'user\', \'content\': \'why\'}]).choices[0].message.content)',
+      "messages=[{'role': 'user', 'content': 'why'}]).choices[0].message.content)",
     expected: 'You asked: why'
   },
   'Python `httpx`': {
@@ -68,8 +66,8 @@ const programs: Record<string, {
   'Node `openai`': {
     file: 'openai-line.mjs',
     command: [process.execPath],
-    text: line => `import OpenAI from 'openai'\n${line}\nconsole.log((await client.chat.completions.create(${JSON
-      .stringify(chat)})).choices[0].message.content)`,
+    text: line => `import OpenAI from 'openai'\n${line}\n` +
+      `console.log((await client.chat.completions.create(${JSON.stringify(chat)})).choices[0].message.content)`,
     expected: 'You asked: why'
   },
   'Node `@anthropic-ai/sdk`': {

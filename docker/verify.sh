@@ -4,9 +4,10 @@
 # digests. `npm run image:verify`.
 #
 # usage: docker/verify.sh [<digest>]
-# With a published digest (sha256:…) it compares with that too. Exits 0 where all
-# are equal, 1 where not; then it names the parts that differ. REVISION,
-# NODE_IMAGE, RUNTIME_IMAGE and BUILDER mean the same as for docker/build.sh.
+# With a published digest (sha256:…) it compares with that too. Exits 0 if all
+# are equal, 1 if not; then it names the parts that differ. REVISION, DOCKERFILE,
+# PLATFORM, NODE_IMAGE, RUNTIME_IMAGE and BUILDER mean the same as for
+# docker/build.sh.
 set -euo pipefail
 
 published=${1:-}

@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { clientAddress, clientOf } from '../lib/http/caller.ts'
+import { clientBehind } from '../lib/http/caller.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { trustedProxies } from '../lib/http/trusted-proxies.ts'
+import { createWireCounter } from '../lib/http/wire-bytes.ts'
 import { createMemoryLimiter, layered, limits as hasLimits } from '../lib/limits/limiter.ts'
 import type { ClientLimiter, ClientLimits, Verdict } from '../lib/limits/limiter.ts'
 import { limitsFrom } from '../lib/limits/from-config.ts'
@@ -53,6 +54,7 @@ export default fp<LimitsPluginOptions>(async function limits (app, options) {
     const isTrusted = trustedProxies(config.trustProxy)
     const keyHeader = config.clientKeyHeader?.toLowerCase()
     const policy = policyOf(limited)
+    const countBytes = createWireCounter()
 
     function decide (verdict: Verdict, client: string, reply: FastifyReply): void {
       const { raw: response, request: { raw: { socket } } } = reply
@@ -61,9 +63,16 @@ export default fp<LimitsPluginOptions>(async function limits (app, options) {
           'ratelimit', `"requests";r=${verdict.remaining};t=${verdict.reset}`
         )
       }
-      if (!verdict.allowed) throw new Problem('too-many-requests', { retryAfter: verdict.retryAfter })
-      const before = socket.bytesRead + socket.bytesWritten
-      const end = () => limiter.end(client, socket.bytesRead + socket.bytesWritten - before)
+      if (!verdict.allowed) {
+        // No part of what the next request moves, which may be another client's.
+        countBytes(socket)
+        throw new Problem('too-many-requests', { retryAfter: verdict.retryAfter })
+      }
+      // From the end of the request before: a small one has been read as a whole by now.
+      const end = () => {
+        const { received, sent } = countBytes(socket)
+        limiter.end(client, received + sent)
+      }
       // It may have left while its count was asked for.
       if (response.destroyed) end()
       else response.once('close', end)
@@ -72,10 +81,7 @@ export default fp<LimitsPluginOptions>(async function limits (app, options) {
     return {
       admit (request, reply) {
         const { raw } = request
-        const client = identityOf(
-          raw.headers, keyHeader,
-          () => clientOf(clientAddress(raw.rawHeaders, raw.socket.remoteAddress ?? '', isTrusted))
-        )
+        const client = identityOf(raw.headers, keyHeader, () => clientBehind(raw, isTrusted))
         const verdict = limiter.take(client)
         if (verdict instanceof Promise) return verdict.then(verdict => decide(verdict, client, reply))
         decide(verdict, client, reply)

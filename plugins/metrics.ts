@@ -1,5 +1,4 @@
 /** polaris.metrics: counts what passes, if metrics are on. Other plugins ask it to count. */
-import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { versions } from '../lib/config/version.ts'
 import { createAccessLog } from '../lib/metrics/access-log.ts'
@@ -10,6 +9,7 @@ import { Passage } from '../lib/metrics/passage.ts'
 import type { Observer } from '../lib/metrics/passage.ts'
 import { watchProcess } from '../lib/metrics/process.ts'
 import { describeError } from '../lib/http/describe-error.ts'
+import { createWireCounter } from '../lib/http/wire-bytes.ts'
 import { provide } from '../lib/polaris.ts'
 
 declare module '../lib/polaris.ts' {
@@ -27,7 +27,7 @@ declare module 'fastify' {
 
 export interface Metrics {
   readonly meter: Meter
-  /** Requests have a passage: somebody is told how they went. */
+  /** Requests have a passage: an observer is told how they went. */
   readonly observes: boolean
   /** False: numbers are not asked for, so that only what costs nothing is kept. */
   readonly isOn: boolean
@@ -40,13 +40,6 @@ export interface Metrics {
 export interface MetricsPluginOptions {
   /** The number of this worker, if it is one of several: what it is called in labels. Default: `1`. */
   readonly worker?: string
-}
-
-/** Bytes of a connection that belong to requests before. */
-const COUNTED = Symbol('polaris.counted')
-
-interface CountedSocket extends Socket {
-  [COUNTED]?: { received: number, sent: number }
 }
 
 export default fp<MetricsPluginOptions>(async function metrics (app, options) {
@@ -68,6 +61,7 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
   app.addHook('onClose', async () => watched.close())
   if (observers.length === 0) return
 
+  const countBytes = createWireCounter()
   const onGap = observers.find(observer => observer.onGap !== undefined)?.onGap
   // The first hook: nothing was looked at yet.
   app.addHook('onRequest', (request, { raw: response }, done) => {
@@ -101,16 +95,3 @@ export default fp<MetricsPluginOptions>(async function metrics (app, options) {
     return spans
   }
 }, { name: 'polaris-metrics', dependencies: ['polaris-config'] })
-
-/**
- * Since the last time. Requests on one connection follow each other; of those that are sent ahead, the first has it
- * all.
- */
-function countBytes (socket: CountedSocket): { received: number, sent: number } {
-  const { bytesRead, bytesWritten } = socket
-  const before = socket[COUNTED] ??= { received: 0, sent: 0 }
-  const counts = { received: bytesRead - before.received, sent: bytesWritten - before.sent }
-  before.received = bytesRead
-  before.sent = bytesWritten
-  return counts
-}

@@ -164,9 +164,7 @@ export default fp(async function workload (app) {
       next () {
         if (++count > MAX_INTERIM) giveUp(new errors.HTTPParserError('Too many interim responses'))
         else if (config.workloadHeadersTimeout > 0) {
-          timer ??= setTimeout(
-            giveUp, config.workloadHeadersTimeout, new errors.HeadersTimeoutError()
-          )
+          timer ??= setTimeout(giveUp, config.workloadHeadersTimeout, new errors.HeadersTimeoutError())
         }
       },
       end: () => clearTimeout(timer)
@@ -191,6 +189,7 @@ function isCoded ({ headers }: Response): boolean {
   const codings = headers['transfer-encoding']
   return codings !== undefined && String(codings).trim().toLowerCase() !== 'chunked'
 }
+
 /** A body whose length is known is framed by it, any other by chunks. */
 function framed ({ headers, body, bodyLength }: Exchange): string[] {
   if (!(body instanceof Readable) || bodyLength === undefined) return headers as string[]

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { trustedProxies } from '../lib/http/trusted-proxies.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { createAddressRewriter } from '../lib/http/addresses.ts'
-import { clientAddress, clientOf } from '../lib/http/caller.ts'
+import { clientBehind } from '../lib/http/caller.ts'
 import { climbsOut, isSystemTarget } from '../lib/http/target.ts'
 import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
@@ -86,9 +86,7 @@ export default async function proxy (app: FastifyInstance) {
     if (exchange.refusal !== undefined) throw exchange.refusal
     const signal = new EventEmitter()
     reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
-    const client = () => clientOf(
-      clientAddress(request.raw.rawHeaders, request.raw.socket.remoteAddress ?? '', isTrusted)
-    )
+    const client = () => clientBehind(request.raw, isTrusted)
     return reply.from('/', {
       method: exchange.method as 'POST',
       rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client, passage: request.passage }),
@@ -107,9 +105,7 @@ export default async function proxy (app: FastifyInstance) {
       onError (reply, { error }) {
         if (reply.raw.destroyed) reply.hijack()
         else {
-          reply.send(
-            error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error })
-          )
+          reply.send(error.cause instanceof Problem ? error.cause : new Problem('upstream-invalid', { cause: error }))
         }
       }
     })

@@ -72,7 +72,7 @@ function row ({ env, aliases = [], shownBy, isFile }: Setting): string {
     ...shownBy === 'keys' ? ['the keys that are proven'] : [],
     ...shownBy === 'evidence' ? ['the section of the platform, `devices`'] : []
   ]
-  return `| \`${env}\`${isFile
-    ? ' *'
-    : ''} | ${allowed ? 'in sight' : 'refused'} | measured | ${elsewhere} | ${elsewhere} | ${pins.join(', ')} |`
+  const setting = `\`${env}\`${isFile ? ' *' : ''}`
+  const cells = [setting, allowed ? 'in sight' : 'refused', 'measured', elsewhere, elsewhere, pins.join(', ')]
+  return `| ${cells.join(' | ')} |`
 }

@@ -17,4 +17,7 @@ trap 'rm -rf "$work"' EXIT
 podman build --file "$project/examples/confidential-space/Dockerfile" --build-arg "PROXY_IMAGE=$1" \
   --build-arg "ALLOW_ENV_OVERRIDE=$names" --tag "$2" "$project" >&2
 podman push --digestfile "$work/digest" "$2" >&2
-echo "${2%%:*}@$(cat "$work/digest")"
+# Without the tag, if there is one; a colon before the last slash is that of a port.
+name=$2
+if [[ ${name##*/} == *:* ]]; then name=${name%:*}; fi
+echo "$name@$(cat "$work/digest")"

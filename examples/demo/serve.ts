@@ -5,9 +5,8 @@ import type { Stage } from './stage.ts'
 
 export async function serve (): Promise<void> {
   const stage = await setStage(({ method, target, authorization, body }) => {
-    console.log(`the workload received: ${method} ${target}${authorization === undefined
-      ? ''
-      : `, authorization: ${authorization}`}${body === '' ? '' : `, ${body}`}`)
+    const credential = authorization === undefined ? '' : `, authorization: ${authorization}`
+    console.log(`the workload received: ${method} ${target}${credential}${body === '' ? '' : `, ${body}`}`)
   })
   closeWithGrace({ delay: false, logger: false }, async ({ err }) => {
     if (err) console.error(err)
@@ -28,7 +27,7 @@ With curl: the proxy's own endpoints
   curl ${proxyUrl}/polaris-container/readyz
   curl ${proxyUrl}/polaris-container/publicKey
 
-With curl: a request in clear, which is refused
+With curl: an unencrypted request, which is refused
 
   curl -i ${proxyUrl}/records
 

@@ -3,8 +3,9 @@
     evidence.py --listen 127.0.0.1:8090      GET /evidence?nonce=<64 hexadecimal digits>
     evidence.py --nonce <64 hexadecimal digits>
 
-Prints what NVIDIA's Remote Attestation Service (NRAS) takes: {"arch", "nonce", "evidence_list"}. It asks the driver through
-NVML (package nvidia-ml-py), or NVIDIA's tool nvattest. With --nras it also asks NRAS, and adds its answer as "nras_answer".
+Prints what NVIDIA's Remote Attestation Service (NRAS) takes: {"arch", "nonce", "evidence_list"}. It asks the driver
+through NVML (package nvidia-ml-py), or NVIDIA's tool nvattest. With --nras it also asks NRAS, and adds its answer as
+"nras_answer".
 """
 
 import argparse
@@ -150,7 +151,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve; the default is 127.0.0.1:8090")
     parser.add_argument("--nonce", help="print the evidence for this nonce, and end")
-    parser.add_argument("--source", choices=["nvml", "nvattest"], help="the default is nvattest if it is installed, else nvml")
+    parser.add_argument(
+        "--source", choices=["nvml", "nvattest"], help="the default is nvattest if it is installed, else nvml"
+    )
     parser.add_argument("--nras", metavar="URL", help="such as https://nras.attestation.nvidia.com/v3/attest/gpu")
     options = parser.parse_args()
     collect = collector(options.source or ("nvattest" if which("nvattest") else "nvml"), options.nras)

@@ -19,7 +19,9 @@ export async function startWorkload (pace: () => Promise<unknown> = () => wait(8
   const prompts: string[] = []
   const server = createServer(async (request, response) => {
     if (request.method !== 'POST' || request.url !== '/chat') return response.writeHead(404).end()
-    const { prompt } = await json(request) as { prompt: string }
+    const message = await json(request).catch(() => undefined) as { prompt?: unknown } | null | undefined
+    const prompt = message?.prompt
+    if (typeof prompt !== 'string') return response.writeHead(400).end()
     prompts.push(prompt)
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' })
     for (const word of `You said: ${prompt}`.split(/(?<= )/)) {

@@ -59,7 +59,7 @@ export async function startAdmin (address: string, report: () => Promise<Report>
     async close () {
       server.close()
       server.closeAllConnections()
-      if (server.listening) await once(server, 'close')
+      await once(server, 'close')
     }
   }
 }
@@ -103,7 +103,8 @@ async function isLeft (path: string): Promise<boolean> {
       resolve(is)
     }
     socket.once('connect', () => settle(false))
-    socket.once('error', () => settle(true))
+    // Others are no proof: a listener that is busy answers EAGAIN, one that is another user's EACCES.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => settle(code === 'ECONNREFUSED'))
   })
 }
 

@@ -7,17 +7,13 @@
  * 1. The outer head has arrived; nothing of the body was read. `recognises` is asked of each protocol in turn, and the
  *    first that says yes has the request.
  * 2. `open` is called, once. From here on the body is the protocol's to read, as far as it wants to. It never closes
- *    the
- *    body, since closing a server's request would cut off the answer: the server closes what is left unread. What
- * `open`
- *    throws is answered unencrypted, as no client has been identified yet that may read it.
+ *    the body, since closing a server's request would cut off the answer: the server closes what is left unread. What
+ *    `open` throws is answered unencrypted, as no client has been identified yet that may read it.
  * 3. The exchange that it returns is forwarded, and `exchange.body` is read to its end, or destroyed, by the forwarding
- *    side.
- *    A Problem that it ends with is the answer to the request, if none was sent yet; the workload sees its body break
- * off.
+ *    side. A Problem that it ends with is the answer to the request, if none was sent yet; the workload sees its body
+ *    break off.
  * 4. The workload's response, or the problem that the proxy answers with instead, goes through `exchange.seal`, where
- *    there
- *    is one, and out.
+ *    there is one, and out.
  * 5. `exchange.release` is called, once: when the response was sent, or the client is gone. That may be while `seal` is
  *    still at work, or in the middle of `exchange.body`.
  */

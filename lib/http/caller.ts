@@ -1,4 +1,5 @@
 /** Who sent a request, by its connection and by the headers of trusted proxies, and what the workload is told of it. */
+import type { IncomingMessage } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
 
 /** What the proxy knows about the sender of a request. */
@@ -102,6 +103,13 @@ export function clientOf (address: string): string {
   const after = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros: string[] = tail === undefined ? [] : Array(Math.max(0, 8 - before.length - after.length)).fill('0')
   return [...before, ...zeros, ...after].slice(0, 4).map(group => parseInt(group, 16).toString(16)).join(':')
+}
+
+/** The client that a request counts for, when clients are limited. One that is gone already has no address. */
+export function clientBehind (
+  { rawHeaders, socket }: Pick<IncomingMessage, 'rawHeaders' | 'socket'>, isTrusted: (address: string) => boolean
+): string {
+  return clientOf(clientAddress(rawHeaders, socket.remoteAddress ?? '', isTrusted))
 }
 
 /** RFC 7239, section 6: an IPv6 address stands in brackets and quotes. */

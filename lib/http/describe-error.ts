@@ -12,12 +12,17 @@ const descriptions = new WeakSet<object>()
 export function describeError (error: unknown): ErrorDescription {
   if (!(error instanceof Error)) return isDescription(error) ? error : { type: typeof error }
   const code = codeOf(error)
-  const frames = error.stack?.split('\n').filter(line => /^\s+at /.test(line)).join('\n')
+  const frames = framesOf(error)
   const description = {
     type: error.constructor.name, ...(code !== undefined && { code }), ...(frames !== undefined && { stack: frames })
   }
   descriptions.add(description)
   return description
+}
+
+/** What is behind the message, of which a line may look like a frame. */
+function framesOf ({ message, stack }: Error): string | undefined {
+  return stack?.replace(message, () => '').split('\n').filter(line => /^\s+at /.test(line)).join('\n')
 }
 
 function isDescription (value: unknown): value is ErrorDescription {

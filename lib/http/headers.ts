@@ -68,6 +68,11 @@ export function openedHeaders (pairs: Iterable<readonly [string, string]>, own: 
   return headers
 }
 
+/** The same, asking for content without any coding. */
+export function askingForIdentity (headers: readonly string[]): string[] {
+  return [...headers.filter((_, i) => headers[i - i % 2] !== 'accept-encoding'), 'accept-encoding', 'identity']
+}
+
 function validate (name: string, value: string): void {
   try {
     validateHeaderName(name)

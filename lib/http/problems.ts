@@ -18,8 +18,8 @@ const table = {
   'encryption-required': {
     status: 400,
     title: 'Encryption required',
-    detail: 'This proxy accepts encrypted requests ' +
-    'only. Use the SDK, or see /polaris-container/health and the documentation.'
+    detail: 'This proxy accepts encrypted requests only. Use the SDK, or see /polaris-container/health and the ' +
+      'documentation.'
   },
   'response-key-required': {
     status: 400,
@@ -29,8 +29,8 @@ const table = {
   'cannot-open': {
     status: 400,
     title: 'Cannot open',
-    detail: 'The request cannot be opened. Fetch the public key ' +
-    'again and re-encrypt; if that does not help, client and proxy disagree about the protocol.'
+    detail: 'The request cannot be opened. Fetch the public key again and re-encrypt; if that does not help, client ' +
+      'and proxy disagree about the protocol.'
   },
   'ohttp-key': {
     status: 422,
@@ -65,8 +65,8 @@ const table = {
   'body-too-large': {
     status: 413,
     title: 'Body too large',
-    detail: 'The body is larger than this proxy accepts with ' +
-    'this protocol. Use chunked OHTTP, which streams bodies of any size.'
+    detail: 'The body is larger than this proxy accepts with this protocol. Use chunked OHTTP, which streams bodies ' +
+      'of any size.'
   },
   'unsupported-media-type': {
     status: 415, title: 'Unsupported media type', detail: 'This resource accepts other media types.'
@@ -95,8 +95,8 @@ const table = {
   'response-too-large': {
     status: 502,
     title: 'Response too large',
-    detail: 'The workload\'s response is larger than ' +
-    'this proxy can seal with this protocol. Use chunked OHTTP, which streams responses of any size.'
+    detail: 'The workload\'s response is larger than this proxy can seal with this protocol. Use chunked OHTTP, ' +
+      'which streams responses of any size.'
   },
   'upstream-timeout': {
     status: 504,
@@ -112,8 +112,8 @@ const table = {
   'not-attested': {
     status: 503,
     title: 'Not attested',
-    detail: 'The proxy has no current attestation evidence, so ' +
-    'it forwards no requests. See /polaris-container/readyz for the reason.',
+    detail: 'The proxy has no current attestation evidence, so it forwards no requests. See ' +
+      '/polaris-container/readyz for the reason.',
     retryAfter: 5
   },
   'attestation-unavailable': {

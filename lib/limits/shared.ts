@@ -76,7 +76,7 @@ export function createSharedLimiter (
     },
     end (client, bytes) {
       if (bytesPerMinute === 0) return
-      // Nobody waits for it; that the server does not answer shows with the next request.
+      // No request waits for it; that the server does not answer shows with the next request.
       keyOf(client).then(key => scripts.evaluate(END, key, [bytes * 60_000 / bytesPerMinute])).catch(() => undefined)
     }
   }

@@ -16,9 +16,6 @@ export function decodeBase64url (text: string): Bytes | undefined {
   const octets = new Uint8Array(binary.length)
   for (let i = 0; i < octets.length; i++) octets[i] = binary.charCodeAt(i)
   // The bits that the last character has to spare must be zero.
-  return encodeBase64url(
-    octets.subarray(octets.length - octets.length % 3)
-  ) === text.slice(text.length - text.length % 4)
-    ? octets
-    : undefined
+  const last = encodeBase64url(octets.subarray(octets.length - octets.length % 3))
+  return last === text.slice(text.length - text.length % 4) ? octets : undefined
 }

@@ -1,7 +1,6 @@
 /** Clients of Redis as people have it: one server, a name that Sentinels keep, or a cluster. */
 import { Cluster, Redis } from 'ioredis'
 
-/** What the setting says. */
 /** Of every connection. Narrower than the client's own type, which has optional fields that must not be undefined. */
 interface Login {
   readonly username?: string
@@ -9,6 +8,7 @@ interface Login {
   readonly tls?: object
 }
 
+/** What the setting says. */
 export interface RedisTarget {
   readonly nodes: readonly { readonly host: string, readonly port: number }[]
   /** The name under which Sentinels know the primary; then the nodes are the Sentinels. */

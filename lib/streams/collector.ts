@@ -65,3 +65,8 @@ export function createCollector (most: number, hold: (bytes: number) => void): C
     }
   }
 }
+
+/** The piece with memory of its own, as `push` takes it. */
+export function alone (piece: Buffer): Buffer {
+  return piece.byteLength === piece.buffer.byteLength ? piece : Buffer.from(piece)
+}

@@ -62,11 +62,7 @@ export async function startPrimary (
   // That a worker has just ended shows here before its exit does, which is where it is dealt with. Without a callback,
   // the error would be an event without a listener, and end this process.
   const tell = (worker: Worker, message: ToWorker) => {
-    if (worker.isConnected()) {
-      worker.send(
-        message, () => undefined
-      )
-    }
+    if (worker.isConnected()) worker.send(message, () => undefined)
   }
   const workers = () => Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)
 
@@ -75,7 +71,10 @@ export async function startPrimary (
     const name = Array.from({ length: count }, (_, i) => String(i + 1)).find(name => !names.has(name)) ?? 'other'
     names.set(name, worker)
     observed.group.join(name, id => tell(worker, { type: 'report', id }))
-    worker.on('message', (message: ToPrimary) => { answer(worker, name, message).catch(failed) })
+    worker.on('message', (message: ToPrimary) => {
+      // What is read after its exit counts for no one: what it had is given back, and the name may be another's.
+      if (names.get(name) === worker) answer(worker, name, message).catch(failed)
+    })
     // A message to one that is just ending; its exit says the rest.
     worker.on('error', failed)
     worker.once('listening', () => { served = true })

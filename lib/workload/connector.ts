@@ -66,9 +66,7 @@ function skipContinues (socket: Socket): void {
     }
     let bytes = held === undefined ? piece : Buffer.concat([held, piece])
     held = undefined
-    while (CONTINUE.test(
-      bytes.toString('latin1', 0, CONTINUE_START.length)
-    ) && skipped + bytes.length <= MAX_SKIPPED_BYTES) {
+    while (isContinue(bytes) && skipped + bytes.length <= MAX_SKIPPED_BYTES) {
       const end = bytes.indexOf(HEAD_END)
       if (end === -1) {
         held = bytes
@@ -84,6 +82,10 @@ function skipContinues (socket: Socket): void {
     isStart = false
     return bytes
   }
+}
+
+function isContinue (bytes: Buffer): boolean {
+  return CONTINUE.test(bytes.toString('latin1', 0, CONTINUE_START.length))
 }
 
 function mayBeContinue (bytes: Buffer): boolean {

@@ -1,6 +1,6 @@
 /**
  * Files that stand in for the network: each is recognised by its content. Key sets and trusted roots are believed; the
- * rest is verified, whoever it is from.
+ * rest is verified, wherever it is from.
  */
 import { readBundles } from '../../sdk/attestation/index.ts'
 import type { TdxCollateral } from '../../sdk/attestation/index.ts'

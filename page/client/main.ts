@@ -78,7 +78,7 @@ function readForm (): Question {
   }
 }
 
-/** The button keeps the focus, so that nobody is thrown back to the top of the page. */
+/** The button keeps the focus, so that a keyboard user is not thrown back to the top of the page. */
 function setBusy (now: boolean): void {
   busy = now
   button.setAttribute('aria-disabled', String(now))

@@ -1,6 +1,7 @@
 /** What is asked, from the form and from the address of the page. */
 import { AttestationPolicyError, parseAttestationPolicy } from '../../sdk/attestation/index.ts'
 import type { AttestationPolicy } from '../../sdk/attestation/index.ts'
+import { MAX_NONCE_BYTES, MIN_NONCE_BYTES } from '../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../lib/protocols/base64url.ts'
 
 export const MAX_POLICY_CHARACTERS = 1024 * 1024
@@ -62,8 +63,8 @@ export function parsePolicy (text: string): AttestationPolicy {
 export function parseNonce (text: string): Uint8Array | undefined {
   if (text.trim() === '') return undefined
   const nonce = decodeBase64url(text.trim())
-  if (nonce === undefined || nonce.length < 16 || nonce.length > 64) {
-    throw new InputError('nonce', 'The nonce has 16 to 64 bytes in base64url.')
+  if (nonce === undefined || nonce.length < MIN_NONCE_BYTES || nonce.length > MAX_NONCE_BYTES) {
+    throw new InputError('nonce', `The nonce has ${MIN_NONCE_BYTES} to ${MAX_NONCE_BYTES} bytes in base64url.`)
   }
   return nonce
 }

@@ -2,6 +2,7 @@
 import type { AttestedKey } from '../../lib/protocols/attestation.ts'
 import type { Verdict } from '../../sdk/attestation/index.ts'
 import { sha256 } from '../../lib/protocols/attestation.ts'
+import { toHex } from '../../sdk/attestation/bytes.ts'
 import { verdictSentence } from '../../sdk/attestation/index.ts'
 import type { Question } from './verification.ts'
 
@@ -11,7 +12,7 @@ export interface DescribedKey {
 }
 
 export async function describeKeys (keys: readonly AttestedKey[]): Promise<DescribedKey[]> {
-  return Promise.all(keys.map(async ({ kind, value }) => ({ kind, sha256: hex(await sha256(value)) })))
+  return Promise.all(keys.map(async ({ kind, value }) => ({ kind, sha256: toHex(await sha256(value)) })))
 }
 
 export async function toJson (verdict: Verdict, { proxy }: Question, at: Date): Promise<string> {
@@ -26,8 +27,4 @@ export async function toJson (verdict: Verdict, { proxy }: Question, at: Date): 
     keys: await describeKeys(keys)
   }
   return JSON.stringify(report, null, 2)
-}
-
-function hex (bytes: Uint8Array): string {
-  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
 }

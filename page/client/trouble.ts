@@ -60,7 +60,7 @@ function proxyTrouble (status: number | undefined): Advice {
 function issuerTrouble (): Advice {
   return {
     title: 'No verdict',
-    sentence: 'The evidence could not be checked, because whoever vouches for it could not be asked.',
+    sentence: 'The evidence could not be checked, because the party that vouches for it could not be asked.',
     steps: [
       'Not every issuer lets pages ask. Open the address above in another tab, save what it shows, and give the file ' +
         'under "Files in place of the network".',

@@ -84,7 +84,7 @@ function optionsOf ({ policy, files }: Question, now: Date): VerifyOptions {
   }
 }
 
-/** A saved document is appraised as it was saved: nobody is asked, and nobody learns of it. */
+/** A saved document is appraised as it was saved: no one is asked, and no one learns of it. */
 const noNetwork: typeof fetch = async () => {
   throw new Error('no network is used for a saved document; give what is missing as a file')
 }
@@ -113,7 +113,7 @@ function keySetsOf (policy: AttestationPolicy, files: readonly GivenFile[]): Rec
 function issuersOf ({ platforms, devices }: AttestationPolicy): string[] {
   return [
     ...platforms['google-confidential-space'] ? [GOOGLE_ISSUER] : [],
-    ...platforms['azure-maa']?.issuers ?? [],
+    ...new Set([...platforms['azure-maa']?.issuers ?? [], ...platforms['azure-cvm']?.issuers ?? []]),
     ...devices?.nvidia?.appraisal === 'nras' ? [NRAS_ISSUER] : []
   ]
 }

@@ -5,7 +5,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import { trustedProxies } from '../../lib/http/trusted-proxies.ts'
-import { clientAddress, clientOf } from '../../lib/http/caller.ts'
+import { clientBehind } from '../../lib/http/caller.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/http/problems.ts'
 import { MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
@@ -52,16 +52,14 @@ export default async function attestation (app: FastifyInstance) {
   await app.register(rateLimit, {
     max: config.attestationRateLimit,
     timeWindow: 60_000,
-    // One that is gone already has no address.
-    keyGenerator: ({ raw }) => clientOf(clientAddress(raw.rawHeaders, raw.socket.remoteAddress ?? '', isTrusted))
+    keyGenerator: ({ raw }) => clientBehind(raw, isTrusted)
   })
 
   app.get<{ Querystring: Asked }>('/attestation', { schema: { querystring: request, response: { 200: answer } } },
     ({ query }) => answerTo(query.nonce))
   app.post<{ Body: Asked }>('/attestation', {
     bodyLimit: BODY_LIMIT, schema: { body: request, response: { 200: answer } }
-  },
-  ({ body }) => answerTo(body.nonce))
+  }, ({ body }) => answerTo(body.nonce))
 
   async function answerTo (nonce: string | undefined) {
     try {

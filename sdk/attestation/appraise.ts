@@ -93,8 +93,6 @@ export async function appraise (
  * ```
  *
  * @throws {AttestationDocumentError | AttestationFetchError | AttestationPolicyError}
- * @example
- * const verdict = await appraiseDocument(document, policy, { now: new Date('2026-06-10T00:00:00Z') })
  */
 export function appraiseDocument (
   document: string | Uint8Array,

@@ -26,6 +26,7 @@ export interface AttestedKeys {
 }
 
 /**
+ * Asks with a fresh nonce, and appraises the answer.
  *
  * @example
  * ```ts
@@ -35,6 +36,7 @@ export interface AttestedKeys {
  * const { verdict, keys } = await attestKeys({ baseURL: 'https://proxy.example', policy })
  * console.log(verdict.verified, [...keys.keys()])
  * ```
+ *
  * @throws {AttestationFetchError} the proxy or an issuer is unreachable, or has no answer now
  * @throws {AttestationDocumentError} the answer is not an attestation document
  * @throws {AttestationPolicyError}

@@ -84,8 +84,6 @@ const HOUR_SECONDS = 3600
  * @param policy JSON text, or what JSON.parse made of it
  * @param sections that it may have, or the verifiers whose they are
  * @throws {AttestationPolicyError}
- * @example
- * const policy = parseAttestationPolicy('{"version":1,"platforms":{"google-confidential-space":{…}}}')
  */
 export function parseAttestationPolicy (
   policy: unknown,

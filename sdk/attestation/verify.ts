@@ -13,13 +13,12 @@ import { check, skipped } from './checks.ts'
 import { claimChecks } from './claims.ts'
 import type { Challenge, Check, Findings, Verdict } from './checks.ts'
 import { deviceFindings } from './devices.ts'
-import type { VerifierContext, VerifyOptions } from './context.ts'
+import type { Verifier, VerifierContext, VerifyOptions } from './context.ts'
 import { parseAttestationPolicy, sectionFor } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
 import { provenanceFindings } from './provenance/findings.ts'
 import type { ProvenanceFindings } from './provenance/index.ts'
 import type { Software } from './verdict/subject.ts'
-import type { Verifier } from './context.ts'
 import { VERIFIERS } from './verifiers.ts'
 
 /**
@@ -39,8 +38,6 @@ import { VERIFIERS } from './verifiers.ts'
  * @throws {AttestationDocumentError} it is not an attestation document
  * @throws {AttestationFetchError} an issuer has to be asked and cannot be: there is no verdict
  * @throws {AttestationPolicyError} the policy is malformed, or pins nothing
- * @example
- * const { verified, checks } = await verifyAttestation(document, policy, { nonce })
  */
 export function verifyAttestation (
   document: string | Uint8Array,

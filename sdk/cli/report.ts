@@ -94,8 +94,7 @@ function redirect ({ message, location }: RedirectError): string {
   const [what = ''] = message.split(', which is not below')
   return `${what} (${location}), which is not below the URL of the proxy, and following would leave the encryption. ` +
     'Leave out --location to see the redirect itself; if it is the workload\'s own inner address, have it redirect ' +
-      'to ' +
-      'paths'
+    'to paths'
 }
 
 function clock ({ clientTime, gatewayTime, message }: ClockError): string {
@@ -105,9 +104,9 @@ function clock ({ clientTime, gatewayTime, message }: ClockError): string {
 
 /** @param ahead of this machine's clock, in milliseconds */
 export function clockAdvice (ahead: number): string {
-  return `this machine's clock is ${duration(Math.abs(ahead))} ${ahead > 0
-    ? 'ahead of'
-    : 'behind'} the proxy's, and requests are refused for their date. Set it (timedatectl set-ntp true), or use --policy with --clock gateway, which goes by the proxy's clock if the attestation evidence proves its time`
+  return `this machine's clock is ${duration(Math.abs(ahead))} ${ahead > 0 ? 'ahead of' : 'behind'} the proxy's, and ` +
+    'requests are refused for their date. Set it (timedatectl set-ntp true), or use --policy with --clock gateway, ' +
+    "which goes by the proxy's clock if the attestation evidence proves its time"
 }
 
 function duration (ms: number): string {

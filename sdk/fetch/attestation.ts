@@ -29,11 +29,15 @@ export type PolarisFetch = typeof globalThis.fetch & { readonly attestation: Fet
 export interface AttestationRecord {
   readonly verdict: Verdict | undefined
   judged (verdict: Verdict): void
-  proven (seconds: number): void
+  /** @param until in milliseconds since the epoch */
+  proven (until: number): void
   failed (error: unknown): void
   /** For applications. */
   view (verify: FetchAttestation['verify']): FetchAttestation
 }
+
+/** The last one that a Date can be. */
+const LAST_TIME = 8.64e15
 
 /** @param onRenewalFailure told of each attempt that fails after one that did not */
 export function createRecord (onRenewalFailure: ((error: unknown) => void) | undefined): AttestationRecord {
@@ -42,9 +46,9 @@ export function createRecord (onRenewalFailure: ((error: unknown) => void) | und
   return {
     get verdict () { return now.verdict },
     judged (verdict) { Object.assign(now, { verdict, at: new Date() }) },
-    proven (seconds) {
+    proven (until) {
       everProven = true
-      Object.assign(now, { until: new Date(Date.now() + seconds * 1000), error: undefined })
+      Object.assign(now, { until: new Date(Math.min(until, LAST_TIME)), error: undefined })
     },
     failed (error) {
       Object.assign(now, { until: undefined, error })

@@ -113,5 +113,5 @@ function ohttpKeys (proxy: ProxyAddress, load: KeySource, postQuantum: PostQuant
   return cached(async fresh => {
     const { octets, maxAge } = await load(proxy, 'ohttp-keys', { fresh })
     return { key: await chooseKey(octets, postQuantum), maxAge }
-  })
+  }, load !== fetchKeys)
 }

@@ -70,6 +70,9 @@ const RULES: Record<keyof PolarisFetchOptions, Rule> = {
   keyHandler: object('an object with getPublicKey and the other functions of a KeyHandler', 'getPublicKey')
 }
 
+/** Of these, a value that is a string is quoted in errors. */
+const QUOTED = ['protocol', 'postQuantum', 'gatewayPath', 'clock']
+
 const ATTESTATION_OPTIONS: Record<keyof AttestationOptions, true> = {
   policy: true,
   maxAge: true,
@@ -92,14 +95,16 @@ const POLICY_MEMBERS = ['version', 'platforms']
 export function checkOptions (options: unknown): asserts options is PolarisFetchOptions {
   if (!isObject(options)) {
     throw new TypeError('createPolarisFetch takes an object with at least baseURL, the URL at which the proxy is ' +
-      `mounted; it was given ${describe(options)}`)
+      `mounted; it was given ${describe(options, true)}`)
   }
   checkNames(options, Object.keys(RULES), 'createPolarisFetch has no option')
   for (const [name, rule] of Object.entries(RULES)) {
     const value = options[name]
     if (value === undefined && name !== 'baseURL') continue
     const expected = rule(value)
-    if (expected !== undefined) throw new TypeError(`${name} must be ${expected}; it is ${describe(value)}`)
+    if (expected !== undefined) {
+      throw new TypeError(`${name} must be ${expected}; it is ${describe(value, QUOTED.includes(name))}`)
+    }
   }
   const {
     attestation, keys, fetch, dispatcher, protocol, postQuantum, clock
@@ -138,12 +143,13 @@ function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Values of options can be secrets: only what is obviously none is quoted. */
-function describe (value: unknown): string {
+/** Values of options can be secrets, such as a key that is given as text: only what is obviously none is quoted. */
+function describe (value: unknown, quoted = false): string {
   if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') {
     return String(value)
   }
-  if (typeof value === 'string') return value === '' ? 'empty' : `the string ${JSON.stringify(value.slice(0, 100))}`
+  if (value === '') return 'empty'
+  if (typeof value === 'string' && quoted) return `the string ${JSON.stringify(value.slice(0, 100))}`
   if (Array.isArray(value)) return 'an array'
   return typeof value === 'object' ? 'another object' : `a ${typeof value}`
 }

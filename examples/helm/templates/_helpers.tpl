@@ -14,7 +14,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .registry }}/{{ .image }}@{{ .digest }}
 {{- end }}
 
-{{- /* Not to be had otherwise: these are what makes a pod of the restricted standard. */}}
+{{- /* Fixed, since these are what makes a pod of the restricted standard. */}}
 {{- define "polaris.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -41,9 +41,9 @@ capabilities:
 {{- end }}
 {{- $ephemeral := eq (default "ephemeral" $settings.POLARIS_CONTAINER_KEY_TYPE) "ephemeral" }}
 {{- $shared := or (not $ephemeral) (not (include "polaris.keysPerReplica" .)) }}
-{{- $store := regexMatch "^rediss?://" (default "" $settings.POLARIS_CONTAINER_REPLAY_STORE) }}
+{{- $store := regexMatch "^rediss?(-sentinel)?://" (default "" $settings.POLARIS_CONTAINER_REPLAY_STORE) }}
 {{- if and $shared (gt (int .Values.autoscaling.maxReplicas) 1) (not (or $store $accept.replays)) }}
-{{- fail "replicas share their keys, so a request recorded at one could be replayed to each of the others: set settings.POLARIS_CONTAINER_REPLAY_STORE to a redis:// or rediss:// URL, or autoscaling.minReplicas=1 and maxReplicas=1, or accept.replays=true" }}
+{{- fail "replicas share their keys, so a request recorded at one could be replayed to each of the others: set settings.POLARIS_CONTAINER_REPLAY_STORE to a redis://, rediss:// or redis-sentinel:// URL, or autoscaling.minReplicas=1 and maxReplicas=1, or accept.replays=true" }}
 {{- end }}
 {{- if and .Values.metrics.port (not .Values.metrics.from) }}
 {{- fail "metrics.from is empty, so that anything in the cluster could read the metrics: name the pods of Prometheus there" }}

@@ -54,9 +54,9 @@ variable "key_versions" {
 }
 
 variable "workload_base_url" {
-  description = "Where the workload listens, inside the same container"
+  description = "Where the workload listens, inside the same container; by default as in examples/confidential-space"
   type        = string
-  default     = "http://127.0.0.1:8000"
+  default     = "http://127.0.0.1:3001"
 
   validation {
     condition     = can(regex("^http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?(/|$)", var.workload_base_url))

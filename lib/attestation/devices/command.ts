@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { constants } from 'node:os'
+import { Readable } from 'node:stream'
 import { RemoteError } from '../../remote/error.ts'
 import { readBounded, TooLongError } from '../../remote/read-bounded.ts'
 import { MAX_ANSWER_BYTES } from './read.ts'
@@ -30,16 +31,18 @@ export async function commandOutput (
   const child = spawn(file, args, {
     cwd: '/', env: environment, shell: false, detached: true, stdio: ['ignore', 'pipe', 'ignore']
   })
+  // Not there if this process has no descriptor left for it: then the child has an error.
+  const stdout = (child.stdout as Readable | undefined) ?? Readable.from([])
   const deadline = AbortSignal.timeout(timeoutMs)
   const stop = AbortSignal.any([signal, deadline])
   const end = () => {
     killGroup(child)
     // What it started may have left its group and hold the pipe.
-    child.stdout.destroy()
+    stdout.destroy()
   }
   stop.addEventListener('abort', end, { once: true })
   if (stop.aborted) end()
-  const printed = readBounded(child.stdout, MAX_ANSWER_BYTES)
+  const printed = readBounded(stdout, MAX_ANSWER_BYTES)
   printed.catch(end)
   const [exit, output] = await Promise.allSettled([exitOf(child), printed])
   stop.removeEventListener('abort', end)

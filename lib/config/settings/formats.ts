@@ -157,5 +157,5 @@ function isRedis (urls: readonly (URL | null)[]): boolean {
   return urls.every(url => url !== null && /^rediss?(?:-sentinel)?:$/.test(url.protocol) &&
     url.protocol === first?.protocol &&
     url.hostname !== '' &&
-      (url.protocol.includes('sentinel') ? url.pathname.length > 1 : /^\/?\d*$/.test(url.pathname)))
+    (url.protocol.includes('sentinel') ? url.pathname.length > 1 : /^\/?\d*$/.test(url.pathname)))
 }

@@ -60,8 +60,8 @@ export const server = {
     type: 'string',
     format: 'workers',
     default: '1',
-    description: 'Number of processes that serve. They share keys and replay protection; limits apply to each ' +
-      '(docs/operations.md).'
+    description: 'Number of processes that serve. They share keys, replay protection and the limits of clients; all ' +
+      'other limits apply to each (docs/operations.md).'
   },
 
   clientIdleTimeout: {

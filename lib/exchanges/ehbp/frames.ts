@@ -6,7 +6,7 @@ import { Problem } from '../../http/problems.ts'
 import { LENGTH_BYTES } from '../../protocols/ehbp.ts'
 import { AEAD_AES_256_GCM, aeadSizes } from '../../protocols/ohttp/suites.ts'
 import type { ByteBudget } from '../../streams/budget.ts'
-import { createCollector } from '../../streams/collector.ts'
+import { alone, createCollector } from '../../streams/collector.ts'
 
 const TAG_BYTES = aeadSizes(AEAD_AES_256_GCM)!.Nt
 const NOTHING = Buffer.alloc(0)
@@ -90,9 +90,4 @@ export function createFrameReader (source: AsyncIterator<Buffer>, budget: ByteBu
       source.return?.().then(undefined, () => undefined)
     }
   }
-}
-
-/** The piece with memory of its own: a part of something larger would keep that alive, uncounted. */
-function alone (piece: Buffer): Buffer {
-  return piece.byteLength === piece.buffer.byteLength ? piece : Buffer.from(piece)
 }

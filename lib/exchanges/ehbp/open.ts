@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { createRecipientFactory } from '../../hpke/recipient.ts'
 import type { Recipient } from '../../hpke/recipient.ts'
+import { askingForIdentity } from '../../http/headers.ts'
 import { announcedLength, hasBody } from '../../http/incoming.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
 import { Problem } from '../../http/problems.ts'
@@ -68,7 +69,7 @@ export function createEhbpOpener (ring: HpkeRing, replays: ReplayStore, budget: 
       protocol: 'ehbp',
       // A body that is encrypted shows its length: compressed, that would tell of its content. And clients undo the
       // coding that the head names before they decrypt.
-      headers: [...withoutEncodings(exchange.headers), 'accept-encoding', 'identity'],
+      headers: askingForIdentity(exchange.headers),
       ...await bodyOf(recipient, plaintext, frames, whole !== undefined),
       seal: response => sealResponse(response, recipient, enc)
     }
@@ -189,8 +190,4 @@ function replayDigest (enc: Uint8Array): Buffer {
 async function * asyncOf (piece: Buffer): AsyncGenerator<Buffer, undefined, void> {
   yield piece
   return undefined
-}
-
-function withoutEncodings (headers: readonly string[]): string[] {
-  return headers.filter((_, i) => headers[i - i % 2] !== 'accept-encoding')
 }

@@ -2,12 +2,12 @@
  * EHBP, which encrypts bodies and nothing else: how it is recognised, what it is made with, and the key to encrypt to.
  */
 import { Problem } from '../../http/problems.ts'
-import type { HpkeKeyInfo, HpkeRing } from '../../keys/hpke/ring.ts'
+import type { HpkeRing } from '../../keys/hpke/ring.ts'
 import { EHBP_KEYS_PATH, EHBP_SUITE, ENC_HEADER, NONCE_HEADER, encodeEhbpKey } from '../../protocols/ehbp.ts'
 import { KEYS_MEDIA_TYPE } from '../../protocols/ohttp/key-config.ts'
-import { kemName } from '../../protocols/ohttp/suites.ts'
 import { rememberFor } from '../../replay/remember.ts'
-import type { KeyResource, ListedKey, ProtocolDefinition } from '../protocol.ts'
+import { listedKey, onRingChange } from '../hpke-keys.ts'
+import type { KeyResource, ProtocolDefinition } from '../protocol.ts'
 import { createEhbpOpener } from './open.ts'
 
 /** While it is off, its headers and its path are the workload's: that may speak EHBP itself. */
@@ -47,23 +47,7 @@ function createKeyResource (ring: HpkeRing, alsoOhttp: boolean): KeyResource {
     attested: () => alsoOhttp || !ring.isReady
       ? []
       : [{ kind: 'ohttp-keys', value: Uint8Array.from(ring.publication().octets) }],
-    keys: () => x25519().map(listed),
-    onChange (listener) {
-      // That there will be no keys is for readiness to say.
-      ring.ready.then(listener, () => undefined)
-      ring.onRotation(listener)
-    }
-  }
-}
-
-function listed ({ kemId, state, notBefore, notAfter, publicKey }: HpkeKeyInfo): ListedKey {
-  return {
-    protocol: 'ehbp',
-    keyId: '0',
-    algorithm: kemName(kemId),
-    state,
-    ...(Number.isFinite(notBefore) && { notBefore: new Date(notBefore).toISOString() }),
-    ...(Number.isFinite(notAfter) && { notAfter: new Date(notAfter).toISOString() }),
-    publicKey: Buffer.from(publicKey).toString('base64url')
+    keys: () => x25519().map(key => listedKey('ehbp', { ...key, keyId: 0 })),
+    onChange: listener => onRingChange(ring, listener)
   }
 }

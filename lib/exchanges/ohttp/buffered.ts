@@ -12,7 +12,7 @@ import { encodeResponseStart, encodeResponse, paddingLength } from '../../protoc
 import { RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
 import { arrived } from '../../streams/arrived.ts'
 import type { BudgetAccount, ByteBudget } from '../../streams/budget.ts'
-import { createCollector } from '../../streams/collector.ts'
+import { alone, createCollector } from '../../streams/collector.ts'
 import { OwnedStream, free, own } from '../../streams/owned.ts'
 import type { Owned } from '../../streams/owned.ts'
 import type { PlainResponse, SealedResponse } from '../exchange.ts'
@@ -136,11 +136,6 @@ async function collect (
   }
   if (announced !== undefined && collector.length !== announced) throw new Problem('upstream-invalid')
   return collector.blocks()
-}
-
-/** The piece with memory of its own: a part of something larger would keep that alive, uncounted. */
-function alone (piece: Buffer): Buffer {
-  return piece.byteLength === piece.buffer.byteLength ? piece : Buffer.from(piece)
 }
 
 /** In one piece of this length, the rest of which is zeros. */

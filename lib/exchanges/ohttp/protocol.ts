@@ -1,11 +1,11 @@
 /** Oblivious HTTP, in both forms: how they are recognised, what they are made with, and the keys that they share. */
 import { Problem } from '../../http/problems.ts'
 import type { OuterHead } from '../../http/incoming.ts'
-import type { HpkeKeyInfo, HpkeRing } from '../../keys/hpke/ring.ts'
+import type { HpkeRing } from '../../keys/hpke/ring.ts'
 import { KEYS_MEDIA_TYPE } from '../../protocols/ohttp/key-config.ts'
 import { CHUNKED_REQUEST_MEDIA_TYPE, REQUEST_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
-import { kemName } from '../../protocols/ohttp/suites.ts'
-import type { KeyResource, ListedKey, Protocol, ProtocolDefinition } from '../protocol.ts'
+import { listedKey, onRingChange } from '../hpke-keys.ts'
+import type { KeyResource, Protocol, ProtocolDefinition } from '../protocol.ts'
 import { createOhttpGateway } from './open.ts'
 import type { OhttpForm } from './open.ts'
 
@@ -56,23 +56,7 @@ function createKeyResource (ring: HpkeRing): KeyResource {
       return { bytes: octets, maxAge }
     },
     attested: () => ring.isReady ? [{ kind: 'ohttp-keys', value: Uint8Array.from(ring.publication().octets) }] : [],
-    keys: () => ring.keys().map(listed),
-    onChange (listener) {
-      // That there will be no keys is for readiness to say.
-      ring.ready.then(listener, () => undefined)
-      ring.onRotation(listener)
-    }
-  }
-}
-
-function listed ({ keyId, kemId, state, notBefore, notAfter, publicKey }: HpkeKeyInfo): ListedKey {
-  return {
-    protocol: 'ohttp',
-    keyId: String(keyId),
-    algorithm: kemName(kemId),
-    state,
-    ...(Number.isFinite(notBefore) && { notBefore: new Date(notBefore).toISOString() }),
-    ...(Number.isFinite(notAfter) && { notAfter: new Date(notAfter).toISOString() }),
-    publicKey: Buffer.from(publicKey).toString('base64url')
+    keys: () => ring.keys().map(key => listedKey('ohttp', key)),
+    onChange: listener => onRingChange(ring, listener)
   }
 }

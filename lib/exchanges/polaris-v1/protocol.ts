@@ -1,5 +1,6 @@
 /** The legacy protocol, and what the proxy makes of its response sealing for requests that come unencrypted. */
 import { createPublicKey } from 'node:crypto'
+import { askingForIdentity } from '../../http/headers.ts'
 import { Problem } from '../../http/problems.ts'
 import type { IncomingRequest } from '../../http/incoming.ts'
 import { createAdmission } from '../../keys/rsa/admission.ts'
@@ -102,7 +103,7 @@ function createResponseSealing ({ config, budget, ownHeaders }: ProtocolServices
       return {
         ...exchange,
         protocol: 'polaris-v1-response',
-        headers: [...withoutEncodings(exchange.headers), 'accept-encoding', 'identity'],
+        headers: askingForIdentity(exchange.headers),
         seal: sealer.seal,
         release: sealer.release
       }
@@ -116,8 +117,4 @@ function responseKey (header: string | string[] | undefined): ReturnType<typeof 
   } catch (error) {
     throw error instanceof MessageError ? new Problem('response-key-required', { cause: error }) : error
   }
-}
-
-function withoutEncodings (headers: readonly string[]): string[] {
-  return headers.filter((_, i) => headers[i - i % 2] !== 'accept-encoding')
 }

@@ -34,8 +34,8 @@ export type KnownVersions = (keyId: string) => KeyVersion | undefined
 export interface FetchOptions {
   readonly retry?: RetryPolicy
   /**
-   * Milliseconds for which a version that is no longer listed still decrypts, for clients that hold it. Default: 900
-   * 000.
+   * Milliseconds for which a version that is no longer listed still decrypts, for clients that hold it. Default:
+   * 900 000.
    */
   readonly retireAfter?: number
   /** Milliseconds from a start that failed, for whatever may pass, to the next attempt at one. Default: 60 000. */

@@ -37,11 +37,10 @@ export function googleConfidentialSpace (
       const { status, body } = await postJson(service, { audience, token_type: 'OIDC', nonces: [nonce] }, signal)
       // Errors are plain text, and so is success: text/html. Only the status tells.
       if (status !== 200) {
-        throw new RemoteError(status >= 500 || status === 429
-          ? 'transient'
-          : 'refused', `${SOURCE} answered ${status}`, {
-            providerCode: `HTTP_${status}`, advice: 'See the log of the launcher, on the serial console of the machine'
-          })
+        const kind = status >= 500 || status === 429 ? 'transient' : 'refused'
+        throw new RemoteError(kind, `${SOURCE} answered ${status}`, {
+          providerCode: `HTTP_${status}`, advice: 'See the log of the launcher, on the serial console of the machine'
+        })
       }
       const token = body.toString('latin1').trim()
       const { claims, expiresAt } = readToken(token, SOURCE)

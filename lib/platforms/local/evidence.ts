@@ -12,8 +12,7 @@ export const attesterTypes: readonly AttesterType<typeof localSettings>[] = [
       if (env['NODE_ENV'] !== 'production' || attestationAllowSimulated) return []
       return [
         'Simulated attestation proves nothing and is not for production, which NODE_ENV says this is. To allow it, ' +
-          'set ' +
-        `${localSettings.attestationAllowSimulated.env}=true`
+          `set ${localSettings.attestationAllowSimulated.env}=true`
       ]
     },
     create: async () => (await import('./simulated-evidence.ts')).simulated()

@@ -4,8 +4,7 @@ import type { Bytes } from '../bytes.ts'
 import { BINDING_BYTES, MAX_KEYS, MAX_NONCE_BYTES, MIN_NONCE_BYTES } from './binding.ts'
 import {
   ATTESTATION_PROFILE, ATTESTATION_PROFILE_V1, AttestationDocumentError, MAX_DEVICE_CHARACTERS, MAX_DOCUMENT_BYTES,
-  MAX_ITEMS,
-  MAX_ITEM_CHARACTERS, MAX_KEY_BYTES, NAME
+  MAX_ITEMS, MAX_ITEM_CHARACTERS, MAX_KEY_BYTES, NAME
 } from './types.ts'
 import type { Claim, ParsedAttestation, TypedValue } from './types.ts'
 

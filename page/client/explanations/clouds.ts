@@ -16,7 +16,7 @@ export const clouds: Explanations = {
   },
   hardware: {
     asks: 'Does it run on hardware that keeps memory from the host?',
-    matters: 'Ordinary machines can be inspected by whoever runs the host.'
+    matters: 'Ordinary machines can be inspected by the operator of the host.'
   },
   project: {
     asks: 'Does it run in a cloud project that your policy names?',

@@ -12,7 +12,7 @@ export const general: Explanations = {
   },
   binding: {
     asks: 'Are the keys and the random number tied together as the protocol demands?',
-    matters: 'Otherwise genuine evidence could be combined with the keys of somebody else.'
+    matters: "Otherwise genuine evidence could be combined with another party's keys."
   },
   platform: {
     asks: 'Is this a kind of evidence that your policy accepts?',
@@ -52,7 +52,7 @@ export const general: Explanations = {
   },
   root: {
     asks: 'Does the chain of signatures end at a root that you trust?',
-    matters: 'The root is the maker of the hardware. Any other root is somebody who claims to be the maker.'
+    matters: 'The root is the maker of the hardware. Any other root only claims to be the maker.'
   },
   'certificate-chain': {
     asks: 'Does each certificate vouch for the next, from the root to the key that signed?',

@@ -54,10 +54,6 @@ export const provenance: Explanations = {
     asks: 'Did the machine start what the proof of origin names?',
     matters: 'Otherwise the proof is genuine, but about other software.'
   },
-  'provenance-measurement': {
-    asks: 'Is the measurement of what runs one that the proof names?',
-    matters: 'Otherwise the proof is genuine, but about other software.'
-  },
   'provenance-measurements': {
     asks: 'Are the measurements in the proof complete?',
     matters: 'Without them it cannot be compared with what the hardware measured.'

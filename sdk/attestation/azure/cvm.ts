@@ -5,9 +5,8 @@
  */
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
-import type { VerifierContext } from '../context.ts'
+import type { Verifier, VerifierContext } from '../context.ts'
 import { bindingCheck, claim, issueTime } from '../tokens/token.ts'
-import type { Verifier } from '../context.ts'
 import { CVM_HARDWARE, azureCvmSection } from './cvm-policy.ts'
 import type { AzureCvmPolicy } from './cvm-policy.ts'
 import { readAzureToken } from './token.ts'
@@ -84,7 +83,8 @@ function boundNonce (runtime: unknown): unknown {
   try {
     return atob(payload)
   } catch {
-    return payload
+    // Not base64: no nonce.
+    return undefined
   }
 }
 

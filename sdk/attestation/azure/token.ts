@@ -24,7 +24,7 @@ export async function readAzureToken (context: VerifierContext, issuers: readonl
   const issued = check(
     'issuer', issuer !== undefined, `The issuer is ${show(claims.iss)}, the policy expects ${show(issuers)}`
   )
-  if (issuer === undefined) return refused(issued, skipped('signature', "Nobody is asked for an unknown issuer's keys"))
+  if (issuer === undefined) return refused(issued, skipped('signature', 'An unknown issuer is not asked for its keys'))
   const signature = await signatureCheck(context, token, issuer, async () => `${issuer}/certs`)
   if (signature.outcome === 'failed') return refused(signature, skipped('claims', 'Not checked without a signature'))
   return { checks: [signature, issued, ...timeChecks(context, claims)], claims, issuer }

@@ -4,9 +4,8 @@
  */
 import { check, oneOfCheck, show, skipped } from '../checks.ts'
 import type { Findings } from '../checks.ts'
-import type { VerifierContext } from '../context.ts'
+import type { Verifier, VerifierContext } from '../context.ts'
 import { bindingCheck, claim, issueTime } from '../tokens/token.ts'
-import type { Verifier } from '../context.ts'
 import { azureMaaSection } from './policy.ts'
 import type { AzureMaaPolicy } from './policy.ts'
 import { readAzureToken } from './token.ts'
@@ -55,7 +54,7 @@ async function verifyAzureMaa (context: VerifierContext, policy: AzureMaaPolicy)
         : check(
           'guest-svn',
           typeof guestSvn === 'number' && guestSvn >= minimumGuestSvn,
-            `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`
+          `The guest's security version is ${show(guestSvn)}, at least ${minimumGuestSvn} is expected`
         )
     ],
     issuedAt: issueTime(claims),

@@ -153,8 +153,8 @@ function logCheck ({ logEntries }: ProvenanceBundle, { maximumLogEntries: most }
 /** A minute is for clocks that differ. */
 function timeCheck ({ logEntries }: ProvenanceBundle, { notBefore }: ProvenancePolicy, now: Date): Check {
   const name = 'provenance-time'
-  const [first] = logEntries.map(({ time }) => time).filter(time => time !== undefined).sort((a, b) => a.getTime() -
-    b.getTime())
+  const times = logEntries.map(({ time }) => time).filter(time => time !== undefined)
+  const [first] = times.sort((a, b) => a.getTime() - b.getTime())
   if (!first) {
     return notBefore === undefined
       ? skipped(name, 'The log has no time; the policy accepts any')

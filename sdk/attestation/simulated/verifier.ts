@@ -6,9 +6,8 @@ import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, importJWK
 import { MEDIA_TYPES } from '../../../lib/protocols/attestation.ts'
 import { check, oneOfCheck, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
-import type { VerifierContext } from '../context.ts'
+import type { Verifier, VerifierContext } from '../context.ts'
 import { bindingCheck, claim, issueTime, readToken, timeChecks } from '../tokens/token.ts'
-import type { Verifier } from '../context.ts'
 import { simulatedSection } from './policy.ts'
 import type { SimulatedPolicy } from './policy.ts'
 

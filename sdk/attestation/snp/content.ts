@@ -66,7 +66,7 @@ export function contentChecks (context: VerifierContext, policy: SnpPolicy, repo
       : check(
         'guest-svn',
         report.guestSvn >= minimumGuestSvn,
-          `The guest's security version is ${report.guestSvn}, at least ${minimumGuestSvn} is expected`
+        `The guest's security version is ${report.guestSvn}, at least ${minimumGuestSvn} is expected`
       ),
     oneOfCheck('chip', 'The chip', policy.chipIds, toHex(report.chipId)),
     platformInfoCheck(report, policy.platformInfo)

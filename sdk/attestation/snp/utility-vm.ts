@@ -76,7 +76,7 @@ export async function utilityVm (
     ? {
         check: check(
           'utility-vm', true,
-      `The launch is that of the utility VM ${endorsement.svn}, as ${show(endorsement.issuer)} endorses`
+          `The launch is that of the utility VM ${endorsement.svn}, as ${show(endorsement.issuer)} endorses`
         ),
         svn: endorsement.svn
       }

@@ -112,7 +112,7 @@ function revocationCheck (
 function quotingEnclave ({ qe }: TdxQuote, identity: QeIdentity): { status: TcbStatus } | string {
   const masked = (value: Uint8Array, mask: Uint8Array) => value.map((byte, i) => byte & (mask[i] ?? 0xff))
   if (!sameBytes(qe.mrsigner, identity.mrsigner)) {
-    return 'The quoting enclave is signed by somebody else than Intel says'
+    return 'The quoting enclave is not signed by the enclave author that Intel names'
   }
   if (qe.isvprodid !== identity.isvprodid) return `The enclave is product ${qe.isvprodid}, not Intel's quoting enclave`
   const miscselect = masked(qe.miscselect, identity.miscselectMask)

@@ -10,8 +10,7 @@ import type { Bytes } from '../../../lib/protocols/bytes.ts'
 import { check, skipped } from '../checks.ts'
 import type { Check, Findings } from '../checks.ts'
 import { hardwareBound, hardwareFreshness } from '../context.ts'
-import type { VerifierContext } from '../context.ts'
-import type { Verifier } from '../context.ts'
+import type { Verifier, VerifierContext } from '../context.ts'
 import { certificationChecks } from './certification.ts'
 import { contentChecks, presentedPins } from './content.ts'
 import { collateralChecks } from './platform.ts'
@@ -69,7 +68,7 @@ function trailingCheck ({ trailing, version }: TdxQuote, policy: TdxPolicy): Che
   const name = 'evidence'
   if (!trailing) return check(name, true, `A TDX quote of version ${version}`)
   if (policy.allowTrailingBytes) {
-    return skipped(name, 'Something that nobody signed follows the quote, as the policy accepts')
+    return skipped(name, 'Unsigned bytes follow the quote, as the policy accepts')
   }
-  return check(name, false, 'Something that nobody signed follows the quote')
+  return check(name, false, 'Unsigned bytes follow the quote')
 }

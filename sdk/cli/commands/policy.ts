@@ -2,7 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import type { Verdict } from '../../attestation/checks.ts'
+import { parseAttestationPolicy } from '../../attestation/policy.ts'
 import type { AttestationPolicy, PlatformPolicies } from '../../attestation/policy.ts'
+import { AttestationPolicyError } from '../../attestation/policy-rules.ts'
 import { provenanceForm } from '../../attestation/provenance/form.ts'
 import type { ProvenancePolicy } from '../../attestation/provenance/policy.ts'
 import type { SnpPolicy } from '../../attestation/snp/policy.ts'
@@ -95,15 +97,26 @@ async function init (url: string | undefined, options: InitOptions): Promise<voi
     if (onlyMissing && failed.length > 0) process.stderr.write(NO_BUNDLE)
   }
   await write(output, policy)
-  process.stderr.write(simulated
+  process.stderr.write(missingIn(policy) + (simulated
     ? 'polaris: simulated evidence proves nothing: this policy is for development\n'
-    : 'polaris: the evidence is genuine, the pins are what it presented: review them before you trust them\n')
+    : 'polaris: the evidence is genuine, the pins are what it presented: review them before you trust them\n'))
   process.exitCode = VERIFIED
 }
 
 const DEFAULT_AUDIENCE = 'polaris-secure-proxy'
 const NO_BUNDLE = 'polaris: the proxy sends no Sigstore bundle, so nothing shows yet that the repository built what ' +
   'runs: have it send one (POLARIS_CONTAINER_ATTESTATION_ENDORSEMENTS), or give polaris verify one with --provenance\n'
+
+/** Not every platform's evidence says what runs: then its user has to add that. Ends with a newline, or is empty. */
+function missingIn (policy: AttestationPolicy): string {
+  try {
+    parseAttestationPolicy(policy)
+    return ''
+  } catch (error) {
+    if (!(error instanceof AttestationPolicyError)) throw error
+    return `polaris: the policy cannot be used yet: ${error.message}\n`
+  }
+}
 
 function provenanceOf (
   { repository, workflow, ref, provenance, trustedRoot }: InitOptions

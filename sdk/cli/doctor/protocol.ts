@@ -11,7 +11,7 @@ import type { AppraiseOptions } from '../appraise.ts'
 import { report } from '../report.ts'
 import { below, findings } from './finding.ts'
 import type { Finding, Patient } from './finding.ts'
-import { get } from './server.ts'
+import { bodyOf, get } from './server.ts'
 
 export async function checkKeys (patient: Patient): Promise<Finding> {
   const { ok, warning, problem } = findings('keys')
@@ -19,7 +19,7 @@ export async function checkKeys (patient: Patient): Promise<Finding> {
     below(patient, GATEWAY_PATH),
     { headers: { accept: KEYS_MEDIA_TYPE }, redirect: 'manual', signal: AbortSignal.timeout(patient.timeout) }
   )
-  const bytes = new Uint8Array(await response.arrayBuffer())
+  const bytes = await bodyOf(response)
   const type = response.headers.get('content-type')
   if (response.status !== 200 || type?.split(';', 1)[0] !== KEYS_MEDIA_TYPE) {
     return problem(
@@ -91,7 +91,7 @@ export async function checkCors (patient: Patient, origin: string): Promise<Find
     },
     signal: AbortSignal.timeout(patient.timeout)
   })
-  await preflight.arrayBuffer()
+  await preflight.body?.cancel()
   const answer = await get(patient, GATEWAY_PATH, { origin })
   const advice = `Name ${origin} in POLARIS_CONTAINER_CORS_ORIGIN; if it is there, something in front answers ` +
     'OPTIONS or removes headers'

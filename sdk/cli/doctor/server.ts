@@ -1,4 +1,7 @@
 /** Who answers there, whether it is ready, and what time it has. */
+import { EMPTY } from '../../../lib/protocols/bytes.ts'
+import type { Bytes } from '../../../lib/protocols/bytes.ts'
+import { collect } from '../../collect.ts'
 import { networkReason } from '../../network-error.ts'
 import { clockAdvice } from '../report.ts'
 import { below, findings } from './finding.ts'
@@ -20,8 +23,13 @@ export async function get (patient: Patient, path: string, headers: Record<strin
   const response = await patient.network.fetch(
     below(patient, path), { headers, redirect: 'manual', signal: AbortSignal.timeout(patient.timeout) }
   )
-  const text = Buffer.from(await response.arrayBuffer()).subarray(0, MAX_BODY_BYTES).toString()
+  const text = new TextDecoder().decode(await bodyOf(response))
   return { status: response.status, headers: response.headers, text, json: parse(text) }
+}
+
+/** All of a body; nothing of one that is longer than any that a proxy sends here. */
+export async function bodyOf ({ body }: Response): Promise<Bytes> {
+  return (body && await collect(body, MAX_BODY_BYTES)) ?? EMPTY
 }
 
 function parse (text: string): Record<string, unknown> | undefined {
@@ -46,13 +54,8 @@ export async function checkIdentity (patient: Patient, version: string): Promise
   try {
     answer = await get(patient, '/polaris-container/about')
   } catch (error) {
-    return {
-      isOurs: false,
-      findings: [problem(
-      `${below(patient, '')} does not answer: ${networkReason(error) ?? 'the connection failed'}`,
-      'See the findings above'
-      )]
-    }
+    const detail = `${below(patient, '')} does not answer: ${networkReason(error) ?? 'the connection failed'}`
+    return { isOurs: false, findings: [problem(detail, 'See the findings above')] }
   }
   const { status, headers, json } = answer
   const theirs = json?.['version']
@@ -85,9 +88,9 @@ function adviceFor (status: number, { url }: Patient): string {
       '/.well-known/ohttp-gateway pass'
   }
   if (status >= 300 && status < 400) return 'Something in front redirects: use the URL that it redirects to'
-  return `Check whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${url.pathname === '/'
-    ? ''
-    : `, here ${url.pathname}`}), and whether what is in front forwards all of it`
+  const here = url.pathname === '/' ? '' : `, here ${url.pathname}`
+  return `Check whether the URL has the path at which the proxy is mounted (POLARIS_CONTAINER_CONTEXT_ROOT${here}), ` +
+    'and whether what is in front forwards all of it'
 }
 
 function checkClock ({ headers }: Answer): Finding[] {

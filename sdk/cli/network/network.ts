@@ -55,6 +55,7 @@ export async function openNetwork (
     const known = agents.get(url.href)
     if (known !== undefined) return known
     const { username, password, origin } = url
+    const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
     const agent = new ProxyAgent({
       ...limits,
       uri: origin,
@@ -63,9 +64,7 @@ export async function openNetwork (
       // As curl does: only TLS needs a tunnel, and many proxies open none to port 80.
       proxyTunnel: false,
       ...username !== '' && {
-        token: `Basic ${Buffer.from(
-        `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
-      ).toString('base64')}`
+        token: `Basic ${Buffer.from(credentials).toString('base64')}`
       }
     })
     agents.set(url.href, agent)

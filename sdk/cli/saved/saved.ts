@@ -58,16 +58,19 @@ export async function replay (folder: string, other?: AttestationPolicy): Promis
     nonce,
     now: new Date(index.at),
     fetch: replayFetch(index.answers, files),
-    provenance: sourcesOf(files, index.trustedRootDate)
+    provenance: sourcesOf(files, index.trustedRootDate, policy)
   })
 }
 
-/** The root that was shipped then counts, even if another is shipped now. */
-function sourcesOf (files: ReadonlyMap<string, Buffer>, date: string): ProvenanceSources {
+/** The root that was shipped then counts, even if another is shipped now, unless the policy has one of its own. */
+function sourcesOf (
+  files: ReadonlyMap<string, Buffer>, date: string, { provenance }: AttestationPolicy
+): ProvenanceSources {
+  const shipped = date !== TRUSTED_ROOT_DATE && provenance?.trustedRoot === undefined
   const bundles = files.has(BUNDLES) ? JSON.parse(text(files, BUNDLES)) as unknown : undefined
   const root = files.has(TRUSTED_ROOT)
     ? TRUSTED_ROOT
-    : files.has(SHIPPED_ROOT) && date !== TRUSTED_ROOT_DATE ? SHIPPED_ROOT : undefined
+    : files.has(SHIPPED_ROOT) && shipped ? SHIPPED_ROOT : undefined
   return {
     ...Array.isArray(bundles) && { bundles },
     ...root !== undefined && { trustedRoot: JSON.parse(text(files, root)) as unknown }

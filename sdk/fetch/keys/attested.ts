@@ -41,9 +41,10 @@ export function attestedKeys (
   const { policy, maxAge = 600, onVerdict, onRenewalFailure: _, ...options } = optionsOf(attestation)
   parseAttestationPolicy(policy, options.verifiers)
   return async (proxy, kind) => {
+    const asked = Date.now()
     try {
       const keys = await prove(proxy, kind)
-      record.proven(maxAge)
+      record.proven(asked + maxAge * 1000)
       return keys
     } catch (error) {
       record.failed(error)

@@ -51,7 +51,7 @@ export interface Cached<Key> {
 }
 
 export interface Reloadable<Key> extends Cached<Key> {
-  /** Asks now, whatever there is, and gives up what there is if that fails. */
+  /** Asks now, whatever there is. */
   reload (): Promise<Key>
 }
 
@@ -59,8 +59,11 @@ export interface Reloadable<Key> extends Cached<Key> {
  * Keeps a key for as long as it may be used. Fetches are shared by all that wait for one.
  *
  * @param load is told whether the last key was refused
+ * @param forgets the key is given up if the next one cannot be had; otherwise it is used for as long as it may be
  */
-export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAge: number }>): Reloadable<Key> {
+export function cached<Key> (
+  load: (fresh: boolean) => Promise<{ key: Key, maxAge: number }>, forgets = false
+): Reloadable<Key> {
   let current: { readonly key: Key, readonly until: number } | undefined
   let loading: Promise<Key> | undefined
   let refused = false
@@ -72,6 +75,9 @@ export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAg
       current = { key, until: asked + maxAge * 1000 }
       refused = false
       return key
+    } catch (error) {
+      if (forgets) current = undefined
+      throw error
     } finally {
       loading = undefined
     }
@@ -83,14 +89,7 @@ export function cached<Key> (load: (fresh: boolean) => Promise<{ key: Key, maxAg
     return loading
   }
   return {
-    async reload () {
-      try {
-        return await reload()
-      } catch (error) {
-        current = undefined
-        throw error
-      }
-    },
+    reload,
     get: async () => isCurrent() ? current!.key : reload(),
     async renew (key) {
       if (isCurrent() && current!.key !== key) return current!.key

@@ -36,7 +36,7 @@ export function v1Keys (proxy: ProxyAddress, source: KeySource | undefined): Rel
     }
     const { octets, maxAge } = await source(proxy, 'polaris-v1-spki', { fresh })
     return { key: `-----BEGIN PUBLIC KEY-----\n${encodeBase64(octets)}\n-----END PUBLIC KEY-----\n`, maxAge }
-  })
+  }, source !== undefined)
 }
 
 export function createV1Transport (

@@ -63,8 +63,9 @@ const RESPONSE_TYPES = ['arraybuffer', 'blob', 'json', 'text']
  * @example
  * ```ts
  * import axios from 'axios'
- * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from
- * '@polaris-secure-proxy/sdk'
+ * import {
+ *   EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+ * } from '@polaris-secure-proxy/sdk'
  *
  * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
  * const client = axios.create({ baseURL: 'https://proxy.example' })

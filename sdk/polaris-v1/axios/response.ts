@@ -21,8 +21,9 @@ type Transform = (this: AxiosConfigLike, data: unknown, headers: unknown, status
  * @example
  * ```ts
  * import axios from 'axios'
- * import { EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor } from
- * '@polaris-secure-proxy/sdk'
+ * import {
+ *   EphemeralKeyHandler, PolarisSDK, createAxiosRequestInterceptor, createAxiosResponseInterceptor
+ * } from '@polaris-secure-proxy/sdk'
  *
  * const polarisSDK = new PolarisSDK(new EphemeralKeyHandler())
  * const client = axios.create({ baseURL: 'https://proxy.example' })

@@ -6,8 +6,7 @@ import type { Base } from '../../fetch/request/target.ts'
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
 const HOP_BY_HOP = new Set([
   'connection', 'expect', 'http2-settings', 'keep-alive', 'proxy-authenticate', 'proxy-authorization',
-  'proxy-connection',
-  'te', 'trailer', 'transfer-encoding', 'upgrade'
+  'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'
 ])
 /** Set on each side: the target, the length, and the time that the encrypted request is dated with. */
 const SET_HERE = new Set(['content-length', 'date', 'host'])

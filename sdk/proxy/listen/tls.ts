@@ -29,10 +29,8 @@ export function watchCertificate (certFile: string, keyFile: string, log: Log): 
       createSecureContext(pair)
     } catch (error) {
       // Of OpenSSL, which names what is wrong and quotes nothing.
-      throw new UsageError(`${certFile} and ${keyFile} cannot be used as certificate and key: ${error instanceof
-        Error && 'code' in error
-? error.code
-: 'unknown error'}`)
+      const code = error instanceof Error && 'code' in error ? error.code : 'unknown error'
+      throw new UsageError(`${certFile} and ${keyFile} cannot be used as certificate and key: ${code}`)
     }
     return pair
   }

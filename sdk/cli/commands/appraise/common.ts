@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import type { Verdict } from '../../../attestation/checks.ts'
 import { parseAttestationPolicy } from '../../../attestation/policy.ts'
 import type { AttestationPolicy } from '../../../attestation/policy.ts'
+import { readPolicy } from '../../appraise.ts'
 import { withProvenanceOptions } from '../../provenance.ts'
 import type { ProvenanceOptions } from '../../provenance.ts'
 import { REFUSED, UsageError, VERIFIED } from '../../status.ts'
@@ -76,7 +77,7 @@ export async function policyOf (
   open: AttestationPolicy['platforms']
 ): Promise<AttestationPolicy> {
   if (policy === undefined) return { version: 1, insecure: true, platforms: open }
-  return parseAttestationPolicy((await read(policy)).toString('utf8'))
+  return parseAttestationPolicy(await readPolicy(policy))
 }
 
 /** Certificates in a file, PEM or DER. @throws {UsageError} */
