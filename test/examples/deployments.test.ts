@@ -1,3 +1,4 @@
+/** The Terraform modules and the ARM template: well-formed, consistent, and they bind the key to what runs. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'

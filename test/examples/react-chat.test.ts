@@ -58,5 +58,6 @@ t.test('the lock comes before the first prompt, and opens when a renewal fails',
   await page.locator('.lock.locked').waitFor()
   await page.keyboard.press('Enter')
   await page.locator('li.model').filter({ hasText: 'You said: another secret' }).waitFor()
+  t.same(workload.prompts, ['a secret of mine', 'another secret'], 'nor was anything sent later')
   t.same(complaints, [])
 })

@@ -1,12 +1,14 @@
 /**
  * The proxy serves the page if its operator asks, with a policy in its header that is no weaker than the page's own.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { buildPage, writePage } from '../../page/build.ts'
 import { browsersFor } from '../fixtures/browsers.ts'
 import { googleDeployment } from '../fixtures/google-attester.ts'
+import { run } from '../fixtures/process.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { verify } from '../fixtures/verify-page.ts'
 import { startWorkload } from '../fixtures/workload.ts'
@@ -50,6 +52,18 @@ t.test('if the operator asks, it is the file that npm run page makes, at the roo
     t.notMatch(policy, /unsafe|\*(?!\s|;|$)/)
   }
   t.equal((await fetch(`${url}/polaris-container/verify`, { method: 'POST' })).status, 404)
+})
+
+t.test('if nobody has built it, the proxy does not start, and says how to build it', async t => {
+  const project = join(t.testdir({ project: {} }), 'project')
+  for (const name of ['lib', 'node_modules', 'package.json', 'plugins', 'routes', 'sdk', 'server.ts', 'app.ts']) {
+    symlinkSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), join(project, name))
+  }
+  const server = run(t, ['--preserve-symlinks', '--preserve-symlinks-main', join(project, 'server.ts')], {
+    PORT: '0', POLARIS_CONTAINER_WORKLOAD_BASE_URL: workload.url, POLARIS_CONTAINER_VERIFY_PAGE: 'true'
+  })
+  t.equal(await server.exit, 1)
+  t.match(server.stderr(), /VERIFY_PAGE: dist\/polaris-verify\.html cannot be read \(ENOENT\): build it with npm run page/)
 })
 
 for (const { name, absent, open } of browsersFor(t)) {

@@ -1,3 +1,4 @@
+/** The bill of materials: reproducible, valid CycloneDX, and complete, as the lockfile has it. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

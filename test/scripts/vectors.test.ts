@@ -1,3 +1,4 @@
+/** docs/vectors holds what scripts/vectors.ts writes, and each of its exchanges is what it says. */
 import t from 'tap'
 import { readFileSync, readdirSync } from 'node:fs'
 import { deriveKemKeyPair, importKemKeyPair } from '../../lib/hpke/kem.ts'

@@ -1,3 +1,4 @@
+/** The package as it is published: files, sizes, types, and a command that works where it is installed. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'

@@ -61,7 +61,15 @@ t.test('an address that is none of this machine ends the process with its name',
 })
 
 t.test('what a machine lacks, and a policy that is none, end the process with the name of the setting', async t => {
-  const folder = t.testdir({ 'no.json': 'no', 'utf16.json': Buffer.from('\ufeff{"', 'utf16le') })
+  const folder = t.testdir({
+    'no.json': 'no',
+    'utf16.json': Buffer.from('\ufeff{"', 'utf16le'),
+    'provenance.json': JSON.stringify({
+      version: 1,
+      platforms: { 'google-confidential-space': {} },
+      provenance: { repository: 'owner/name', workflow: '.github/workflows/release.yml', refPrefix: 'refs/tags/v' }
+    })
+  })
   const cases: ReadonlyArray<readonly [Record<string, string>, RegExp]> = [
     [
       { POLARIS_CONTAINER_ATTESTATION_REQUIRED: 'true', POLARIS_CONTAINER_ATTESTATION_TYPE: 'none' },
@@ -74,6 +82,10 @@ t.test('what a machine lacks, and a policy that is none, end the process with th
     ],
     [{ POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/no.json` }, /ATTESTATION_POLICY_FILE: /],
     [{ POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/utf16.json` }, /ATTESTATION_POLICY_FILE: /],
+    [
+      { POLARIS_CONTAINER_ATTESTATION_POLICY_FILE: `${folder}/provenance.json` },
+      /ATTESTATION_POLICY_FILE: .* it has provenance, which clients verify and the proxy cannot: pin digests/
+    ],
     [{ POLARIS_CONTAINER_KEY_TYPE: 'file', POLARIS_CONTAINER_KEY_FILE: folder }, /KEY_FILE: /]
   ]
   for (const [env, reason] of cases) {

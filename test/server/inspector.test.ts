@@ -5,9 +5,8 @@ import t from 'tap'
 import { START, startServer } from '../fixtures/process.ts'
 
 for (const workers of ['1', '2']) {
-  t.test(`with ${workers === '1'
-    ? 'one process'
-    : 'several processes'}, SIGUSR1 opens no inspector and ends nothing`, async t => {
+  const number = workers === '1' ? 'one process' : 'several processes'
+  t.test(`with ${number}, SIGUSR1 opens no inspector and ends nothing`, async t => {
     t.ok(START.includes('--disable-sigusr1'))
     const server = await startServer(t, {
       POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', POLARIS_CONTAINER_WORKERS: workers

@@ -11,7 +11,7 @@ import type { Test } from 'tap'
 import type { ProtocolDefinition } from '../../lib/exchanges/protocol.ts'
 import type { ConfigInput } from '../../lib/config/config.ts'
 import { Problem } from '../../lib/http/problems.ts'
-import { encapsulate, fetchKey, requestHead } from '../fixtures/ohttp-client.ts'
+import { encapsulate, fetchKey, requestHead, send as sendEncapsulated } from '../fixtures/ohttp-client.ts'
 import { adminOf, parsePage } from '../fixtures/metrics.ts'
 import type { AdminClient } from '../fixtures/metrics.ts'
 import { freePort } from '../fixtures/process.ts'
@@ -52,9 +52,7 @@ async function settled ({ value }: AdminClient, requests: number): Promise<void>
 
 async function sendOhttp (url: string, chunked: boolean, body: Uint8Array = Buffer.from('inside')) {
   const request = await encapsulate(await fetchKey(url), requestHead('POST', '/inside'), body, { chunked })
-  const response = await fetch(`${url}/.well-known/ohttp-gateway`, {
-    method: 'POST', headers: { 'content-type': request.contentType }, body: request.message
-  })
+  const response = await sendEncapsulated(`${url}/.well-known/ohttp-gateway`, request)
   return { request, inner: await request.open(response) }
 }
 
@@ -113,10 +111,7 @@ t.test('Polaris v1 has its private-key operations, and its messages are remember
 t.test('a replay is counted', async t => {
   const { proxy, admin } = await setUp(t)
   const { request } = await sendOhttp(proxy.url, true)
-  const again = await fetch(
-    `${proxy.url}/.well-known/ohttp-gateway`,
-    { method: 'POST', headers: { 'content-type': request.contentType }, body: request.message }
-  )
+  const again = await sendEncapsulated(`${proxy.url}/.well-known/ohttp-gateway`, request)
   t.equal(again.status, 400)
   await settled(admin, 3)
   t.equal(await admin.value('polaris_replay_checks_total', { outcome: 'seen' }), 1)
@@ -269,7 +264,7 @@ t.test('keys, evidence, gate, memory and event loop are told', async t => {
   }
 })
 
-t.test('a stream that is read slowly is whole with metrics, too', async t => {
+t.test('a stream in large pieces is whole with metrics, too', async t => {
   const body = Buffer.alloc(3_000_000, 'streamed ')
   const { proxy } = await setUp(t, {}, (request, response) => {
     request.resume()

@@ -110,10 +110,7 @@ t.test('instance: replicas have keys of their own', async t => {
 
 t.test('a seed file that cannot be used keeps the replica from being ready, and readyz says why', async t => {
   const path = keyFile(t)
-  const cases: Array<[string, RegExp]> = [
-    ['{}', /^hpke: The seed file is malformed: remove it$/], ['x'.repeat(20_000), /^hpke: The seed file is malformed: remove it$/]
-  ]
-  for (const [content, reason] of cases) {
+  for (const content of ['{}', 'x'.repeat(20_000)]) {
     writeFileSync(`${path}.seed`, content)
     const replica = await startProxy(t, {
       workloadBaseUrl: 'http://127.0.0.1:9',
@@ -124,7 +121,7 @@ t.test('a seed file that cannot be used keeps the replica from being ready, and 
       hpkeSeedFile: `${path}.seed`
     })
     let reasons: string[] = []
-    while (!reasons.some(given => reason.test(given))) {
+    while (!reasons.includes('hpke: The seed file is malformed: remove it')) {
       const response = await fetch(`${replica.url}/polaris-container/readyz`)
       t.equal(response.status, 503)
       reasons = (await response.json() as { reasons: string[] }).reasons

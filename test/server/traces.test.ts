@@ -48,9 +48,8 @@ async function setUp (t: Test, config: ConfigInput = {}) {
 }
 
 for (const [setting, outerOnly] of [[false, [undefined, undefined]], [true, [OUTER, 'network=1']]] as const) {
-  t.test(`the workload sees the trace of the client${setting
-    ? ', and that of the network if there is no other'
-    : ', never that of the network'}`, async t => {
+  const other = setting ? ', and that of the network if there is no other' : ', never that of the network'
+  t.test(`the workload sees the trace of the client${other}`, async t => {
     const plain = await setUp(t, { forwardOuterTrace: setting })
     const encrypted = await setUp(
       t, { forwardOuterTrace: setting, enableInputEncryption: true, enableOutputEncryption: true }

@@ -1,3 +1,4 @@
+/** HPKE, the receiving side: published vectors, and two other implementations as senders. */
 import t from 'tap'
 import type { Test } from 'tap'
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'

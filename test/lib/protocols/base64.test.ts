@@ -1,3 +1,4 @@
+/** base64 as the protocols take it: read strictly, written at any length, in engines with and without its methods. */
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeBase64, encodeBase64 } from '../../../lib/protocols/base64.ts'

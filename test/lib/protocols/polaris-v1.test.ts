@@ -1,3 +1,4 @@
+/** Messages of Polaris v1: recorded ones, sizes at the boundaries, and one refusal for whatever does not open. */
 import {
   constants, createCipheriv, createDecipheriv, createHash, createPrivateKey, generateKeyPairSync, privateDecrypt,
   publicEncrypt, randomBytes, webcrypto

@@ -1,3 +1,4 @@
+/** Variable-length integers of RFC 9000, and the queue that bytes are taken from. */
 import t from 'tap'
 import fc from 'fast-check'
 import { ByteQueue } from '../../../lib/protocols/byte-queue.ts'

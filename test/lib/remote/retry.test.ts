@@ -1,3 +1,4 @@
+/** When a remote operation is tried again, after which wait, and when no more. */
 import t from 'tap'
 import { RemoteError } from '../../../lib/remote/error.ts'
 import type { RemoteFailure } from '../../../lib/remote/error.ts'

@@ -2,7 +2,7 @@
  * EHBP streams: each way piece by piece, with errors where something breaks off, and nothing that looks complete
  * without being so.
  */
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import t from 'tap'
@@ -75,26 +75,23 @@ for (const [how, headers] of [['without a length', {}], ['with a length', { 'con
 
 t.test('a client that breaks off, within a frame or behind one, leaves the workload without an end', async t => {
   const ends: string[] = []
+  const events = new EventEmitter()
   const { port, key } = await start(t, request => {
-    request.resume().on('end', () => ends.push('complete')).on('close', () => ends.push('closed')).on(
-      'error', () => undefined
-    )
+    request.once('data', () => events.emit('begun')).on('error', () => undefined)
+    request.on('end', () => ends.push('complete')).on('close', () => {
+      ends.push('closed')
+      events.emit('closed')
+    })
   })
-  const { headers: { 'ehbp-encapsulated-key': enc }, frames } = await ehbpRequest(key, 'a', 'b')
-  for (const more of [Buffer.alloc(0), frames[1]!.subarray(0, 7)]) {
-    const fresh = more.length === 0
-      ? { enc, frames }
-      : await ehbpRequest(key, 'a', 'b').then(
-        ({ headers, frames }) => ({ enc: headers['ehbp-encapsulated-key'], frames })
-      )
-    const sent = Buffer.concat([fresh.frames[0]!, more])
+  for (const bytesOfSecond of [0, 7]) {
+    const { headers: { 'ehbp-encapsulated-key': enc }, frames: [first, second] } = await ehbpRequest(key, 'a', 'b')
+    const [begun, closed] = [once(events, 'begun'), once(events, 'closed')]
     const client = await rawClient(t, port)
-    const before = ends.length
-    client.send(`POST / HTTP/1.1\r\nhost: x\r\nehbp-encapsulated-key: ${fresh.enc}\r\ncontent-length: 1000\r\n\r\n`)
-    client.send(sent)
-    await new Promise(resolve => setTimeout(resolve, 100))
+    client.send(`POST / HTTP/1.1\r\nhost: x\r\nehbp-encapsulated-key: ${enc}\r\ncontent-length: 1000\r\n\r\n`)
+    client.send(Buffer.concat([first!, second!.subarray(0, bytesOfSecond)]))
+    await begun
     client.socket.destroy()
-    while (ends.length === before) await new Promise(resolve => setTimeout(resolve, 10))
+    await closed
   }
   t.strictSame(ends, ['closed', 'closed'])
 })

@@ -11,9 +11,8 @@ import { startWorkload } from '../../fixtures/workload.ts'
 const CONTENT = Buffer.alloc(2 ** 20, 'x')
 
 for (const chunked of [false, true]) {
-  t.test(`the sealed pieces of a ${chunked
-    ? 'chunked'
-    : 'one-shot'} response are freed once they were sent`, async t => {
+  const form = chunked ? 'chunked' : 'one-shot'
+  t.test(`the sealed pieces of a ${form} response are freed once they were sent`, async t => {
     const workload = await startWorkload(
       t, (_request, response) => response.setHeader('content-length', CONTENT.length).end(CONTENT)
     )

@@ -119,7 +119,7 @@ for (const chunked of [false, true]) {
   t.test(`${form}: targets arrive byte for byte`, async t => {
     const { workload, url, key } = await start(t)
     for (const path of [
-      '/', '/?', '/a/../b', '//double', '/%zz', '/ä'.replace('ä', '%C3%A4'), '/x?y=/../z', '/"<>\\^`{|}',
+      '/', '/?', '/a/../b', '//double', '/%zz', '/%C3%A4', '/x?y=/../z', '/"<>\\^`{|}',
       `/${'p'.repeat(8000)}`
     ]) {
       t.equal((await exchange(url, key, requestHead('GET', path), undefined, chunked)).status, 200)

@@ -42,10 +42,8 @@ async function watching (t: Test, headersFirst: boolean) {
 
 for (const headersFirst of [false, true]) {
   for (const config of [{}, sealed]) {
-    const when = `${headersFirst
-      ? 'after'
-      : 'before'} the workload's headers, ${config === sealed ? 'sealed' : 'in clear'}`
-    t.test(`a client that goes away ${when}: the workload sees its request aborted`, async t => {
+    const [when, how] = [headersFirst ? 'after' : 'before', config === sealed ? 'sealed' : 'in clear']
+    t.test(`a client that goes away ${when} the workload's headers, ${how}: its request is aborted`, async t => {
       const { url: workloadBaseUrl, events } = await watching(t, headersFirst)
       const { url, port, log } = await startProxy(t, { workloadBaseUrl, ...config })
       const request = config === sealed ? lines(await (await v1Client(url)).request({ target: '/x' })) : ''
@@ -175,18 +173,16 @@ t.test('a client slower than 1 KB/s is served, and others meanwhile', async t =>
 })
 
 for (const config of [{}, sealed]) {
-  t.test(`a client that stalls within its body is told so with 408, and let go, ${config === sealed
-    ? 'sealed'
-    : 'in clear'}`, async t => {
+  const how = config === sealed ? 'sealed' : 'in clear'
+  t.test(`a client that stalls within its body is told so with 408, and let go, ${how}`, async t => {
     const workload = await startWorkload(t)
     const { url, port, log } = await startProxy(
       t, { workloadBaseUrl: workload.url, clientIdleTimeout: '300ms', ...config }
     )
     const request = await (await v1Client(url)).request({ target: '/x', body: 'whole' })
     const client = await rawClient(t, port)
-    client.send(`POST / HTTP/1.1\r\nhost: x\r\n${config === sealed
-      ? lines(request)
-      : ''}content-length: ${request.body?.length}\r\n\r\n`)
+    const fields = config === sealed ? lines(request) : ''
+    client.send(`POST / HTTP/1.1\r\nhost: x\r\n${fields}content-length: ${request.body?.length}\r\n\r\n`)
     client.send(request.body?.subarray(0, -1) ?? '')
     const response = await client.end
     t.equal(statusOf(response), 408)

@@ -55,17 +55,17 @@ const bodies = fc.constantFrom(
   `ffffffffffffffff\r\n${SECRET}`, `7\n${SECRET}\n0\n\n`, `7\r\n${SECRET}`, 'z'.repeat(100_000), '\x00\x00\x00\x02{}',
   '\x00\x00\x40\x00{'
 )
-const framing =
-  ['content-length: 7', 'content-length: 7', 'transfer-encoding: chunked', 'transfer-encoding: chunked',
-    'content-length: 70', 'content-length: 0', 'content-length: 7, 7', 'content-length: -1',
-    'content-length: 99999999999999999999',
-    'transfer-encoding: gzip, chunked', 'transfer-encoding: chunked, identity',
-    'transfer-encoding:\x0bchunked', 'content-length : 7', 'trailer: x', 'te: trailers']
-const fields =
-  ['x: \x00', 'x: \xff', 'x: a\r b', 'x: a\r\n folded', ': x', 'x', 'x y: z', '__proto__: x', 'constructor: x', `x: ${'y'
-    .repeat(40_000)}`, `${'x'.repeat(40_000)}: y`,
-    'x: y\r\n'.repeat(1500) + 'x: y', 'connection: close', 'connection: host, content-length',
-    'upgrade: websocket\r\nconnection: upgrade', 'keep-alive: timeout=-1', 'date: x']
+const framing = [
+  'content-length: 7', 'content-length: 7', 'transfer-encoding: chunked', 'transfer-encoding: chunked',
+  'content-length: 70', 'content-length: 0', 'content-length: 7, 7', 'content-length: -1',
+  'content-length: 99999999999999999999', 'transfer-encoding: gzip, chunked', 'transfer-encoding: chunked, identity',
+  'transfer-encoding:\x0bchunked', 'content-length : 7', 'trailer: x', 'te: trailers'
+]
+const fields = [
+  'x: \x00', 'x: \xff', 'x: a\r b', 'x: a\r\n folded', ': x', 'x', 'x y: z', '__proto__: x', 'constructor: x',
+  `x: ${'y'.repeat(40_000)}`, `${'x'.repeat(40_000)}: y`, 'x: y\r\n'.repeat(1500) + 'x: y', 'connection: close',
+  'connection: host, content-length', 'upgrade: websocket\r\nconnection: upgrade', 'keep-alive: timeout=-1', 'date: x'
+]
 
 /** Some lines of a header, and a body that they frame, more often than not. */
 function message (start: fc.Arbitrary<string>, others: readonly string[]): fc.Arbitrary<string> {
@@ -77,17 +77,18 @@ function message (start: fc.Arbitrary<string>, others: readonly string[]): fc.Ar
   return fc.tuple(
     start, fc.oneof({ weight: 2, arbitrary: framed }, { weight: 1, arbitrary: loose }),
     fc.subarray([...others], { maxLength: 2 })
-  )
-    .map(([
-      start, [lines, body], more
-    ]) => `${start}\r\n${[...lines, ...more].map(line => `${line}\r\n`).join('')}\r\n${body}`)
+  ).map(([start, [lines, body], more]) => {
+    const head = [start, ...lines, ...more].map(line => `${line}\r\n`).join('')
+    return `${head}\r\n${body}`
+  })
 }
 
-const requestFields =
-  [...fields, 'host: y', 'expect: 100-continue', 'expect: x', 'content-type: message/ohttp-req',
-    'content-type: message/ohttp-chunked-req', 'polaris-url: AAAA', `polaris-secure: ${'A'.repeat(500)}`,
-    'polaris-secure: A\r\npolaris-secure: B',
-    'polaris-response-public-key: AAAA', 'origin: https://x.example', 'access-control-request-method: PUT']
+const requestFields = [
+  ...fields, 'host: y', 'expect: 100-continue', 'expect: x', 'content-type: message/ohttp-req',
+  'content-type: message/ohttp-chunked-req', 'polaris-url: AAAA', `polaris-secure: ${'A'.repeat(500)}`,
+  'polaris-secure: A\r\npolaris-secure: B', 'polaris-response-public-key: AAAA', 'origin: https://x.example',
+  'access-control-request-method: PUT'
+]
 const requestLines = fc.tuple(
   fc.constantFrom('POST', 'POST', 'PUT', 'QUERY', 'DELETE', 'OPTIONS', 'TRACE', 'GET', 'HEAD', 'CONNECT', 'BREW', ''),
   fc.oneof(fc.constant(`/${SECRET}`), fc.constantFrom(
@@ -125,9 +126,7 @@ for (const [mode, config] of modes) {
             throw new Error(`no problem: ${body}`)
           }
         } else if (!/x-workload|^HTTP\/1\.1 (100|2\d\d|431)|problem/.test(head)) {
-          throw new Error(
-          `neither the workload's nor a problem: ${response}`
-          )
+          throw new Error(`neither the workload's nor a problem: ${response}`)
         }
       }
     }), { numRuns: 80 })
@@ -135,10 +134,11 @@ for (const [mode, config] of modes) {
   })
 }
 
-const responseFields =
-  [...fields, 'content-encoding: gzip', 'content-encoding: br', 'content-encoding: deflate', 'content-encoding: x',
-    'set-cookie: a\r\nset-cookie: b', 'vary: *',
-    'content-type: text/event-stream', 'content-type: application/json', 'location: \xff']
+const responseFields = [
+  ...fields, 'content-encoding: gzip', 'content-encoding: br', 'content-encoding: deflate', 'content-encoding: x',
+  'set-cookie: a\r\nset-cookie: b', 'vary: *', 'content-type: text/event-stream', 'content-type: application/json',
+  'location: \xff'
+]
 const responses = fc.record({
   octets: mangled(message(fc.tuple(
     fc.constantFrom('', '', '', 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(50)),
@@ -155,7 +155,7 @@ const responses = fc.record({
     // Silence takes until the timeout.
     { weight: 1, arbitrary: fc.constant(() => undefined) }
   ),
-  way: fc.constantFrom('legacy or clear', 'OHTTP'),
+  way: fc.constantFrom<'legacy or clear' | 'OHTTP'>('legacy or clear', 'OHTTP'),
   method: fc.constantFrom('GET', 'POST', 'HEAD')
 })
 
@@ -163,9 +163,14 @@ for (const [mode, config] of modes) {
   t.test(`hostile workloads, ${mode}`, async t => {
     let answer: (socket: Socket) => void = () => undefined
     const workload = await startRawWorkload(t, socket => answer(socket))
-    const proxy = await startProxy(
-      t, { workloadBaseUrl: workload.url, workloadHeadersTimeout: '100ms', workloadIdleTimeout: '100ms', ...config }
-    )
+    const proxy = await startProxy(t, {
+      workloadBaseUrl: workload.url,
+      workloadHeadersTimeout: '100ms',
+      workloadIdleTimeout: '100ms',
+      // One v1 request is sent again and again.
+      v1ReplayProtection: false,
+      ...config
+    })
     const client = await v1Client(proxy.url)
     const encrypted = createPolarisFetch({ baseURL: proxy.url })
     const request = await client.request({ target: '/x', sealedResponse: config.enableOutputEncryption === true })
@@ -173,8 +178,10 @@ for (const [mode, config] of modes) {
       ? request.headers
       : { 'polaris-response-public-key': client.responseKey }
 
+    const reached = { OHTTP: 0, 'legacy or clear': 0 }
     await fc.assert(fc.asyncProperty(responses, async ({ octets, finish, way, method }) => {
       answer = socket => {
+        reached[way]++
         socket.write(octets)
         finish(socket)
       }
@@ -195,6 +202,7 @@ for (const [mode, config] of modes) {
         throw new Error(`in clear: ${body}`)
       }
     }), { numRuns: 60 })
+    t.ok(reached.OHTTP > 0 && reached['legacy or clear'] > 0, `the workload was asked: ${JSON.stringify(reached)}`)
     await lives(t, proxy)
   })
 }

@@ -44,7 +44,7 @@ const system = [
   '//polaris-container/health',
   '/polaris-container?x', '/polaris-container/x?y', 'http://elsewhere.example/polaris-container/x',
   'http://elsewhere.example/x/../polaris-container/x',
-  '/a\\..\\polaris-container/health', '\\polaris-container/health'.replace('\\', '/\\'),
+  '/a\\..\\polaris-container/health', '/\\polaris-container/health',
   '/a\\..\\polaris-container\\health', '/polaris-container\\x', '/a%5c..%5cpolaris-container/x',
   '/a%5C..%5Cpolaris-container%5Cx', '/a%2f..%2fpolaris-container/x', '/%2e%2e/polaris-container/x',
   '/..%5cpolaris-container/x', '/%252e%252e/polaris-container/x',

@@ -23,9 +23,8 @@ async function exchange (
 ) {
   const request = await (await v1Client(url)).request({ target: '/x', ...parts })
   const client = await rawClient(t, port)
-  client.send(`${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}${framing.replace(
-    'LENGTH', String(request.body?.length)
-  )}\r\n`)
+  const framed = framing.replace('LENGTH', String(request.body?.length))
+  client.send(`${method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}${framed}\r\n`)
   return { client, request }
 }
 

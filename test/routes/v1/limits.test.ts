@@ -229,9 +229,8 @@ t.test('a body that arrives octet by octet opens', async t => {
   const request = await (await v1Client(url)).request({ target: '/x', body: 'octet by octet' })
   const client = await rawClient(t, port)
   client.socket.setNoDelay(true)
-  client.send(`POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(
-    request
-  )}content-length: ${request.body?.length}\r\n\r\n`)
+  const length = `content-length: ${request.body?.length}\r\n`
+  client.send(`POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines(request)}${length}\r\n`)
   for (const octet of request.body ?? []) {
     client.send(new Uint8Array([octet]))
     await new Promise(resolve => setImmediate(resolve))

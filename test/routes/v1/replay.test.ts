@@ -3,14 +3,15 @@
  * what they said. A message is opened once, whatever it was then and whatever it comes as now.
  */
 import { writeFileSync } from 'node:fs'
-import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { ConfigInput } from '../../../lib/config/config.ts'
 import { createEphemeralProvider } from '../../../lib/platforms/local/ephemeral-keys.ts'
+import { untilReady } from '../../fixtures/process.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import type { Proxy } from '../../fixtures/proxy.ts'
 import { noRedis, startRedis } from '../../fixtures/redis.ts'
+import { rsaKey } from '../../fixtures/rsa.ts'
 import { v1Client } from '../../fixtures/v1-client.ts'
 import type { V1Request } from '../../fixtures/v1-client.ts'
 import { startWorkers } from '../../fixtures/workers.ts'
@@ -184,13 +185,8 @@ t.test('workers share what was opened', async t => {
 })
 
 function keyFile (t: Test): string {
-  const { privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
-    publicKeyEncoding: { format: 'pem', type: 'spki' }
-  })
   const path = `${t.testdir({})}/key.pem`
-  writeFileSync(path, privateKey, { mode: 0o600 })
+  writeFileSync(path, rsaKey().privatePem, { mode: 0o600 })
   return path
 }
 
@@ -201,9 +197,7 @@ t.test('replicas that share a key share what was opened, by the replay store', {
     workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), replayStore: redis.url
   }
   const replicas = [await startProxy(t, config), await startProxy(t, config)] as const
-  for (const { url } of replicas) {
-    while (!(await fetch(`${url}/polaris-container/readyz`)).ok) await new Promise(resolve => setTimeout(resolve, 20))
-  }
+  for (const { url } of replicas) await untilReady(url)
   const client = await v1Client(replicas[0].url)
   for (let round = 0; round < 5; round++) {
     const request = await client.request({ target: '/pay', body: 'once' })
@@ -232,9 +226,7 @@ t.test('a key that outlives the process, with its messages in memory, is warned 
   const proxy = await startProxy(
     t, { workloadBaseUrl: workload.url, ...modes, keyType: 'file', keyFile: keyFile(t), v1ReplayWindow: '10m' }
   )
-  while (!(await fetch(`${proxy.url}/polaris-container/readyz`)).ok) {
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
+  await untilReady(proxy.url)
   const request = await (await v1Client(proxy.url)).request({ body: 'x' })
   t.equal((await send(proxy, request)).status, 200)
   await isRefused(t, await send(proxy, request), 'again')

@@ -4,7 +4,9 @@ import t from 'tap'
 import { azureMaa } from '../../../lib/platforms/azure/maa.ts'
 import { attestationDocument, bindingDigest, maaRuntimeData } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
-import { AttestationPolicyError, parseAttestationPolicy, verifyAttestation } from '../../../sdk/attestation/index.ts'
+import {
+  AttestationPolicyError, parseAttestationPolicy, verdictSentence, verifyAttestation
+} from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, AzureCvmPolicy } from '../../../sdk/attestation/index.ts'
 import { issuerKey, tableFetch } from '../../fixtures/issuer.ts'
 import { unsignedToken } from '../../fixtures/local-service.ts'
@@ -87,6 +89,8 @@ t.test('a token that fits the policy is verified, with the nonce in either place
   )
   t.same(failed(onTdx), [])
   t.match(onTdx.checks.find(({ name }) => name === 'migration'), { outcome: 'skipped' })
+  t.match(verdictSentence(await verdictOf()), /, running, as Microsoft attests, in a genuine AMD SEV-SNP virtual machine/)
+  t.match(verdictSentence(onTdx), /, running, as Microsoft attests, in a genuine Intel TDX virtual machine/)
 })
 
 const cases: ReadonlyArray<readonly [string, string, object, Partial<AzureCvmPolicy>?]> = [
@@ -125,6 +129,7 @@ const cases: ReadonlyArray<readonly [string, string, object, Partial<AzureCvmPol
     { 'x-ms-runtime': { nonce: encodeBase64url(binding), 'client-payload': { nonce: 'QUJD' } } }
   ],
   ['no nonce', 'bound', { 'x-ms-runtime': {} }],
+  ['a payload that is not base64', 'bound', { 'x-ms-runtime': { 'client-payload': { nonce: '-' } } }],
   ['an old token', 'freshness', { iat: seconds - 3600 }]
 ]
 for (const [name, check, claims, policy] of cases) {

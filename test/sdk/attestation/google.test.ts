@@ -259,9 +259,8 @@ t.test('a policy may leave things open, and the verdict says so', async t => {
 })
 
 for (const hwmodel of ['GCP_SHIELDED_VM', 'none', '', undefined, ['GCP_AMD_SEV']]) {
-  t.test(`hardware ${JSON.stringify(
-    hwmodel
-  )} is refused by a policy that names no hardware, and by name only accepted`, async t => {
+  const model = JSON.stringify(hwmodel)
+  t.test(`hardware ${model} is refused by a policy that names no hardware, and by name only accepted`, async t => {
     const { hardwareModels, ...open } = pins
     t.ok(hardwareModels)
     const policy = (models: Partial<GooglePolicy>): AttestationPolicy => ({

@@ -45,10 +45,11 @@ const cases = new URL('../../../../shared/vectors/sigstore/', import.meta.url)
 t.test('a recorded bundle', existsSync(cases) ? {} : { skip: '../shared/vectors/sigstore is absent' }, async t => {
   const input = JSON.parse(readFileSync(new URL('001-happy-path-snp-tdx-multiplatform/input.json', cases), 'utf8'))
   const decoded = (text: string) => Buffer.from(text, 'base64').toString()
-  const words = ['appraise', 'sigstore', '--bundle', file(
-    'bundle.json', decoded(input.bundle_b64)
-  ), '--trusted-root', file('root.json', decoded(input.trust_root_b64)),
-  '--at', new Date(input.verification_time_unix * 1000).toISOString()]
+  const words = [
+    'appraise', 'sigstore', '--bundle', file('bundle.json', decoded(input.bundle_b64)),
+    '--trusted-root', file('root.json', decoded(input.trust_root_b64)),
+    '--at', new Date(input.verification_time_unix * 1000).toISOString()
+  ]
   const digest = ['--digest', `sha256:${input.expected_digest_sha256_hex}`]
   const passed = await polaris([
     ...words, ...digest, '--repository', input.repo, '--predicate-type', input.policy.predicate_types_allowed[0],

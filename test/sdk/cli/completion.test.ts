@@ -14,10 +14,11 @@ const folder = t.testdir(scripts)
 const has = (shell: string) => spawnSync('sh', ['-c', `command -v ${shell}`]).status === 0
 
 t.test('bash completes', { skip: !has('bash') && 'no bash here' }, async t => {
-  const complete = (...words: string[]) => execFileSync('bash', ['-c', `
-    source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _polaris; printf '%s\\n' "\${COMPREPLY[@]}"`, join(
-    folder, 'bash'
-  ), ...words], { encoding: 'utf8', cwd: folder }).trim().split('\n')
+  const script = `
+    source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _polaris; printf '%s\\n' "\${COMPREPLY[@]}"`
+  const complete = (...words: string[]) => execFileSync(
+    'bash', ['-c', script, join(folder, 'bash'), ...words], { encoding: 'utf8', cwd: folder }
+  ).trim().split('\n')
   t.strictSame(complete('polaris', 'ver'), ['verify'])
   t.strictSame(complete('polaris', 'fetch', 'https://x', '--max'), ['--max-time'])
   t.strictSame(complete('polaris', 'policy', ''), ['init', '--help', '-h'])

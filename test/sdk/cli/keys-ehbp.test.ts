@@ -19,9 +19,8 @@ const keys = (url: string, policy: string, ...more: string[]) => polaris(
 )
 
 for (const enableOhttp of [true, false]) {
-  t.test(`the key that is printed is the one that the proxy opens with, ${enableOhttp
-    ? 'beside'
-    : 'without'} OHTTP`, async t => {
+  const beside = enableOhttp ? 'beside' : 'without'
+  t.test(`the key that is printed is the one that the proxy opens with, ${beside} OHTTP`, async t => {
     const workload = await startWorkload(t)
     const { url } = await startProxy(t, { workloadBaseUrl: workload.url, enableEhbp: true, enableOhttp }, { attester })
     const { status, stdout } = await keys(url, 'own.json')
@@ -35,7 +34,12 @@ for (const enableOhttp of [true, false]) {
   })
 }
 
-t.test('evidence without such a key prints none', async t => {
+t.test('evidence without such a key prints none, and neither do keys that cannot be read', async t => {
+  const { url } = await startProxy(t, { workloadBaseUrl: 'http://127.0.0.1:9', enableOhttp: false }, { attester })
+  t.match(
+    await keys(url, 'own.json'),
+    { status: 1, stdout: '', stderr: 'polaris: the evidence covers no X25519 key, which EHBP needs\n' }
+  )
   const server = await attestingServer(t)
   const policy = t.testdir({ 'policy.json': policyOf(server.root) })
   t.match(

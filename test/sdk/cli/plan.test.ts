@@ -16,10 +16,11 @@ const GOOGLE = [
   '--project', 'my-project', '--project-number', '123456789012', '--image',
   `europe-west4-docker.pkg.dev/my-project/proxy/proxy@${digest}`
 ]
-const AZURE =
-  ['--subscription', '00000000-0000-0000-0000-000000000000', '--name', 'my-polaris', '--proxy-image', `docker.io/polaris/proxy@${digest}`,
-    '--workload-image', `docker.io/polaris/workload@${digest}`, '--sidecar-image',
-    `mcr.microsoft.com/aci/skr@${digest}`]
+const AZURE = [
+  '--subscription', '00000000-0000-0000-0000-000000000000', '--name', 'my-polaris',
+  '--proxy-image', `docker.io/polaris/proxy@${digest}`, '--workload-image', `docker.io/polaris/workload@${digest}`,
+  '--sidecar-image', `mcr.microsoft.com/aci/skr@${digest}`
+]
 
 type Files = Record<string, string>
 const filesOf = async (cloud: string, words: string[]): Promise<Files> => {

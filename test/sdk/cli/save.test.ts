@@ -6,6 +6,7 @@ import t from 'tap'
 import { MEDIA_TYPES, attestationDocument, bindingDigest } from '../../../lib/protocols/attestation.ts'
 import { encodeBase64url } from '../../../lib/protocols/base64url.ts'
 import { appraiseAnswer } from '../../../sdk/cli/appraise.ts'
+import type { AppraiseOptions } from '../../../sdk/cli/appraise.ts'
 import { createRecorder } from '../../../sdk/cli/saved/recorder.ts'
 import { replay, save } from '../../../sdk/cli/saved/saved.ts'
 import { parseAttestationPolicy } from '../../../sdk/attestation/index.ts'
@@ -72,9 +73,10 @@ await writeFile(path('policy.json'), JSON.stringify({
 await writeFile(path('bundle.json'), JSON.stringify(sigstore.bundle(DIGEST)))
 await writeFile(path('root.json'), JSON.stringify(sigstore.trustedRoot))
 
-async function saved (name: string) {
+const given = { policy: path('policy.json'), provenance: path('bundle.json'), trustedRoot: path('root.json') }
+
+async function saved (name: string, options: AppraiseOptions = given) {
   const recorder = createRecorder(network)
-  const options = { policy: path('policy.json'), provenance: path('bundle.json'), trustedRoot: path('root.json') }
   const appraisal = await appraiseAnswer('https://proxy.example', options, { fetch: network }, recorder.fetch)
   await save(path(name), 'https://proxy.example', appraisal, recorder)
   return appraisal.verdict
@@ -97,6 +99,18 @@ t.test('key sets, bundles and trusted root are kept, and the checks are the same
     JSON.parse(stdout).sentence,
     /built from owner\/name at v1\.0\.0, running, as Google attests, in a genuine Intel TDX virtual machine; checked at \d{4}-/
   )
+})
+
+t.test('a trusted root of the policy itself counts, whatever root was shipped then', async t => {
+  const policy = JSON.parse(await readFile(path('policy.json'), 'utf8'))
+  policy.provenance.trustedRoot = sigstore.trustedRoot
+  await writeFile(path('rooted.json'), JSON.stringify(policy))
+  const { verified } = await saved('rooted', { policy: path('rooted.json'), provenance: path('bundle.json') })
+  t.ok(verified)
+  const file = join(path('rooted'), 'saved.json')
+  const index = JSON.parse(await readFile(file, 'utf8'))
+  await writeFile(file, JSON.stringify({ ...index, trustedRootDate: '2020-01-01' }))
+  t.ok((await replay(path('rooted'))).verified)
 })
 
 t.test('another policy is appraised by what was seen, and asks nobody', async t => {

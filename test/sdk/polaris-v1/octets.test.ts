@@ -1,3 +1,4 @@
+/** Bytes in whatever holds them, with Buffer and without. */
 import t from 'tap'
 import { createAxiosResponseInterceptor } from '../../../sdk/index.ts'
 import { remember } from '../../../sdk/polaris-v1/axios/exchange.ts'

@@ -1,3 +1,4 @@
+/** PolarisSDK seals and opens Polaris v1 messages, also with node:crypto on the other side. */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { EphemeralKeyHandler, PolarisSDK } from '../../../sdk/index.ts'

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientRequest, ServerResponse } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,13 +11,9 @@ import { selfSigned } from '../../fixtures/certificate.ts'
 import { startMeddler } from '../../fixtures/meddler.ts'
 import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
 import type { LocalProxy } from '../../fixtures/local-proxy.ts'
+import { answerTo } from '../../fixtures/transfers.ts'
 
 t.setTimeout(120_000)
-
-async function answerTo (request: ClientRequest): Promise<IncomingMessage> {
-  const [response] = await once(request, 'response') as [IncomingMessage]
-  return response
-}
 
 t.test('server-sent events arrive one by one, each before the next is written', async t => {
   const responses: ServerResponse[] = []

@@ -1,3 +1,4 @@
+/** Chunked OHTTP: the vector of the draft, every size, every cut, and whatever can be wrong with a chunk. */
 import t from 'tap'
 import fc from 'fast-check'
 import { Readable } from 'node:stream'

@@ -1,3 +1,4 @@
+/** What is inside of OHTTP: how requests and responses are written, read, cut into chunks and padded. */
 import t from 'tap'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

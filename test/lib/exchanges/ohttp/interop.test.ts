@@ -8,9 +8,8 @@ import { startWorkload } from '../../../fixtures/workload.ts'
 
 for (const aeadId of AEAD_IDS) {
   for (const chunked of [false, true]) {
-    t.test(`a client of @hpke/core and bhttp-js is served: AEAD ${aeadId}, ${chunked
-      ? 'chunked'
-      : 'one-shot'}`, async t => {
+    const form = chunked ? 'chunked' : 'one-shot'
+    t.test(`a client of @hpke/core and bhttp-js is served: AEAD ${aeadId}, ${form}`, async t => {
       const content = 'grüße '.repeat(10_000)
       const workload = await startWorkload(t, async (request, response) => {
         const body = await buffer(request)

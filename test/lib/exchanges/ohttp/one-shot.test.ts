@@ -1,3 +1,4 @@
+/** One-shot OHTTP: published vectors, peers that share no code with it, and keys that cannot be used. */
 import t from 'tap'
 import { concat } from '../../../../lib/protocols/bytes.ts'
 import fc from 'fast-check'

@@ -1,3 +1,4 @@
+/** Versions of a key: how they are fetched, refreshed and retired, and what the status says meanwhile. */
 import t from 'tap'
 import { RemoteError } from '../../../../lib/remote/error.ts'
 import { createVersionedProvider } from '../../../../lib/keys/rsa/key-versions.ts'

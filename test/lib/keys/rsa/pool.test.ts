@@ -1,3 +1,4 @@
+/** Private-key operations on the thread pool: order, limits, failure, and an end that wipes the key. */
 import { constants, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'

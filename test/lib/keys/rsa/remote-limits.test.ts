@@ -1,3 +1,4 @@
+/** How remote private-key operations are limited, and left alone while the other side is in trouble. */
 import t from 'tap'
 import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
 import { createRemoteLimits } from '../../../../lib/keys/rsa/remote-limits.ts'

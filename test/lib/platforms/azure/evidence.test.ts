@@ -106,9 +106,8 @@ const failures: Array<[name: string, transient: boolean, answer: Answer]> = [
   ['a hang', true, () => undefined]
 ]
 for (const [name, transient, answer] of failures) {
-  t.test(`${name}: both fail ${transient
-    ? 'for now'
-    : 'until something is changed'}, and repeat nothing of the answer`, async t => {
+  const howLong = transient ? 'for now' : 'until something is changed'
+  t.test(`${name}: both fail ${howLong}, and repeat nothing of the answer`, async t => {
     sidecar.answer = answer
     const options = { endpoint: sidecar.url, timeoutMs: 500 }
     for (const attester of [azureMaa(maaSidecar({ ...options, maaEndpoint: 'a.example' })), azureSnp(options)]) {

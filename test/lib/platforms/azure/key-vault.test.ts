@@ -1,3 +1,4 @@
+/** Keys in Azure Key Vault: released or used in the vault, against a stand-in that can misbehave. */
 import t from 'tap'
 import type { Test } from 'tap'
 import type { AzureKeyVaultOptions } from '../../../../lib/platforms/azure/key-vault.ts'

@@ -184,9 +184,8 @@ const failures: Array<[
   ['no answer', 'hang', { transient: true, providerCode: 'TIMEOUT' }]
 ]
 for (const [name, fault, expected] of failures) {
-  t.test(`${name}: fails ${expected.transient
-    ? 'for now'
-    : 'until somebody changes something'}, and repeats nothing of the answer`, async t => {
+  const howLong = expected.transient ? 'for now' : 'until somebody changes something'
+  t.test(`${name}: fails ${howLong}, and repeats nothing of the answer`, async t => {
     maa.faults.push(fault)
     const failure =
       await tokens(fault === 'hang' ? { timeoutMs: 300 } : {})(runtimeData).catch((error: unknown) => error)

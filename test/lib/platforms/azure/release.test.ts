@@ -1,3 +1,4 @@
+/** Releases of Azure Key Vault: what the vault sent is opened, and nothing that was cut or changed. */
 import { generateKeyPairSync } from 'node:crypto'
 import { KeyClient } from '@azure/keyvault-keys'
 import fc from 'fast-check'

@@ -1,3 +1,4 @@
+/** Secure key release on Azure, by the sidecars that are deployed: shapes, slow starts, odd answers. */
 import fc from 'fast-check'
 import t from 'tap'
 import type { Test } from 'tap'

@@ -65,9 +65,8 @@ const odd: Array<[name: string, transient: boolean, answer: Answer]> = [
   ['a body that never ends', true, response => response.write('x')]
 ]
 for (const [name, transient, answer] of odd) {
-  t.test(`${name}: the attempt fails in bounded time, ${transient
-    ? 'for now'
-    : 'for good'}, and repeats nothing of the answer`, async t => {
+  const howLong = transient ? 'for now' : 'for good'
+  t.test(`${name}: the attempt fails in bounded time, ${howLong}, and repeats nothing of the answer`, async t => {
     launcher.answer = answer
     const attester = googleConfidentialSpace({ audience: 'polaris', socketPath: launcher.socketPath, timeoutMs: 500 })
     const error = await attester.evidence({ preimage, binding }).catch((error: unknown) => error)

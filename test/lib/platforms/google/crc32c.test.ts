@@ -1,3 +1,4 @@
+/** The checksums by which the KMS notices corruption. */
 import t from 'tap'
 import { crc32c } from '../../../../lib/platforms/google/crc32c.ts'
 

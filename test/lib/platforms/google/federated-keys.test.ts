@@ -1,3 +1,4 @@
+/** Keys in Google Cloud KMS, by federated identity, against stand-ins for the KMS and the token service. */
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createServer } from 'node:https'

@@ -1,3 +1,4 @@
+/** Keys that are made at start and live in memory only. */
 import { constants, createHash, createPublicKey, publicEncrypt } from 'node:crypto'
 import t from 'tap'
 import { createEphemeralProvider } from '../../../../lib/platforms/local/ephemeral-keys.ts'

@@ -1,6 +1,8 @@
+/** Keys from files: every form, replacement while they are in use, and reasons for what is refused. */
 import { generateKeyPairSync, hkdfSync } from 'node:crypto'
 import { chmod, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { createFileProvider, unusableFiles } from '../../../../lib/platforms/local/file-keys.ts'
 import { KeysBusyError } from '../../../../lib/keys/provider.ts'
@@ -112,8 +114,8 @@ t.test('more keys than evidence can cover are named at start', async t => {
 t.test('a file that is not there yet is waited for', async t => {
   const path = join(t.testdir(), 'key')
   const provider = createFileProvider({ ...options, retry: { firstDelay: 1, maxDelay: 2 }, paths: [path] }, log)
-  await new Promise(resolve => setTimeout(resolve, 10))
-  t.same(provider.status(), { ready: false, reason: `The key file ${path} cannot be read` })
+  const absent = { ready: false, reason: `The key file ${path} cannot be read` }
+  while (!isDeepStrictEqual(provider.status(), absent)) await new Promise(resolve => setTimeout(resolve, 5))
   await writeFile(path, first.privatePem, { mode: 0o400 })
   await provider.ready
   t.same(idsOf(provider), [first.keyId])

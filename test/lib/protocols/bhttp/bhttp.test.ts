@@ -1,3 +1,4 @@
+/** Binary HTTP: the examples of RFC 9292, and bhttp-js as a peer in both directions. */
 import t from 'tap'
 import fc from 'fast-check'
 import { BHttpDecoder, BHttpEncoder } from 'bhttp-js'

@@ -1,3 +1,4 @@
+/** Binary HTTP from those who mean harm: truncated, malformed, over each limit by one, or never ending. */
 import t from 'tap'
 import fc from 'fast-check'
 import { createRequestReader } from '../../../../lib/protocols/bhttp/reader.ts'

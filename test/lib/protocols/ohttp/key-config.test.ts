@@ -1,3 +1,4 @@
+/** OHTTP key configurations: read, written, or refused. */
 import t from 'tap'
 import fc from 'fast-check'
 import {

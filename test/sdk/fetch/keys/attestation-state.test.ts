@@ -83,6 +83,31 @@ t.test('after a renewal that fails, the application is told, nothing is sent, an
   t.equal((await polarisFetch('/')).status, 200)
 })
 
+t.test('after a refusal of the key and a proof that fails, nothing more is encrypted to the old key', async t => {
+  const refusal = { type: 'https://iana.org/assignments/http-problem-types#ohttp-key' }
+  const asked: string[] = []
+  const { polarisFetch, attestation } = make({}, {
+    fetch: ((input, init) => {
+      const { pathname } = new URL(String(input))
+      asked.push(pathname)
+      return pathname === '/polaris-container/attestation'
+        ? fetch(input, init)
+        : Promise.resolve(
+          Response.json(refusal, { status: 400, headers: { 'content-type': 'application/problem+json' } })
+        )
+    }) as typeof fetch
+  })
+  t.teardown(() => { root = first })
+  await attestation.verify()
+  root = await simulated()
+  await t.rejects(polarisFetch('/'), { code: 'ERR_ATTESTATION' })
+  t.equal(attestation.until, undefined)
+  const [before, sent] = [asked.length, asked.filter(path => path !== '/polaris-container/attestation').length]
+  await t.rejects(polarisFetch('/'), { code: 'ERR_ATTESTATION' })
+  t.equal(sent, 1)
+  t.same(asked.slice(before), ['/polaris-container/attestation'])
+})
+
 t.test('a proof that runs out is renewed by the next request, and what cannot be asked leaves the last ' +
   'verdict', async t => {
   let down = false

@@ -27,19 +27,19 @@ const cases: [name: string, coding: string | string[], body: Uint8Array][] = [
   ['compress', 'compress', json], ['a parameter', 'gzip;q=1', gzipSync(json)],
   ['empty gzip', 'gzip', empty], ['empty br', 'br', empty], ['empty deflate', 'deflate', empty],
   ['empty and double', 'br, gzip', empty], ['empty inside of gzip', 'br, gzip', gzipSync(empty)],
-  ['one byte of gzip', 'gzip', gzipSync(json).subarray(0, 1)], [
-    'truncated gzip', 'gzip', gzipSync(json).subarray(0, -20)
-  ], ['gzip without its checksum', 'gzip', gzipSync(json).subarray(0, -8)],
-  ['truncated deflate', 'deflate', deflateSync(json).subarray(0, -20)], [
-    'truncated raw deflate', 'deflate', deflateRawSync(json).subarray(0, -20)
-  ], ['truncated br', 'br', brotliCompressSync(json).subarray(0, -3)],
+  ['one byte of gzip', 'gzip', gzipSync(json).subarray(0, 1)],
+  ['truncated gzip', 'gzip', gzipSync(json).subarray(0, -20)],
+  ['gzip without its checksum', 'gzip', gzipSync(json).subarray(0, -8)],
+  ['truncated deflate', 'deflate', deflateSync(json).subarray(0, -20)],
+  ['truncated raw deflate', 'deflate', deflateRawSync(json).subarray(0, -20)],
+  ['truncated br', 'br', brotliCompressSync(json).subarray(0, -3)],
   ['members of gzip', 'gzip', Buffer.concat([gzipSync(json), gzipSync(json)])]
 ]
 /** What the platform's fetch fails with says nothing; the SDK's says what is wrong. */
 const faults: [name: string, coding: string, body: Uint8Array, message: RegExp][] = [
-  ['text that says gzip', 'gzip', json, /content-encoding says gzip/], [
-    'text that says zstd', 'zstd', json, /content-encoding says zstd/
-  ], ['bytes that say br', 'br', Buffer.alloc(1000, 0xff), /content-encoding says br/],
+  ['text that says gzip', 'gzip', json, /content-encoding says gzip/],
+  ['text that says zstd', 'zstd', json, /content-encoding says zstd/],
+  ['bytes that say br', 'br', Buffer.alloc(1000, 0xff), /content-encoding says br/],
   ['gzip with a wrong checksum', 'gzip', flipped(gzipSync(json), 6), /content-encoding says gzip/],
   ['truncated zstd', 'zstd', zstdCompressSync(json).subarray(0, -3), /content-encoding says zstd/],
   ['six', 'gzip,gzip,gzip,gzip,gzip,gzip', json, /6 content codings/],

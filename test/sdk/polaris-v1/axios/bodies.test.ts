@@ -1,3 +1,4 @@
+/** The axios interceptors, request bodies: they arrive as axios would have sent them. */
 import { Readable } from 'node:stream'
 import type { AxiosRequestConfig } from 'axios'
 import t from 'tap'

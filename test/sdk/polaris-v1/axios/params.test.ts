@@ -1,3 +1,4 @@
+/** The axios interceptors, URLs and parameters: those that axios would request. */
 import axios from 'axios'
 import fc from 'fast-check'
 import t from 'tap'

@@ -1,3 +1,4 @@
+/** The axios interceptors, requests: what arrives, and that nothing encrypted is also sent unencrypted. */
 import { createPrivateKey } from 'node:crypto'
 import axios from 'axios'
 import t from 'tap'

@@ -1,3 +1,4 @@
+/** The axios interceptors, responses: in the form that the caller asked for, errors and redirects included. */
 import axios from 'axios'
 import type { AxiosError, AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios'
 import { inspect } from 'node:util'
