@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify'
 import admin from './plugins/admin.ts'
 import type { AdminPluginOptions } from './plugins/admin.ts'
+import answers from './plugins/answers.ts'
 import attestation from './plugins/attestation.ts'
 import type { AttestationPluginOptions } from './plugins/attestation.ts'
 import config from './plugins/config.ts'
@@ -58,6 +59,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(openExchanges, options)
   await app.register(attestation, options)
   await app.register(workload)
+  await app.register(answers)
   await app.register(admin, options)
 
   // The proxy's own endpoints, then everything else

@@ -24,7 +24,7 @@ declare module 'fastify' {
 
 export default async function proxy (app: FastifyInstance) {
   const {
-    attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics
+    answers, attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics
   } = app.polaris
   const base = new URL(workloadBaseUrl)
   const hasBasePath = base.pathname !== '/'
@@ -37,6 +37,7 @@ export default async function proxy (app: FastifyInstance) {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
+  const sending = [...answers.opened, seal, ...answers.sealed, ...metrics.observes ? [leave] : []]
   const pipeline = {
     exposeHeadRoute: false,
     // Targets and errors may quote what the workload is told or tells.
@@ -44,7 +45,7 @@ export default async function proxy (app: FastifyInstance) {
     onRequest: accept,
     preParsing: open,
     handler: forward,
-    onSend: metrics.observes ? [seal, leave] : seal,
+    onSend: sending,
     onError: forget
   }
   app.route({ ...pipeline, method: [...forwardedMethods], url: '*' })
@@ -66,7 +67,8 @@ export default async function proxy (app: FastifyInstance) {
   }
 
   async function open (request: FastifyRequest, reply: FastifyReply) {
-    const exchange = await exchanges.open(request)
+    const opened = await exchanges.open(request)
+    const exchange = answers.accept?.(request, opened) ?? opened
     request.exchange = exchange
     request.passage?.reached('opened')
     if (reply.raw.destroyed) exchange.release?.()

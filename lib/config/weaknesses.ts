@@ -61,6 +61,9 @@ export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): W
       'v1-unbound-response-key', `Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`
     )
   }
+  if (config.usage === 'on' || config.usage === 'true') {
+    add('usage-reported', `Token counts of answers are reported outside of the encryption (${settings.usage.env})`)
+  }
   found.push(...workloadWeaknesses(config))
   return found
 }

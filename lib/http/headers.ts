@@ -105,6 +105,15 @@ export function responseHeaders (headers: ResponseHeaders, keepLength: boolean):
   return kept
 }
 
+/** The media type of a response in lower case, without its parameters; empty if it has none. */
+export function mediaTypeOf ({ 'content-type': type }: ResponseHeaders): string {
+  return String(type ?? '').split(';', 1)[0]!.trim().toLowerCase()
+}
+
+export function isEventStream (headers: ResponseHeaders): boolean {
+  return mediaTypeOf(headers) === 'text/event-stream'
+}
+
 /** The names that `Connection` declares hop-by-hop, or undefined where there is none. */
 function connectionOptions (flat: readonly string[]): Set<string> | undefined {
   let named: Set<string> | undefined

@@ -138,6 +138,18 @@ export const catalogue = {
     help: 'Exchanges with the workload that failed.',
     labels: ['kind']
   },
+  usageAnswers: {
+    name: 'polaris_usage_answers_total',
+    type: 'counter',
+    help: 'Answers whose token counts were reported (docs/usage.md).',
+    labels: ['protocol']
+  },
+  usageTokens: {
+    name: 'polaris_usage_tokens_total',
+    type: 'counter',
+    help: 'Tokens of these answers.',
+    labels: ['protocol', 'direction']
+  },
   buffered: {
     name: 'polaris_buffered_bytes',
     type: 'gauge',

@@ -26,6 +26,8 @@ t.test('what is attested names each weakened protection, by a code that the docu
     [{ workloadBaseUrl, enableOutputEncryption: true }, ['plaintext-accepted', 'responses-to-any-key']],
     [{ ...encrypted, v1ReplayProtection: false }, ['v1-replay']],
     [{ ...encrypted, v1AllowUnboundResponseKey: true }, ['v1-unbound-response-key']],
+    [{ ...encrypted, usage: 'on' }, ['usage-reported']],
+    [{ ...encrypted, usage: 'false' }, []],
     [
       { ...encrypted, workloadBaseUrl: 'https://workload.example', workloadTlsVerify: false }, ['workload-not-verified']
     ],

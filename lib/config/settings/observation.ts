@@ -33,5 +33,17 @@ export const observation = {
     default: false,
     description: 'Give the workload `traceparent` and `tracestate` of the outer request if the request inside of the ' +
       'encryption has none. By default the workload sees those of the client alone.'
+  },
+
+  usage: {
+    env: `${PREFIX}USAGE`,
+    type: 'string',
+    enum: ['off', 'on', 'true', 'false'],
+    default: 'off',
+    accepts: '`on` or `true`, `off` or `false`',
+    shownBy: 'weakenings',
+    description: 'Report the token counts of answers in the shapes of OpenAI and Anthropic outside of the ' +
+      'encryption: in the header or trailer `Polaris-Usage`, and in the metrics. Everyone on the way can read them. ' +
+      'A client refuses with `Polaris-Usage: no` in its request (docs/usage.md).'
   }
 } as const satisfies SettingsTable

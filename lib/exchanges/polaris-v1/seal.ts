@@ -15,7 +15,7 @@ import { decodeBase64 } from '../../protocols/base64.ts'
 import { decodeLatin1 } from '../../protocols/bytes.ts'
 import { KEY_BYTES, MessageError, TAG_BYTES, encodeMessageHead } from '../../protocols/polaris-v1.ts'
 import { workloadProblem } from '../../http/workload-problem.ts'
-import { decode, decodersFor } from './codings.ts'
+import { decode, decodersFor } from '../../streams/codings.ts'
 
 const SPKI_PEM = /^-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----$/
 /** A larger key would let a client buy much of our time with little of its own. */

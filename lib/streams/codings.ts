@@ -2,8 +2,8 @@
 import { Readable, pipeline } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib'
-import type { ResponseHeaders } from '../../http/headers.ts'
-import { Problem } from '../../http/problems.ts'
+import type { ResponseHeaders } from '../http/headers.ts'
+import { Problem } from '../http/problems.ts'
 
 /** Whatever follows the end of a coding is refused; gzip may have several members, and refuses the rest by itself. */
 const STRICT = { rejectGarbageAfterEnd: true }
