@@ -7,7 +7,7 @@ import { messageMemoryFrom, remembersMessages } from '../lib/replay/from-config.
 import { createMemoryReplayStore } from '../lib/replay/memory.ts'
 import type { MessageMemory } from '../lib/replay/message-memory.ts'
 import type { RedisConnection } from '../lib/replay/redis.ts'
-import { rememberFor } from '../lib/replay/remember.ts'
+import { clockToleranceFor, rememberFor } from '../lib/replay/remember.ts'
 import type { ReplayStore } from '../lib/replay/store.ts'
 
 declare module '../lib/polaris.ts' {
@@ -32,7 +32,9 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
   const remember = rememberFor(config)
   const redis = config.replayStore === 'memory' ? undefined : await connect()
 
-  const replay = options.replayStore ?? redis?.store({ prefix: 'polaris:replay:', remember, strict: true }) ??
+  const replay = options.replayStore ?? redis?.store(
+    { prefix: 'polaris:replay:', remember, strict: true, clockTolerance: clockToleranceFor(config) }
+  ) ??
     createMemoryReplayStore({ remember, capacity: config.replayCapacity })
   const shared = redis?.store({ prefix: 'polaris:replay:v1:', remember: config.v1ReplayWindow, strict: false })
   const messages =
@@ -54,7 +56,7 @@ export default fp<ReplayPluginOptions>(async function replay (app, options) {
     return connectRedis({
       url: config.replayStore,
       onState (state, reason) {
-        const fine = state === 'connected' || state === 'accepts commands'
+        const fine = state === 'connected' || state === 'accepts commands' || state === 'agrees about the time'
         app.log[fine ? 'info' : 'warn']({ reason }, `replay store ${state}`)
       }
     })

@@ -27,16 +27,20 @@ export interface ServerInfo {
   readonly evicted: number
   /** Of this run of the server: the count starts again with the next. */
   readonly run: string
+  /** Its clock, in milliseconds since 1970, by which keys expire; undefined if it does not say. */
+  readonly time: number | undefined
 }
 
 export function parseInfo (info: string): ServerInfo {
   const field = (name: string) => new RegExp(`^${name}:([^\\r\\n]*)`, 'm').exec(info)?.[1]
   const policy = field('maxmemory_policy')
+  const time = Number(field('server_time_usec') ?? NaN) / 1000
   const evicts = policy !== undefined && policy !== 'noeviction' && field('maxmemory') !== '0'
   return {
     clustered: field('redis_mode') === 'cluster' || field('server_mode') === 'cluster',
     policy: evicts ? policy : undefined,
     evicted: Number(field('evicted_keys') ?? 0),
-    run: field('run_id') ?? ''
+    run: field('run_id') ?? '',
+    time: Number.isFinite(time) ? time : undefined
   }
 }

@@ -13,12 +13,14 @@ import type { ReplayStore } from './store.ts'
 
 /** What becomes of a server: for the log, each change once. */
 export type RedisState = 'connected' | 'disconnected' | 'refuses commands' | 'accepts commands' | 'may forget'
-  | 'forgets' | 'cannot be checked'
+  | 'forgets' | 'cannot be checked' | 'disagrees about the time' | 'agrees about the time'
 
 export interface RedisOptions {
   /** What `parseTarget` reads, with credentials and database number if need be. Never logged. */
   readonly url: string
   readonly onState?: (state: RedisState, reason?: string) => void
+  /** The clock of this machine, in milliseconds since 1970. */
+  readonly now?: () => number
 }
 
 export interface RedisStoreOptions {
@@ -28,6 +30,12 @@ export interface RedisStoreOptions {
   readonly remember: number
   /** Refuses everything for as long, once the server forgot keys to make room: digests may be among them. */
   readonly strict: boolean
+  /**
+   * While the clocks of this machine and of the server are further apart, in milliseconds, everything that is dated is
+   * refused: another replica may have admitted it so long ago that the server has forgotten it. At most half of
+   * `remember`. Default: whatever they are.
+   */
+  readonly clockTolerance?: number
 }
 
 export interface RedisConnection {
@@ -51,7 +59,7 @@ const RECHECK_INTERVAL_MS = 1_000
 const RETRY_MS = 2_000
 const RETRY_PAUSE_MS = 50
 
-export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
+export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): RedisConnection {
   const target = parseTarget(url)
   let problem: string | undefined = 'connecting'
   let connected: boolean | undefined
@@ -63,6 +71,10 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
   let policy: string | undefined
   let checkable = true
   let forgotAt = -Infinity
+  /** How far the clock of a server is ahead of the one that cannot be set; the one furthest from this machine's. */
+  let serverClock: number | undefined
+  let tolerance = Infinity
+  let agrees = true
   let timer: NodeJS.Timeout | undefined
   let closed = false
   /** By run of a server. */
@@ -158,12 +170,28 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
         onState?.('forgets', `maxmemory-policy ${policy}`)
       }
       evicted = new Map(infos.map(info => [info.run, info.evicted]))
+      compareClocks(infos.flatMap(({ time }) => time ?? []))
     } catch (error) {
       const code = refusalCode(error)
       if (code === undefined) throw error
       if (checkable) onState?.('cannot be checked', `INFO: ${code}`)
       checkable = false
     }
+  }
+
+  function compareClocks (times: readonly number[]): void {
+    const [furthest] = times.toSorted((a, b) => Math.abs(b - now()) - Math.abs(a - now()))
+    serverClock = furthest === undefined ? undefined : furthest - monotonic()
+    const agreed = agrees
+    agrees = Math.abs(ahead()) <= tolerance
+    if (agrees !== agreed) {
+      onState?.(agrees ? 'agrees about the time' : 'disagrees about the time', `${Math.round(ahead() / 1000)} s ahead`)
+    }
+  }
+
+  /** How far the clock of the servers is ahead of this machine's, in milliseconds. */
+  function ahead (): number {
+    return serverClock === undefined ? 0 : serverClock + monotonic() - now()
   }
 
   /**
@@ -211,18 +239,21 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
 
   return {
     evaluate: (script, key, args) => client.eval(script, 1, key, ...args),
-    store ({ prefix, remember, strict }) {
+    store ({ prefix, remember, strict, clockTolerance = Infinity }) {
       let horizon = -Infinity
       // What this process admitted stays refused by its date when the server has forgotten it: that takes two spans.
       const generations = createGenerations(
         remember, monotonic, () => ({ latest: -Infinity }), ({ latest }) => { horizon = Math.max(horizon, latest) }
       )
       const forgets = () => strict && monotonic() < forgotAt + remember
+      const isApart = () => Math.abs(ahead()) > clockTolerance
+      tolerance = Math.min(tolerance, clockTolerance)
       return {
         async admit (digest, date) {
           generations.now()
           if (date !== undefined && date <= horizon) return false
           if (forgets()) throw new ReplayStoreError('The replay store forgets')
+          if (date !== undefined && isApart()) throw new ReplayStoreError('The replay store has another time')
           try {
             if (!await claim(prefix + digest.toString('base64url'), date === undefined ? remember : 2 * remember)) {
               return false
@@ -237,6 +268,7 @@ export function connectRedis ({ url, onState }: RedisOptions): RedisConnection {
         problem () {
           if (problem !== undefined) return problem
           if (refusal !== undefined) return `refuses commands (${refusal})`
+          if (isApart()) return `its clock is ${Math.round(ahead() / 1000)} s ahead of this machine's`
           return forgets() ? `forgets keys (maxmemory-policy ${policy ?? 'unknown'})` : undefined
         },
         close: async () => undefined

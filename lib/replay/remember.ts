@@ -30,3 +30,12 @@ export function rememberFor (
   const dated = 2 * (replayWindow + DATE_ROUNDING)
   return MARGIN + (ohttpDate === 'required' && !enableEhbp ? dated : Math.max(dated, 2 * hpkeRotation + hpkeRetirement))
 }
+
+/**
+ * How far the clock of a replica may be from that of the store that it shares, in milliseconds. One replica admits a
+ * request, and another one takes it for fresh, at times that are at most two windows and twice this apart: less than
+ * twice `rememberFor`, which is how long a shared store remembers what is dated.
+ */
+export function clockToleranceFor ({ replayWindow }: Pick<RememberOptions, 'replayWindow'>): number {
+  return replayWindow + MARGIN / 2
+}
