@@ -29,6 +29,7 @@ import clientTimeouts from './plugins/server/client-timeouts.ts'
 import gracefulStop from './plugins/server/graceful-stop.ts'
 import httpSemantics from './plugins/server/http-semantics.ts'
 import lingeringClose from './plugins/server/lingering-close.ts'
+import tunnels from './plugins/tunnels.ts'
 import workload from './plugins/workload.ts'
 import keyResources from './routes/key-resources.ts'
 import proxy from './routes/proxy.ts'
@@ -60,6 +61,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(attestation, options)
   await app.register(workload)
   await app.register(answers)
+  await app.register(tunnels)
   await app.register(admin, options)
 
   // The proxy's own endpoints, then everything else

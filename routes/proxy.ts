@@ -24,7 +24,8 @@ declare module 'fastify' {
 
 export default async function proxy (app: FastifyInstance) {
   const {
-    answers, attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics
+    answers, attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics,
+    tunnels
   } = app.polaris
   const base = new URL(workloadBaseUrl)
   const hasBasePath = base.pathname !== '/'
@@ -67,6 +68,7 @@ export default async function proxy (app: FastifyInstance) {
   }
 
   async function open (request: FastifyRequest, reply: FastifyReply) {
+    if (tunnels.has(request.raw)) tunnels.check(request.raw)
     const opened = await exchanges.open(request)
     const exchange = answers.accept?.(request, opened) ?? opened
     request.exchange = exchange
@@ -86,6 +88,8 @@ export default async function proxy (app: FastifyInstance) {
     if (reply.raw.destroyed) return reply.hijack()
     const exchange = request.exchange as Exchange
     if (exchange.refusal !== undefined) throw exchange.refusal
+    const received = (headers: ResponseHeaders) => receive(headers, request, reply)
+    if (tunnels.has(request.raw)) return tunnels.forward(request, reply, received)
     const signal = new EventEmitter()
     reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
     const client = () => clientBehind(request.raw, isTrusted)
@@ -93,16 +97,11 @@ export default async function proxy (app: FastifyInstance) {
       method: exchange.method as 'POST',
       rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client, passage: request.passage }),
       rewriteHeaders (headers) {
-        const kept = responseHeaders(headers, true)
-        rewriteAddresses(kept, exchange.prefix ?? '')
-        // What CORS makes of the origin stays in force beside what the workload's answer depends on.
-        const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
-        if (vary.length > 0) kept['vary'] = vary.join(', ')
-        request.workloadHeaders = kept
+        const kept = received(headers)
         // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the
         // connection.
         if (!request.raw.complete && !request.raw.destroyed) request.server.polaris.linger(request.raw, true)
-        return exchange.seal === undefined ? outside(kept, request) as Record<string, string> : {}
+        return kept as Record<string, string>
       },
       onError (reply, { error }) {
         if (reply.raw.destroyed) reply.hijack()
@@ -111,6 +110,18 @@ export default async function proxy (app: FastifyInstance) {
         }
       }
     })
+  }
+
+  /** The workload's response headers: noted, and returned as they leave, but for those that are to be sealed. */
+  function receive (headers: ResponseHeaders, request: FastifyRequest, reply: FastifyReply): ResponseHeaders {
+    const exchange = request.exchange as Exchange
+    const kept = responseHeaders(headers, true)
+    rewriteAddresses(kept, exchange.prefix ?? '')
+    // What CORS makes of the origin stays in force beside what the workload's answer depends on.
+    const vary = [kept['vary'] ?? [], reply.getHeader('vary') ?? []].flat()
+    if (vary.length > 0) kept['vary'] = vary.join(', ')
+    request.workloadHeaders = kept
+    return exchange.seal === undefined ? outside(kept, request) : {}
   }
 
   /** Response headers as they leave where everyone can read them. */

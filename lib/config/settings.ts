@@ -14,6 +14,7 @@ import { ohttp } from './settings/ohttp.ts'
 import { polarisV1 } from './settings/polaris-v1.ts'
 import { server } from './settings/server.ts'
 import type { SettingsTable, Values } from './settings/setting.ts'
+import { websocket } from './settings/websocket.ts'
 import { workload } from './settings/workload.ts'
 
 export { formats, parseDuration } from './settings/formats.ts'
@@ -30,6 +31,7 @@ const common = {
   Keys: keys,
   Attestation: attestation,
   Server: server,
+  WebSocket: websocket,
   Observation: observation
 } as const satisfies Record<string, SettingsTable>
 
@@ -55,6 +57,7 @@ export const settings = {
   ...keys,
   ...attestation,
   ...server,
+  ...websocket,
   ...observation,
   ...Object.assign({}, ...platforms.map(platform => platform.settings)) as SettingsOf<typeof platforms>
 }

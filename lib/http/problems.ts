@@ -21,6 +21,12 @@ const table = {
     detail: 'This proxy accepts encrypted requests only. Use the SDK, or see /polaris-container/health and the ' +
       'documentation.'
   },
+  'tls-required': {
+    status: 400,
+    title: 'TLS required',
+    detail: 'This proxy accepts encrypted traffic only. What encrypts a WebSocket is TLS that ends in the TEE: connect ' +
+      'to the TLS port of the proxy itself, if it has one.'
+  },
   'response-key-required': {
     status: 400,
     title: 'Response key required',

@@ -3,11 +3,11 @@
  * What Node's server would answer by itself is answered like everything else, with problems.
  */
 import { METHODS } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import fp from 'fastify-plugin'
 import { Problem } from '../../lib/http/problems.ts'
 import { addToParserErrors, answerWithout } from './parser-errors.ts'
+import { serveUpgrades } from './upgrades.ts'
 
 export const forwardedMethods: readonly string[] = METHODS.filter(method => method !== 'CONNECT')
 
@@ -32,7 +32,7 @@ export default fp(async function httpSemantics (app) {
       server.emit('request', request, response)
     })
   }
-  if (server.listenerCount('upgrade') === 0) serveUpgrades(server)
+  if (server.listenerCount('upgrade') === 0) serveUpgrades(server, request => app.polaris.tunnels.takes(request))
   app.addHook('onRequest', (request, _reply, done) => {
     const { raw } = request
     if (!hasOneHost(raw)) done(new Problem('bad-request'))
@@ -67,35 +67,4 @@ function continueOnRead (request: IncomingMessage, response: ServerResponse): vo
     if (!response.headersSent && !response.destroyed) response.writeContinue()
     return read.call(this, size)
   }
-}
-
-/**
- * Requests to upgrade are served as plain ones: no server has to switch. Left to itself, Node's parser loses what
- * came behind such a request in the same packet. So its bytes are given back to the connection, without the header.
- */
-function serveUpgrades (server: Server): void {
-  const latest = new WeakMap<Duplex, ServerResponse>()
-  server.on('request', ({ socket }, response) => latest.set(socket, response))
-
-  server.on('upgrade', (request, socket, head) => {
-    // The server's own listeners are gone until it has the connection again.
-    socket.once('error', () => socket.destroy())
-    const before = latest.get(socket)
-    if (before === undefined || before.closed) serve()
-    else before.once('close', () => setImmediate(serve))
-
-    function serve (): void {
-      if (socket.destroyed || !socket.writable) return
-      socket.unshift(Buffer.concat([withoutUpgrade(request), head]))
-      server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
-    }
-  })
-}
-
-function withoutUpgrade ({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
-  const lines = [`${method} ${url} HTTP/${httpVersion}`]
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
-  }
-  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }
