@@ -1,16 +1,21 @@
 /**
  * polaris.answers: what settings have done to the workload's answers on their way to the client. Token counts are read,
- * and reported outside of the encryption.
+ * and reported outside of the encryption. Event streams are shaped, so that their pieces tell less.
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, onSendAsyncHookHandler, onSendHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import { parseShaping } from '../lib/config/settings/formats.ts'
+import type { Shaping } from '../lib/config/settings/formats.ts'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import type { ProtocolName } from '../lib/exchanges/names.ts'
 import { isEventStream } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
+import { Problem } from '../lib/http/problems.ts'
 import type { Counter } from '../lib/metrics/meter.ts'
 import { provide } from '../lib/polaris.ts'
+import { shapeStream } from '../lib/shaping/stream.ts'
+import { decode, decodersFor } from '../lib/streams/codings.ts'
 import { formatUsage } from '../lib/usage/counts.ts'
 import type { Usage } from '../lib/usage/counts.ts'
 import { createUsageReader } from '../lib/usage/reader.ts'
@@ -50,7 +55,12 @@ interface UsageReport {
 export default fp(async function answers (app) {
   const { config } = app.polaris
   app.decorateRequest('usage', null)
-  provide(app.polaris, 'answers', config.usage === 'on' || config.usage === 'true' ? reportUsage() : NOTHING)
+  const usage = config.usage === 'on' || config.usage === 'true' ? reportUsage() : NOTHING
+  const shaping = parseShaping(config.streamShaping)
+  provide(app.polaris, 'answers', shaping === undefined
+    ? usage
+    // Behind the reader, which need not see what is filled up.
+    : { ...usage, opened: [...usage.opened, createShaping(shaping)] })
 
   function reportUsage (): Answers {
     const counters = new Map<ProtocolName, { answers: Counter, input: Counter, output: Counter }>()
@@ -78,9 +88,8 @@ export default fp(async function answers (app) {
       if (usage !== null) reply.removeHeader('trailer')
       request.usage = null
       if (usage?.isRefused !== false || exchange === null || workloadHeaders === null) return payload
-      const { statusCode } = reply
-      const isContent = payload instanceof Readable && exchange.method !== 'HEAD' && statusCode !== 204
-      const reader = isContent && statusCode >= 200 && statusCode < 300 ? createUsageReader(workloadHeaders) : undefined
+      if (!isContent(payload, exchange, reply) || reply.statusCode < 200 || reply.statusCode > 299) return payload
+      const reader = createUsageReader(workloadHeaders)
       if (reader === undefined) return payload
       request.usage = usage
       const ended = (found: Usage | undefined) => {
@@ -89,9 +98,8 @@ export default fp(async function answers (app) {
         if (found !== undefined) count(found, exchange.protocol)
         usage.onKnown?.()
       }
-      const body = payload as Readable
-      const whole = isEventStream(workloadHeaders) ? undefined : await arrivedSoon(body, lengthOf(workloadHeaders))
-      if (whole === undefined) return watched(body, reader, ended)
+      const whole = isEventStream(workloadHeaders) ? undefined : await arrivedSoon(payload, lengthOf(workloadHeaders))
+      if (whole === undefined) return watched(payload, reader, ended)
       await reader.push(whole)
       ended(await reader.end())
       return whole
@@ -108,6 +116,39 @@ export default fp(async function answers (app) {
     }
   }
 }, { name: 'polaris-answers', dependencies: ['polaris-config', 'polaris-metrics'] })
+
+function isContent (payload: unknown, { method }: Exchange, { statusCode }: FastifyReply): payload is Readable {
+  return payload instanceof Readable && method !== 'HEAD' && statusCode !== 204 && statusCode !== 304
+}
+
+/** Shapes the event streams whose pieces would show. They are decoded for that, as comments are lines of text. */
+function createShaping (shaping: Shaping): onSendAsyncHookHandler {
+  return async (request, reply, payload: unknown) => {
+    const { exchange, workloadHeaders } = request
+    if (exchange?.showsPieces !== true || workloadHeaders === null || !isEventStream(workloadHeaders)) return payload
+    if (!isContent(payload, exchange, reply)) return payload
+    try {
+      const body = decodedBody(payload, workloadHeaders)
+      const { 'content-length': _, 'content-encoding': _coding, ...headers } = workloadHeaders
+      request.workloadHeaders = headers
+      return shapeStream(body, shaping)
+    } catch (error) {
+      // The answer to that is not the workload's.
+      request.workloadHeaders = null
+      payload.once('error', error => request.log.debug({ err: error }, 'response given up')).destroy()
+      throw error
+    }
+  }
+}
+
+/** @throws {Problem} upstream-invalid, if the proxy does not know its coding */
+function decodedBody (payload: Readable, headers: ResponseHeaders): Readable {
+  const decoders = decodersFor(headers)
+  if (decoders === undefined) throw new Problem('upstream-invalid')
+  if (decoders.length === 0) return payload
+  const decoded = Readable.from(decode(payload, decoders), { objectMode: false })
+  return decoded.once('close', () => payload.destroy())
+}
 
 function lengthOf ({ 'content-length': length }: ResponseHeaders): number | undefined {
   return typeof length === 'string' ? Number(length) : undefined

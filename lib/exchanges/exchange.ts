@@ -44,6 +44,8 @@ export interface Exchange {
   readonly refusal?: Problem
   /** Seals a response so that only the client of this exchange can open it; absent if responses go unencrypted. */
   readonly seal?: (response: PlainResponse) => SealedResponse | Promise<SealedResponse>
+  /** Streams are sealed piece by piece: what leaves shows when each piece came, and how long it is. */
+  readonly showsPieces?: boolean
   /** Lets go of what the exchange holds. Called once, after the response was sent or given up. */
   readonly release?: () => void
 }

@@ -13,6 +13,20 @@ export function parseDuration (text: string): number {
   return digits === undefined ? NaN : Number(digits) * (units[unit] ?? NaN)
 }
 
+/** How streams are shaped: a piece at each interval, in milliseconds, whose length is a multiple of a size. */
+export interface Shaping {
+  readonly interval: number
+  readonly size: number
+}
+
+/** Text such as `100ms,256`; undefined if it is none, or `off`. */
+export function parseShaping (text: string): Shaping | undefined {
+  const [time = '', bytes = '', ...rest] = text.split(',').map(part => part.trim())
+  const shaping = { interval: parseDuration(time), size: Number(bytes) }
+  const isWithin = shaping.interval >= 10 && shaping.interval <= 60_000 && shaping.size >= 16 && shaping.size <= 16_384
+  return isWithin && /^\d+$/.test(bytes) && rest.length === 0 ? shaping : undefined
+}
+
 export interface Format {
   /** What is accepted, in words. */
   readonly accepts: string
@@ -89,6 +103,10 @@ export const formats = {
   padding: {
     accepts: '`off`, or a number of bytes from 16 to 1048576',
     test: (text: string) => text === 'off' || (/^\d{1,7}$/.test(text) && Number(text) >= 16 && Number(text) <= 2 ** 20)
+  },
+  shaping: {
+    accepts: '`off`, or an interval from `10ms` to `60s` and a number of bytes from 16 to 16384, such as `100ms,256`',
+    test: (text: string) => text === 'off' || parseShaping(text) !== undefined
   },
   'replay-store': {
     accepts: '`memory`, or a `redis://` or `rediss://` URL; several, separated by commas, for nodes of a cluster; ' +

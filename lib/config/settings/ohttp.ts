@@ -51,6 +51,16 @@ export const ohttp = {
       'visible.'
   },
 
+  streamShaping: {
+    env: `${PREFIX}STREAM_SHAPING`,
+    type: 'string',
+    format: 'shaping',
+    default: 'off',
+    description: 'Chunked OHTTP and EHBP: event streams (`text/event-stream`) leave in pieces at this interval, ' +
+      'filled up with comments to multiples of this many bytes, so that their sizes and times reveal less. Adds up ' +
+      'to one interval of delay (docs/stream-shaping.md).'
+  },
+
   replayWindow: {
     env: `${PREFIX}REPLAY_WINDOW`,
     type: 'string',

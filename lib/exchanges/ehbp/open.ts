@@ -71,7 +71,8 @@ export function createEhbpOpener (ring: HpkeRing, replays: ReplayStore, budget: 
       // coding that the head names before they decrypt.
       headers: askingForIdentity(exchange.headers),
       ...await bodyOf(recipient, plaintext, frames, whole !== undefined),
-      seal: response => sealResponse(response, recipient, enc)
+      seal: response => sealResponse(response, recipient, enc),
+      showsPieces: true
     }
   }
 

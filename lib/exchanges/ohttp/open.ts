@@ -80,7 +80,12 @@ export function createOhttpGateway (
    * Everything from here on is answered inside: a request that is refused becomes an exchange with only the way back.
    */
   function toExchange (form: OhttpForm, request: IncomingRequest, { inner, seal, release }: OpenedMessage): Exchange {
-    const exchange = { protocol: form, seal, ...(release !== undefined && { release }) }
+    const exchange = {
+      protocol: form,
+      seal,
+      showsPieces: form === 'ohttp-chunked',
+      ...(release !== undefined && { release })
+    }
     const refusal = refuse(inner)
     if (inner === undefined || refusal !== undefined) {
       stop(inner)
