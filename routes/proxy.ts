@@ -11,6 +11,7 @@ import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/http/problems.ts'
 import { describeError } from '../lib/http/describe-error.ts'
+import { arrived } from '../lib/streams/arrived.ts'
 import { forwardedMethods } from '../plugins/server/http-semantics.ts'
 import { forwardHeaders } from '../plugins/workload.ts'
 
@@ -142,6 +143,8 @@ export default async function proxy (app: FastifyInstance) {
         payload.resume()
         return null
       }
+      const whole = await arrived(payload, lengthOf(workloadHeaders))
+      if (whole !== undefined) return whole
       sendHeaders(reply)
       resetIfCut(reply, payload)
       return payload
@@ -173,6 +176,12 @@ export default async function proxy (app: FastifyInstance) {
       throw error
     }
   }
+}
+
+/** That the workload announces, if it announces one. */
+function lengthOf (headers: ResponseHeaders | null): number | undefined {
+  const length = headers?.['content-length']
+  return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined
 }
 
 /** The response is as it goes out. */

@@ -1,9 +1,11 @@
 /** Unencrypted requests: forwarded as they are, streaming both ways. */
+import type { Readable } from 'node:stream'
 import type { Exchange } from './exchange.ts'
 import { requestHeaders } from '../http/headers.ts'
 import { announcedLength, hasBody } from '../http/incoming.ts'
 import type { IncomingRequest } from '../http/incoming.ts'
 import { Problem } from '../http/problems.ts'
+import { arrived } from '../streams/arrived.ts'
 import { belowRoot, originForm, withoutAuthority } from '../http/target.ts'
 import type { ProtocolDefinition } from './protocol.ts'
 
@@ -14,9 +16,16 @@ export const plain: ProtocolDefinition = {
     recognises: () => true,
     open (request) {
       if (enableInputEncryption) throw new Problem('encryption-required')
-      return openPlain(request, { contextRoot, own: ownHeaders })
+      const exchange = openPlain(request, { contextRoot, own: ownHeaders })
+      return exchange.body === undefined ? exchange : withArrived(exchange, exchange.body)
     }
   }]
+}
+
+/** Small bodies have mostly arrived with their head, and then need no stream. */
+async function withArrived (exchange: Exchange, body: Readable): Promise<Exchange> {
+  const whole = await arrived(body, exchange.bodyLength)
+  return whole === undefined ? exchange : { ...exchange, body: whole }
 }
 
 export interface PlainOptions {
@@ -27,7 +36,9 @@ export interface PlainOptions {
 }
 
 /** @throws {Problem} bad-request, not-found */
-export function openPlain (request: IncomingRequest, { contextRoot, own }: PlainOptions): Exchange {
+export function openPlain (
+  request: IncomingRequest, { contextRoot, own }: PlainOptions
+): Exchange & { readonly body: Readable | undefined } {
   const body = hasBody(request)
   return {
     protocol: 'plain',
