@@ -30,6 +30,7 @@ import gracefulStop from './plugins/server/graceful-stop.ts'
 import httpSemantics from './plugins/server/http-semantics.ts'
 import lingeringClose from './plugins/server/lingering-close.ts'
 import tunnels from './plugins/tunnels.ts'
+import requestLog from './plugins/server/request-log.ts'
 import workload from './plugins/workload.ts'
 import keyResources from './routes/key-resources.ts'
 import proxy from './routes/proxy.ts'
@@ -44,6 +45,7 @@ export interface PolarisOptions extends
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
   await app.register(config, options)
+  await app.register(requestLog)
   await app.register(metrics, options)
   await app.register(gracefulStop)
   await app.register(lingeringClose)

@@ -5,9 +5,9 @@
 import { DIGEST_BYTES } from './store.ts'
 
 export interface DigestSet {
-  has (digest: Buffer): boolean
+  has (digest: Uint8Array): boolean
   /** Adds a digest that is not in the set. There must be room. */
-  add (digest: Buffer): void
+  add (digest: Uint8Array): void
   readonly size: number
 }
 
@@ -34,10 +34,13 @@ function createTable (entries: number): Table {
   return { words: new Uint32Array(2 ** bits * WORDS), mask: 2 ** bits - 1, shift: 32 - bits, room: entries }
 }
 
+/** The same memory, to write to. */
+const digestBytes = new Uint8Array(digestWords.buffer)
+
 /** Puts the digest into `digestWords`. All zeros marks a free slot. */
-function read (digest: Buffer): void {
-  for (let i = 0; i < WORDS; i++) digestWords[i] = digest.readUInt32LE(i * 4)
-  if (digestWords.every(word => word === 0)) digestWords[0] = 1
+function read (digest: Uint8Array): void {
+  for (let i = 0; i < DIGEST_BYTES; i++) digestBytes[i] = digest[i]!
+  if (digestWords[0] === 0 && digestWords[1] === 0 && digestWords[2] === 0 && digestWords[3] === 0) digestWords[0] = 1
 }
 
 /** The word offset of the digest that was read, or of the free slot where it would stand (as -1 - offset). */

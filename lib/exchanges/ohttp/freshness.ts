@@ -18,6 +18,14 @@ export interface Freshness {
 export function createFreshness (ring: Pick<HpkeRing, 'keys'>, options: FreshnessOptions): Freshness {
   const { replayWindow, ohttpDate, now = Date.now } = options
   const remembered = rememberFor(options)
+  /** The last one that was read: requests of one second have the same. */
+  let last = { date: '', time: NaN }
+
+  function timeOf (date: string): number {
+    // The one form that names no zone (RFC 9110, section 5.6.7) is of the same as the others, not of the machine's.
+    if (last.date !== date) last = { date, time: Date.parse(date.endsWith('GMT') ? date : `${date} GMT`) }
+    return last.time
+  }
 
   /** A key that stays for longer than its requests are remembered protects none of them: it may have no successor. */
   function isGoneInTime ({ keyId, kemId }: RequestHeader): boolean {
@@ -32,8 +40,7 @@ export function createFreshness (ring: Pick<HpkeRing, 'keys'>, options: Freshnes
         if (ohttpDate === 'required' || !isGoneInTime(key)) throw new Problem('date-missing')
         return undefined
       }
-      // The one form that names no zone (RFC 9110, section 5.6.7) is of the same as the others, not of the machine's.
-      const time = Date.parse(date.endsWith('GMT') ? date : `${date} GMT`)
+      const time = timeOf(date)
       if (!(Math.abs(time - now()) <= replayWindow + DATE_ROUNDING)) throw new Problem('date')
       return time
     }
