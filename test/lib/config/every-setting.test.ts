@@ -31,6 +31,7 @@ const examples: Readonly<Record<string, string>> = {
   'trust-proxy': '192.0.2.0/24',
   authorities: 'a.example, b.example:8443',
   padding: '64',
+  shaping: '100ms,256',
   'replay-store': 'rediss://user:pass@redis.example:6380/1',
   sha256: 'ab'.repeat(32),
   'key-versions': '2, 1',

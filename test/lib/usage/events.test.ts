@@ -76,7 +76,9 @@ t.test('any stream has the counts of the events that a parser finds in it, in an
 function countsIn (data: string): Counts | undefined {
   try {
     const { usage, message } = JSON.parse(data) as Record<string, Counts & { usage?: Counts } | undefined>
-    return usage ?? message?.usage
+    return Object.fromEntries(
+      Object.entries(usage ?? message?.usage ?? {}).filter(([, count]) => typeof count === 'number')
+    )
   } catch {
     return undefined
   }
