@@ -26,6 +26,8 @@ function eventsOf (stream: Uint8Array): EventSourceMessage[] {
   const events: EventSourceMessage[] = []
   const parser = createParser({ onEvent: event => events.push(event) })
   parser.feed(new TextDecoder().decode(stream))
+  // Behind a CR at the end, the parser waits for a line feed. A comment shows it that there is none.
+  parser.feed(':\n')
   return events
 }
 
