@@ -24,8 +24,8 @@ const table = {
   'tls-required': {
     status: 400,
     title: 'TLS required',
-    detail: 'This proxy accepts encrypted traffic only. What encrypts a WebSocket is TLS that ends in the TEE: connect ' +
-      'to the TLS port of the proxy itself, if it has one.'
+    detail: 'This proxy accepts encrypted traffic only. What encrypts a WebSocket is TLS that ends in the TEE: ' +
+      'connect to the TLS port of the proxy itself, if it has one.'
   },
   'response-key-required': {
     status: 400,

@@ -23,6 +23,7 @@ export function asksForWebSocket (
  */
 export function acceptsWebSocket (answer: ResponseHeaders, [key, ...others]: readonly string[]): boolean {
   const { upgrade, 'sec-websocket-accept': accept } = answer
-  if (key === undefined || others.length > 0 || typeof upgrade !== 'string' || upgrade.trim().toLowerCase() !== 'websocket') return false
+  if (key === undefined || others.length > 0) return false
+  if (typeof upgrade !== 'string' || upgrade.trim().toLowerCase() !== 'websocket') return false
   return accept === createHash('sha1').update(key.trim() + ACCEPT_SUFFIX).digest('base64')
 }
