@@ -29,6 +29,9 @@ import clientTimeouts from './plugins/server/client-timeouts.ts'
 import gracefulStop from './plugins/server/graceful-stop.ts'
 import httpSemantics from './plugins/server/http-semantics.ts'
 import lingeringClose from './plugins/server/lingering-close.ts'
+import tlsKeys from './plugins/server/tls-keys.ts'
+import type { TlsKeysPluginOptions, TlsListenerPluginOptions } from './plugins/server/tls-keys.ts'
+import tlsListener from './plugins/server/tls-listener.ts'
 import tunnels from './plugins/tunnels.ts'
 import requestLog from './plugins/server/request-log.ts'
 import workload from './plugins/workload.ts'
@@ -40,7 +43,8 @@ export { serverOptions as options } from './plugins/server/options.ts'
 
 export interface PolarisOptions extends
   ConfigPluginOptions, MetricsPluginOptions, KeysPluginOptions, HpkePluginOptions, ReplayPluginOptions,
-  ProtocolsPluginOptions, AttestationPluginOptions, AdminPluginOptions, LimitsPluginOptions {}
+  ProtocolsPluginOptions, AttestationPluginOptions, AdminPluginOptions, LimitsPluginOptions,
+  TlsKeysPluginOptions, TlsListenerPluginOptions {}
 
 export default async function polaris (app: FastifyInstance, options: PolarisOptions) {
   // What the others stand on
@@ -60,6 +64,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(replay, options)
   await app.register(limits, options)
   await app.register(openExchanges, options)
+  await app.register(tlsKeys, options)
   await app.register(attestation, options)
   await app.register(workload)
   await app.register(answers)
@@ -70,4 +75,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   await app.register(system)
   await app.register(keyResources)
   await app.register(proxy)
+
+  // The last, so that the first to be closed: the exchanges on its connections need all of the others
+  await app.register(tlsListener, options)
 }

@@ -106,6 +106,7 @@ async function serve (): Promise<void> {
   }
   await app.register(polaris, { config, ...cluster.isWorker ? await memberOptions() : { reportTo } })
   await app.ready()
+  if (config.port === 'off') return
   try {
     await app.listen({ host: config.host ?? await anyAddress(), port: config.port })
   } catch (error) {
@@ -119,7 +120,9 @@ async function serve (): Promise<void> {
  */
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
-  const { keyProvider, epochSecrets, replayStore, messageMemory, limiter, worker, reportTo } = await joinPrimary(close)
+  const {
+    keyProvider, epochSecrets, replayStore, messageMemory, limiter, worker, reportTo, tlsSecrets, ticketKeys
+  } = await joinPrimary(close)
   const inMemory = config.replayStore === 'memory'
   return {
     keyProvider,
@@ -127,6 +130,8 @@ async function memberOptions (): Promise<PolarisOptions> {
     reportTo,
     limiter,
     ...epochSecrets && { epochSecrets },
+    ...tlsSecrets && { tlsSecrets },
+    ...ticketKeys && { ticketKeys },
     ...inMemory && { replayStore },
     ...(inMemory || config.keyType === 'ephemeral') && { messageMemory }
   }

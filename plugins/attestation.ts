@@ -28,7 +28,7 @@ declare module '../lib/polaris.ts' {
   }
 }
 
-export interface Attestation extends Pick<AttestationService, 'type' | 'document' | 'status'> {
+export interface Attestation extends Pick<AttestationService, 'type' | 'document' | 'status' | 'covers'> {
   /**
    * Lets an exchange with the workload begin.
    *
@@ -43,7 +43,7 @@ export interface AttestationPluginOptions {
 }
 
 export default fp<AttestationPluginOptions>(async function attestation (app, options) {
-  const { config, exchanges, metrics, platforms, readiness } = app.polaris
+  const { config, exchanges, metrics, platforms, readiness, tls } = app.polaris
   const problems = options.attester === undefined ? await evidenceProblems(config, platforms) : []
   if (problems.length > 0) throw new ConfigError(problems)
   const attester = options.attester ?? await attesterFrom(config, platforms)
@@ -79,6 +79,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
   })
 
   for (const resource of exchanges.keyResources) resource.onChange(() => { service.refresh() })
+  tls?.onChange(() => { service.refresh() })
 
   const inFlight = new Set<ServerResponse>()
   const endsExchanges = config.attestationOnClose === 'end'
@@ -93,6 +94,7 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
     type: service.type,
     document: nonce => service.document(nonce),
     status: () => service.status(),
+    covers: key => service.covers(key),
     admit (response) {
       if (!service.status().open) throw new Problem('not-attested')
       // It may have closed before this, and does so once only.
@@ -104,9 +106,12 @@ export default fp<AttestationPluginOptions>(async function attestation (app, opt
 
   /** As published at this moment, the one to encrypt to first. */
   function coveredKeys (): readonly AttestedKey[] {
-    return exchanges.keyResources.flatMap(resource => resource.attested())
+    return [...exchanges.keyResources.flatMap(resource => resource.attested()), ...tls?.attested() ?? []]
   }
-}, { name: 'polaris-attestation', dependencies: ['polaris-config', 'polaris-metrics', 'polaris-exchanges'] })
+}, {
+  name: 'polaris-attestation',
+  dependencies: ['polaris-config', 'polaris-metrics', 'polaris-exchanges', 'polaris-tls-keys']
+})
 
 /** @throws {ConfigError} a file cannot be read, or holds something else */
 async function ownEndorsements (

@@ -9,6 +9,7 @@ import { createRegistry } from '../lib/exchanges/registry.ts'
 import type { Registry } from '../lib/exchanges/registry.ts'
 import { clientAddress, forwarding, plainAddress } from '../lib/http/caller.ts'
 import type { Caller } from '../lib/http/caller.ts'
+import { isConfidential } from '../lib/http/confidential.ts'
 import type { IncomingRequest } from '../lib/http/incoming.ts'
 import { withOuterTrace } from '../lib/http/outer-trace.ts'
 import { meteredServices } from '../lib/metrics/services.ts'
@@ -81,6 +82,7 @@ function incomingRequest (
     trusted: isTrusted(remoteAddress),
     address: remoteAddress === undefined ? undefined : plainAddress(remoteAddress),
     encrypted: 'encrypted' in raw.socket,
+    confidential: isConfidential(raw.socket),
     host: raw.headers.host
   }
   return {

@@ -11,6 +11,7 @@ import fp from 'fastify-plugin'
 import { Pool, buildConnector } from 'undici'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { clientBehind } from '../lib/http/caller.ts'
+import { isConfidential } from '../lib/http/confidential.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { trustedProxies } from '../lib/http/trusted-proxies.ts'
@@ -101,8 +102,8 @@ export default fp(async function tunnels (app) {
       return takes
     },
     has: request => request.headers.upgrade !== undefined && taken.has(request),
-    check () {
-      if (config.enableInputEncryption || config.enableOutputEncryption) throw new Problem('tls-required')
+    check ({ socket }) {
+      if ((config.enableInputEncryption || config.enableOutputEncryption) && !isConfidential(socket)) throw new Problem('tls-required')
     },
     async forward (request, reply, headersFor) {
       if (isStopping) throw new Problem('not-ready')

@@ -211,7 +211,12 @@ function resetIfCut ({ raw, request }: FastifyReply, body: Readable) {
   if (request.raw.httpVersion !== '1.0') return
   // Kept: a request that undici gives up loses its connection.
   const { socket } = raw
-  body.once('error', () => { if (raw.headersSent && !raw.hasHeader('content-length')) socket?.resetAndDestroy() })
+  body.once('error', () => {
+    if (!raw.headersSent || raw.hasHeader('content-length')) return
+    // TLS shows by itself that it was cut off, and Node resets no such connection.
+    if (socket !== null && 'encrypted' in socket) socket.destroy()
+    else socket?.resetAndDestroy()
+  })
 }
 
 /** A workload that broke off before anything was sent leaves no headers to the answer that says so. */

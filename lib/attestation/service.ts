@@ -57,6 +57,8 @@ export interface AttestationService {
   document (nonce?: Uint8Array): Promise<AttestationDocument>
   /** Renews ahead of time: the keys changed. Never rejects. */
   refresh (): Promise<void>
+  /** Whether the current evidence covers the key. Without a platform there is none to wait for. */
+  covers (key: AttestedKey): boolean
   /** Calls the listener each time the gate closes. */
   onClose (listener: () => void): void
   close (): void
@@ -79,8 +81,9 @@ interface Issued {
   readonly nonce: Uint8Array
   readonly issuedAt: number
   readonly expiresAt: number
-  /** Which keys it covers. */
+  /** Which keys it covers: together, and each. */
   readonly keys: string
+  readonly covered: ReadonlySet<string>
 }
 
 const FIRST_PAUSE = 1000
@@ -118,7 +121,12 @@ export function createAttestationService (options: AttestationServiceOptions): A
       if (!current || !isCurrent()) throw unavailable()
       return current.document
     },
-    refresh: renew,
+    async refresh () {
+      await renew()
+      // The attempt may have been under way when the keys changed.
+      if (gate.status().failures === 0 && current?.keys !== identity(keys())) await renew()
+    },
+    covers: key => attester.type === 'none' || (current?.covered.has(identity([key])) ?? false),
     onClose: listener => { listeners.push(listener) },
     close () {
       stopping.abort()
@@ -148,7 +156,9 @@ export function createAttestationService (options: AttestationServiceOptions): A
         ...evidence, nonce, keys: covered, claims, devices, endorsements, cached, issuedAt: new Date(issuedAt)
       })
       const expiresAt = Math.min(evidence.expiresAt?.getTime() ?? Infinity, issuedAt + 2 * renewal)
-      return { document, nonce, issuedAt, expiresAt, keys: identity(covered) }
+      return {
+        document, nonce, issuedAt, expiresAt, keys: identity(covered), covered: new Set(covered.map(key => identity([key])))
+      }
     } catch (cause) {
       throw unavailable(cause)
     } finally {

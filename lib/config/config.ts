@@ -87,6 +87,7 @@ function finished (table: SettingsTable, values: Record<string, unknown>): Confi
   const checked = Object.freeze({
     ...config,
     contextRoot: withoutTrailingSlashes(config.contextRoot).replace(/^(?=[^/])/, '/'),
+    port: String(config.port) === 'off' ? 'off' as const : Number(config.port),
     ...config.host !== undefined && { host: config.host.replace(/^\[(.*)\]$/, '$1') },
     urlHeader: config.urlHeader.toLowerCase(),
     secureHeader: config.secureHeader.toLowerCase(),

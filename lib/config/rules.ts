@@ -27,7 +27,8 @@ export function contradictions (text: TextOf, table: SettingsTable, { keyTypes, 
     ...replayProblems(text),
     ...dateProblems(text),
     ...adminProblems(text),
-    ...deviceProblems(text)
+    ...deviceProblems(text),
+    ...tlsProblems(text)
   ]
 }
 
@@ -112,10 +113,28 @@ function dateProblems (text: TextOf): string[] {
 /** What is for operators is never on the public port. */
 function adminProblems (text: TextOf): string[] {
   const address = parseListenAddress(text('adminAddress'))
-  if (address === undefined || 'path' in address || address.port === 0 || String(address.port) !== text('port')) {
-    return []
+  if (address === undefined || 'path' in address || address.port === 0) return []
+  const others: SettingName[] = ['port', ...text('tls') === 'off' ? [] : ['tlsPort' as const]]
+  return others.filter(name => String(address.port) === text(name))
+    .map(name => `${env('adminAddress')} must not have the port of ${env(name)}`)
+}
+
+function tlsProblems (text: TextOf): string[] {
+  const mode = text('tls')
+  if (mode === 'off') {
+    return text('port') === 'off' ? [`${env('port')} cannot be off if ${env('tls')} is: nothing would listen`] : []
   }
-  return [`${env('adminAddress')} must not have the port of ${env('port')}`]
+  const required: SettingName[] = mode === 'files' ? ['tlsCertFile', 'tlsKeyFile'] : []
+  const overlap = parseDuration(text('tlsOverlap'))
+  return [
+    ...required.filter(name => text(name) === '').map(name => `${env(name)} is required if ${env('tls')} is ${mode}`),
+    ...text('tlsPort') !== '0' && text('tlsPort') === text('port')
+      ? [`${env('tlsPort')} must not be the port of ${env('port')}`]
+      : [],
+    ...overlap >= parseDuration(text('tlsRotation'))
+      ? [`${env('tlsOverlap')} must be shorter than ${env('tlsRotation')}`]
+      : []
+  ]
 }
 
 /** GPUs prove nothing by themselves: their evidence is bound into that of the platform. */

@@ -1,8 +1,10 @@
 /**
  * Every setting of the proxy, in one table: its environment variable, what it accepts, its default, what it does.
  * Types, validation (lib/config/config.ts) and docs/configuration.md are made from it. The settings are in
- * lib/config/settings/, except those of one platform, which are in its folder.
+ * lib/config/settings/, except those of one platform and of TLS, which are in their
+ * folders.
  */
+import { tls } from '../tls/settings.ts'
 import { platforms } from '../platforms/registry.ts'
 import type { Registry } from '../platforms/registry.ts'
 import { attestation } from './settings/attestation.ts'
@@ -31,6 +33,7 @@ const common = {
   Keys: keys,
   Attestation: attestation,
   Server: server,
+  TLS: tls,
   WebSocket: websocket,
   Observation: observation
 } as const satisfies Record<string, SettingsTable>
@@ -57,6 +60,7 @@ export const settings = {
   ...keys,
   ...attestation,
   ...server,
+  ...tls,
   ...websocket,
   ...observation,
   ...Object.assign({}, ...platforms.map(platform => platform.settings)) as SettingsOf<typeof platforms>

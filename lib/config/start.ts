@@ -53,9 +53,12 @@ export async function anyAddress (): Promise<'::' | '0.0.0.0'> {
 }
 
 /** Why the address that is configured cannot be listened on, as an error about the configuration if it is one. */
-export function listenError (error: unknown, { host, port }: Config): unknown {
+export function listenError (
+  error: unknown, config: Config, portName: 'port' | 'tlsPort' = 'port'
+): unknown {
   const { code, syscall } = error as NodeJS.ErrnoException
-  const { host: hostSetting, port: portSetting } = settings
+  const { host, [portName]: port } = config
+  const { host: hostSetting, [portName]: portSetting } = settings
   switch (code) {
     case 'EADDRINUSE': return wrong(`${portSetting.env}: port ${port} is in use`)
     case 'EACCES': return wrong(`${portSetting.env}: this process may not listen on port ${port}`)

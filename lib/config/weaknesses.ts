@@ -61,6 +61,12 @@ export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): W
       'v1-unbound-response-key', `Unbound response keys are accepted (${settings.v1AllowUnboundResponseKey.env}=true)`
     )
   }
+  if (config.tls === 'files' && config.tlsFilesSuffice && config.enableInputEncryption) {
+    add(
+      'tls-key-from-files',
+      `Requests count as encrypted over TLS whose key was outside of the TEE (${settings.tlsFilesSuffice.env}=true)`
+    )
+  }
   if (config.usage === 'on' || config.usage === 'true') {
     add('usage-reported', `Token counts of answers are reported outside of the encryption (${settings.usage.env})`)
   }

@@ -1,4 +1,7 @@
-/** Unencrypted requests: forwarded as they are, streaming both ways. */
+/**
+ * Requests that are encrypted at most by TLS: forwarded as they are, streaming both ways. Where encryption is required,
+ * they pass only over TLS that ends in this process.
+ */
 import type { Readable } from 'node:stream'
 import type { Exchange } from './exchange.ts'
 import { requestHeaders } from '../http/headers.ts'
@@ -15,7 +18,7 @@ export const plain: ProtocolDefinition = {
     name: 'plain',
     recognises: () => true,
     open (request) {
-      if (enableInputEncryption) throw new Problem('encryption-required')
+      if (enableInputEncryption && request.caller.confidential !== true) throw new Problem('encryption-required')
       const exchange = openPlain(request, { contextRoot, own: ownHeaders })
       return exchange.body === undefined ? exchange : withArrived(exchange, exchange.body)
     }

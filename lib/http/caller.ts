@@ -8,6 +8,8 @@ export interface Caller {
   readonly trusted: boolean
   readonly address: string | undefined
   readonly encrypted: boolean
+  /** Its TLS ends in this process, with a key that no one else has: requests count as encrypted. */
+  readonly confidential?: boolean
   readonly host: string | undefined
 }
 

@@ -8,6 +8,7 @@ import type { Report } from '../metrics/report.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
+import type { TicketKeys } from '../tls/ticket-keys.ts'
 import { ADMITTED, SEEN } from './messages.ts'
 import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
 
@@ -15,6 +16,10 @@ export interface Member {
   readonly keyProvider: KeyProvider
   /** Absent where the settings derive the secrets from the RSA key. */
   readonly epochSecrets: EpochSecrets | undefined
+  /** Likewise, of the TLS keys. */
+  readonly tlsSecrets: EpochSecrets | undefined
+  /** Undefined if TLS is off. */
+  readonly ticketKeys: TicketKeys | undefined
   readonly replayStore: ReplayStore
   readonly messageMemory: MessageMemory
   readonly limiter: { readonly limiter: ClientLimiter, readonly key: Uint8Array }
@@ -43,6 +48,8 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   let messagesProblem: string | undefined
   let report: (() => Promise<Report>) | undefined
   const renewalListeners: (() => void)[] = []
+  let tickets: Uint8Array | undefined
+  const ticketListeners: (() => void)[] = []
   let nextId = 0
   const unwraps: Waiting<Unwrapped> = new Map()
   const memories: Waiting<number> = new Map()
@@ -58,6 +65,9 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
         return start(message)
       case 'state':
         return update(message)
+      case 'tickets':
+        tickets = Uint8Array.from(message.secret)
+        return ticketListeners.forEach(listener => listener())
       case 'unwrapped':
         return settle(unwraps, message.id, message.result)
       case 'derived':
@@ -77,7 +87,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     }
   })
   ask({ type: 'hello' })
-  const { worker, ratchet, remote, derives, limitKey } = await started
+  const { worker, ratchet, tlsRatchet, remote, derives, limitKey } = await started
 
   const keyProvider: KeyProvider = {
     remote,
@@ -116,6 +126,13 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   return {
     keyProvider,
     epochSecrets: ratchet && createRatchet(ratchet),
+    tlsSecrets: tlsRatchet && createRatchet(tlsRatchet),
+    // It came before the start.
+    ticketKeys: tickets && {
+      current: () => tickets ?? new Uint8Array(),
+      onChange (listener) { ticketListeners.push(listener) },
+      close: () => undefined
+    },
     replayStore,
     messageMemory,
     limiter: {

@@ -23,6 +23,8 @@ export type ToWorker =
     /** What the worker is called in metrics. */
     readonly worker: string
     readonly ratchet: RatchetState | undefined
+    /** That of the TLS keys. */
+    readonly tlsRatchet: RatchetState | undefined
     readonly remote: boolean
     readonly derives: boolean
     /** By what the names of clients are made that limits count. */
@@ -36,6 +38,8 @@ export type ToWorker =
     readonly replayProblem: string | undefined,
     readonly messagesProblem: string | undefined
   }
+  /** What session tickets are encrypted with from now on. */
+  | { readonly type: 'tickets', readonly secret: Uint8Array }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }

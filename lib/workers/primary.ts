@@ -26,6 +26,7 @@ import type { ReplayStore } from '../replay/store.ts'
 import { ADMITTED, SEEN, UNKNOWN } from './messages.ts'
 import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
 import { observeWorkers, watchMemories } from './observed.ts'
+import { tlsForWorkers } from './tls.ts'
 
 /** A worker that dies at once is not started again at once. */
 const RESTART_MS = 1000
@@ -51,6 +52,7 @@ export async function startPrimary (
   watchMemories(observed, replays, messages)
   const limits = limitsByWorker(createMemoryLimiter(limitsFrom(config)))
   const limitKey = randomBytes(32)
+  const tls = await tlsForWorkers(config)
   await observed.listen(log)
   /** By their names in metrics: numbers from 1 on, of which a new worker has the lowest that is free. */
   const names = new Map<string, Worker>()
@@ -100,10 +102,12 @@ export async function startPrimary (
   async function answer (worker: Worker, name: string, message: ToPrimary): Promise<void> {
     switch (message.type) {
       case 'hello':
+        if (tls !== undefined) tell(worker, { type: 'tickets', secret: tls.tickets.current() })
         tell(worker, {
           type: 'start',
           worker: name,
           ratchet: ratchet && stateFor(ratchet, config),
+          tlsRatchet: tls?.state(),
           remote: keys.remote,
           derives: keys.deriveSecret !== undefined,
           limitKey
@@ -161,12 +165,17 @@ export async function startPrimary (
   const teller = setInterval(() => {
     // Nor does the primary keep what would make keys again that are gone.
     if (ratchet !== undefined) stateFor(ratchet, config).seed.fill(0)
+    tls?.state()?.seed.fill(0)
     const message = state()
     const now = JSON.stringify(message)
     if (now === told) return
     told = now
     for (const worker of workers()) tell(worker, message)
   }, STATUS_MS)
+
+  tls?.tickets.onChange(() => {
+    for (const worker of workers()) tell(worker, { type: 'tickets', secret: tls.tickets.current() })
+  })
 
   const refresh = () => {
     keys.refresh().catch(
@@ -184,6 +193,7 @@ export async function startPrimary (
       stopping = true
       clearInterval(teller)
       clearInterval(refresher)
+      tls?.tickets.close()
       process.off('SIGHUP', refresh)
       await Promise.all(workers().map(async worker => {
         if (worker.isDead()) return

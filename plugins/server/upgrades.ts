@@ -3,6 +3,7 @@ import { ServerResponse } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 
 /** For the client to read an answer while it still sends. A connection closed over unread bytes would be reset. */
 const LINGER = 5000
@@ -30,7 +31,8 @@ export function serveUpgrades (server: Server, takes: (request: IncomingMessage)
         serveWithConnection(server, request, socket as Socket)
       } else {
         socket.unshift(Buffer.concat([withoutUpgrade(request), head]))
-        server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
+        // A connection with TLS is just a connection to a server that does not end TLS itself.
+        server.emit(server instanceof TlsServer ? 'secureConnection' : 'connection', socket)
       }
     }
   })

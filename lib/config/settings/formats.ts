@@ -69,6 +69,19 @@ export const formats = {
       '`unix:/run/polaris/admin.sock`',
     test: (text: string) => parseListenAddress(text) !== undefined
   },
+  port: {
+    accepts: 'an integer from 0 to 65535, or `off`',
+    test: (text: string) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) <= 65535)
+  },
+  'tls-names': {
+    accepts: 'a comma-separated list of at most 32 DNS names, such as `api.example.com` or `*.example.com`, and IP ' +
+      'addresses',
+    test: (text: string) => text.split(',').length <= 32 && text.split(',').every(part => isTlsName(part.trim()))
+  },
+  'tls-rotation': {
+    accepts: 'a number with a unit, from `1s` to `24d`',
+    test: (text: string) => parseDuration(text) >= 1000 && isTimer(text)
+  },
   audience: {
     accepts: 'text, and none of Google\'s own audiences (googleapis.com)',
     test: (text: string) => !/googleapis\.com/i.test(text)
@@ -149,6 +162,15 @@ function isRange (text: string): boolean {
   const family = isIP(address)
   if (family === 0 || rest.length > 0) return false
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
+/** A host name that certificates can hold (RFC 5280, section 4.2.1.6), with a wildcard in front or without. */
+function isTlsName (text: string): boolean {
+  return isIP(text) !== 0 || (text.length <= 253 && text.replace(/^\*\./, '').split('.').every(isLabel))
+}
+
+function isLabel (text: string): boolean {
+  return /^[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/i.test(text)
 }
 
 /** setTimeout fires at once beyond 2^31 - 1 ms. */

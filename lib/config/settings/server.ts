@@ -13,11 +13,10 @@ export const server = {
 
   port: {
     env: 'PORT',
-    type: 'integer',
-    minimum: 0,
-    maximum: 65535,
+    type: 'string',
+    format: 'port',
     default: 3000,
-    description: 'Port to listen on. `0` takes a free one.'
+    description: 'Port to listen on without TLS. `0` takes a free one; `off` takes none, if the TLS listener is on.'
   },
 
   contextRoot: {

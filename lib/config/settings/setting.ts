@@ -28,7 +28,7 @@ export interface Setting {
 }
 
 /** Formats whose values are durations. */
-export const DURATION_FORMATS = ['duration', 'milliseconds', 'replay-window'] as const
+export const DURATION_FORMATS = ['duration', 'milliseconds', 'replay-window', 'tls-rotation'] as const
 type DurationFormat = typeof DURATION_FORMATS[number]
 
 /** Settings by their names in code. */
@@ -39,7 +39,8 @@ type Scalar<S extends Setting> =
     : S extends { enum: readonly (infer E)[] } ? E
       : S extends { type: 'boolean' } ? boolean
         : S extends { type: 'integer' } | { format: DurationFormat } ? number
-          : string
+          : S extends { format: 'port' } ? number | 'off'
+            : string
 
 /** The validated values of a table; durations in milliseconds. */
 export type Values<T extends SettingsTable> = {

@@ -99,6 +99,8 @@ function createResponseSealing ({ config, budget, ownHeaders }: ProtocolServices
     recognises: () => true,
     open (request) {
       const exchange = openPlain(request, { contextRoot, own: ownHeaders })
+      // TLS that ends here seals the response.
+      if (request.caller.confidential === true && request.headers[responsePublicKeyHeader] === undefined) return exchange
       const sealer = createSealer(responseKey(request.headers[responsePublicKeyHeader]), budget, maxBodyBytes)
       return {
         ...exchange,

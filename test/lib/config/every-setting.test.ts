@@ -39,7 +39,10 @@ const examples: Readonly<Record<string, string>> = {
   'cors-origin': 'https://app.example',
   address: '::1',
   'listen-address': '[::1]:9464',
-  audience: 'other'
+  audience: 'other',
+  port: '4000',
+  'tls-names': 'a.example, *.b.example, 192.0.2.7',
+  'tls-rotation': '2d'
 }
 
 /** A value that is accepted; of texts, any. */

@@ -1,0 +1,69 @@
+/** A certificate that signs itself, as the wrapping that TLS asks for around a key: clients go by the key alone. */
+import { createHash, createPublicKey, randomBytes, sign } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { isIP } from 'node:net'
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
+import {
+  AlgorithmIdentifier, AttributeTypeAndValue, AttributeValue, BasicConstraints, Certificate, ExtendedKeyUsage, Extension,
+  Extensions, GeneralName, KeyUsage, KeyUsageFlags, Name, RelativeDistinguishedName, SubjectAlternativeName,
+  SubjectKeyIdentifier, SubjectPublicKeyInfo, TBSCertificate, Validity, Version, id_ce_basicConstraints,
+  id_ce_extKeyUsage, id_ce_keyUsage, id_ce_subjectAltName, id_ce_subjectKeyIdentifier, id_kp_serverAuth
+} from '@peculiar/asn1-x509'
+
+const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
+const COMMON_NAME = '2.5.4.3'
+/** RFC 5280, section 4.1.2.2: positive, at most 20 bytes. */
+const SERIAL_BYTES = 16
+
+export interface CertificateOptions {
+  /** On P-256. */
+  readonly key: KeyObject
+  /** DNS names and IP addresses; at least one. */
+  readonly names: readonly string[]
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** An X.509 certificate (RFC 5280) for a TLS server, PEM. */
+export function selfSignedCertificate ({ key, names, notBefore, notAfter }: CertificateOptions): string {
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
+  const algorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
+  const serial = randomBytes(SERIAL_BYTES)
+  serial[0] = serial[0]! & 0x3f | 0x40
+  const name = nameOf('Polaris Secure Proxy')
+  const tbs = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: Uint8Array.from(serial).buffer,
+    signature: algorithm,
+    issuer: name,
+    validity: new Validity({ notBefore, notAfter }),
+    subject: name,
+    subjectPublicKeyInfo: AsnConvert.parse(spki, SubjectPublicKeyInfo),
+    extensions: new Extensions([
+      extension(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
+      extension(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature)),
+      extension(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_serverAuth])),
+      extension(id_ce_subjectKeyIdentifier, false, new SubjectKeyIdentifier(createHash('sha256').update(spki).digest())),
+      extension(id_ce_subjectAltName, false, new SubjectAlternativeName(names.map(generalName)))
+    ])
+  })
+  const signature = sign('sha256', Buffer.from(AsnConvert.serialize(tbs)), key)
+  const certificate = AsnConvert.serialize(new Certificate({
+    tbsCertificate: tbs, signatureAlgorithm: algorithm, signatureValue: Uint8Array.from(signature).buffer
+  }))
+  const lines = Buffer.from(certificate).toString('base64').match(/.{1,64}/g) ?? []
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n')
+}
+
+function nameOf (commonName: string): Name {
+  const value = new AttributeValue({ utf8String: commonName })
+  return new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: COMMON_NAME, value })])])
+}
+
+function generalName (name: string): GeneralName {
+  return isIP(name) === 0 ? new GeneralName({ dNSName: name }) : new GeneralName({ iPAddress: name })
+}
+
+function extension (id: string, critical: boolean, value: object): Extension {
+  return new Extension({ extnID: id, critical, extnValue: new OctetString(AsnConvert.serialize(value)) })
+}

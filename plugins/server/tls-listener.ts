@@ -1,0 +1,61 @@
+/**
+ * Listens for TLS beside the server's own port. What arrives is handed to that same server as a connection, so that
+ * timeouts, limits, refusals and the stop are the same for both.
+ */
+import type { Server } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import fp from 'fastify-plugin'
+import { anyAddress, listenError } from '../../lib/config/start.ts'
+import { settings } from '../../lib/config/settings.ts'
+import { markConfidential } from '../../lib/http/confidential.ts'
+import type { TlsListener } from '../../lib/tls/listener.ts'
+import type { TlsListenerPluginOptions } from './tls-keys.ts'
+
+const PROTOCOLS = ['http/1.1']
+
+export default fp<TlsListenerPluginOptions>(async function tlsListener (app, options) {
+  const { attestation, config, tls } = app.polaris
+  if (tls === undefined) return
+  const server = app.server as Server
+  const isConfidential = config.tls === 'attested' || config.tlsFilesSuffice
+  const [{ startTlsListener }, { createTicketKeys }, { textOf }] = await Promise.all([
+    import('../../lib/tls/listener.ts'), import('../../lib/tls/ticket-keys.ts'), import('../../lib/tls/files.ts')
+  ])
+  const clientCa = config.tlsClientCa === undefined
+    ? undefined
+    : await textOf(config.tlsClientCa, settings.tlsClientCa.env)
+  const tickets = options.ticketKeys ?? createTicketKeys()
+  let listener: TlsListener | undefined
+  let closed: Promise<void> | undefined
+
+  tls.start(key => attestation.covers(key))
+
+  app.addHook('onReady', async () => {
+    const host = config.host ?? await anyAddress()
+    try {
+      listener = await startTlsListener({
+        config, host, keys: tls, tickets, clientCa, protocols: PROTOCOLS, onConnection: serve
+      })
+    } catch (error) {
+      throw listenError(error, config, 'tlsPort')
+    }
+    // Node's server watches for heads that do not arrive, and knows its connections, from then on. It may not listen.
+    server.emit('listening')
+    app.log.info({ address: listener.address, tls: config.tls }, 'TLS listening')
+  })
+
+  function serve (socket: TLSSocket): void {
+    if (isConfidential) markConfidential(socket)
+    server.emit('connection', socket)
+  }
+
+  // With the server's own port: requests in flight finish, for as long as the stop allows.
+  app.addHook('preClose', async () => {
+    closed = listener?.close()
+    server.closeIdleConnections()
+  })
+  app.addHook('onClose', async () => {
+    await closed
+    tickets.close()
+  })
+}, { name: 'polaris-tls-listener', dependencies: ['polaris-tls-keys', 'polaris-attestation', 'polaris-graceful-stop'] })
