@@ -156,9 +156,8 @@ export function createAttestationService (options: AttestationServiceOptions): A
         ...evidence, nonce, keys: covered, claims, devices, endorsements, cached, issuedAt: new Date(issuedAt)
       })
       const expiresAt = Math.min(evidence.expiresAt?.getTime() ?? Infinity, issuedAt + 2 * renewal)
-      return {
-        document, nonce, issuedAt, expiresAt, keys: identity(covered), covered: new Set(covered.map(key => identity([key])))
-      }
+      const each = new Set(covered.map(key => identity([key])))
+      return { document, nonce, issuedAt, expiresAt, keys: identity(covered), covered: each }
     } catch (cause) {
       throw unavailable(cause)
     } finally {

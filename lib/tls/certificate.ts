@@ -4,14 +4,22 @@ import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
 import {
-  AlgorithmIdentifier, AttributeTypeAndValue, AttributeValue, BasicConstraints, Certificate, ExtendedKeyUsage, Extension,
-  Extensions, GeneralName, KeyUsage, KeyUsageFlags, Name, RelativeDistinguishedName, SubjectAlternativeName,
-  SubjectKeyIdentifier, SubjectPublicKeyInfo, TBSCertificate, Validity, Version, id_ce_basicConstraints,
-  id_ce_extKeyUsage, id_ce_keyUsage, id_ce_subjectAltName, id_ce_subjectKeyIdentifier, id_kp_serverAuth
+  AlgorithmIdentifier, AttributeTypeAndValue, AttributeValue, BasicConstraints, Certificate, ExtendedKeyUsage,
+  Extension, Extensions, GeneralName, KeyUsage, KeyUsageFlags, Name, RelativeDistinguishedName,
+  SubjectAlternativeName, SubjectKeyIdentifier, SubjectPublicKeyInfo, TBSCertificate, Validity, Version
 } from '@peculiar/asn1-x509'
 
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 const COMMON_NAME = '2.5.4.3'
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+/** RFC 5280, section 4.2.1. */
+const EXTENSIONS = {
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  extKeyUsage: '2.5.29.37'
+} as const
 /** RFC 5280, section 4.1.2.2: positive, at most 20 bytes. */
 const SERIAL_BYTES = 16
 
@@ -40,11 +48,11 @@ export function selfSignedCertificate ({ key, names, notBefore, notAfter }: Cert
     subject: name,
     subjectPublicKeyInfo: AsnConvert.parse(spki, SubjectPublicKeyInfo),
     extensions: new Extensions([
-      extension(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
-      extension(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature)),
-      extension(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_serverAuth])),
-      extension(id_ce_subjectKeyIdentifier, false, new SubjectKeyIdentifier(createHash('sha256').update(spki).digest())),
-      extension(id_ce_subjectAltName, false, new SubjectAlternativeName(names.map(generalName)))
+      extension('basicConstraints', true, new BasicConstraints({ cA: false })),
+      extension('keyUsage', true, new KeyUsage(KeyUsageFlags.digitalSignature)),
+      extension('extKeyUsage', false, new ExtendedKeyUsage([SERVER_AUTH])),
+      extension('subjectKeyIdentifier', false, new SubjectKeyIdentifier(createHash('sha256').update(spki).digest())),
+      extension('subjectAltName', false, new SubjectAlternativeName(names.map(generalName)))
     ])
   })
   const signature = sign('sha256', Buffer.from(AsnConvert.serialize(tbs)), key)
@@ -64,6 +72,6 @@ function generalName (name: string): GeneralName {
   return isIP(name) === 0 ? new GeneralName({ dNSName: name }) : new GeneralName({ iPAddress: name })
 }
 
-function extension (id: string, critical: boolean, value: object): Extension {
-  return new Extension({ extnID: id, critical, extnValue: new OctetString(AsnConvert.serialize(value)) })
+function extension (name: keyof typeof EXTENSIONS, critical: boolean, value: object): Extension {
+  return new Extension({ extnID: EXTENSIONS[name], critical, extnValue: new OctetString(AsnConvert.serialize(value)) })
 }

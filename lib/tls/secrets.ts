@@ -1,4 +1,6 @@
-/** What the TLS keys are made from: the same kinds of secrets as the HPKE keys, so that replicas share what they share. */
+/**
+ * What the TLS keys are made from: the same kinds of secrets as the HPKE keys, so that replicas share what they share.
+ */
 import { createECDH, createPrivateKey, hkdfSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { Config } from '../config/config.ts'
@@ -50,7 +52,9 @@ export function tlsSources (
   }
 }
 
-/** The P-256 key of an epoch. Its secret serves the HPKE keys, too: what either is made with tells nothing of the other. */
+/**
+ * The P-256 key of an epoch. Its secret serves the HPKE keys, too: what either is made with tells nothing of the other.
+ */
 export function tlsKeyFrom (secret: Uint8Array): KeyObject {
   const seed = Buffer.from(hkdfSync('sha256', secret, new Uint8Array(), KEY_INFO, SEED_BYTES))
   const scalar = BigInt(`0x${seed.toString('hex')}`) % (ORDER - 1n) + 1n

@@ -9,8 +9,8 @@ export const tls = {
     enum: ['off', 'attested', 'files'],
     default: 'off',
     shownBy: 'keys',
-    description: 'A second listener, which ends TLS inside the TEE (docs/tls.md): `attested`, with a key that is made ' +
-      'here and covered by the attestation evidence; `files`, with a certificate and a key from files.'
+    description: 'A second listener, which ends TLS inside the TEE (docs/tls.md): `attested`, with a key that is ' +
+      'made here and covered by the attestation evidence; `files`, with a certificate and a key from files.'
   },
 
   tlsPort: {

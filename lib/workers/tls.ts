@@ -1,4 +1,6 @@
-/** What the primary has of TLS, for all workers: the secret of the keys, if it is this instance's own, and of tickets. */
+/**
+ * What the primary has of TLS, for all workers: the secret of the keys, if it is this instance's own, and of tickets.
+ */
 import type { Config } from '../config/config.ts'
 import type { RatchetState } from '../keys/hpke/epoch-secrets.ts'
 import { epochAt } from '../keys/hpke/ring.ts'

@@ -99,9 +99,10 @@ function createResponseSealing ({ config, budget, ownHeaders }: ProtocolServices
     recognises: () => true,
     open (request) {
       const exchange = openPlain(request, { contextRoot, own: ownHeaders })
+      const { [responsePublicKeyHeader]: header } = request.headers
       // TLS that ends here seals the response.
-      if (request.caller.confidential === true && request.headers[responsePublicKeyHeader] === undefined) return exchange
-      const sealer = createSealer(responseKey(request.headers[responsePublicKeyHeader]), budget, maxBodyBytes)
+      if (header === undefined && request.caller.confidential === true) return exchange
+      const sealer = createSealer(responseKey(header), budget, maxBodyBytes)
       return {
         ...exchange,
         protocol: 'polaris-v1-response',

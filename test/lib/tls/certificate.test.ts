@@ -27,7 +27,7 @@ t.test('it has all of the names, wildcards and addresses of both families', asyn
     certificate.subjectAltName,
     'DNS:api.example.com, DNS:*.example.org, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:1'
   )
-  for (const name of ['api.example.com', 'x.example.org']) t.equal(certificate.checkHost(name) !== undefined, true, name)
+  for (const name of ['api.example.com', 'x.example.org']) t.type(certificate.checkHost(name), 'string', name)
   for (const ip of ['192.0.2.7', '2001:db8::1']) t.equal(certificate.checkIP(ip), ip)
   t.equal(certificate.checkHost('example.com'), undefined)
 })

@@ -24,7 +24,9 @@ async function setUp (t: Test, config: ConfigInput = {}) {
     }
   }
   const workload = await startWorkload(t)
-  const start = () => startProxy(t, { workloadBaseUrl: workload.url, tls: 'attested', tlsPort: 0, ...config }, { attester })
+  const start = () => startProxy(
+    t, { workloadBaseUrl: workload.url, tls: 'attested', tlsPort: 0, ...config }, { attester }
+  )
   return { state, start }
 }
 

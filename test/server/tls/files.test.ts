@@ -68,7 +68,7 @@ t.test('files behind a symbolic link that is set anew, as Kubernetes does it, ar
   while (pinOf(await tlsClient(t, port)) === before) await setTimeout(100)
 })
 
-t.test('the key is not attested, the log says why, and it counts as encrypted only if the operator says so', async t => {
+t.test('the key is not attested, and it counts as encrypted only if the operator says so', async t => {
   const { port, proxy } = await setUp(t, { enableInputEncryption: true })
   const asked = await tlsRequest(port, '/polaris-container/attestation')
   t.equal(asked.status, 200)

@@ -40,7 +40,8 @@ t.test('without a plain port TLS alone serves; a stop waits for what is in fligh
   const agent = new Agent({ keepAlive: true, rejectUnauthorized: false })
   t.teardown(() => agent.destroy())
   const reached = once(events, 'request') as Promise<[ServerResponse]>
-  const answered = once(httpsRequest({ port, agent, host: '127.0.0.1' }).end(), 'response') as Promise<[IncomingMessage]>
+  const request = httpsRequest({ port, agent, host: '127.0.0.1' }).end()
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>
   const [response] = await reached
   const [unused, idle] = [await tlsClient(t, port), await tlsClient(t, port)]
   idle.write('GET /polaris-container/livez HTTP/1.1\r\nHost: x\r\n\r\n')
