@@ -1,8 +1,10 @@
 /** Exchanges over TLS that ends here: what counts as encrypted, and that all else is as on the plain port. */
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { ConfigInput } from '../../../lib/config/config.ts'
 import { createPolarisFetch } from '../../../sdk/fetch/index.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
@@ -112,4 +114,27 @@ t.test('metrics, limits and the keys of the proxy know of it', async t => {
   t.match(keys.find(({ protocol }) => protocol === 'tls'), {
     algorithm: 'P-256', state: 'active', keyId: /^[\w+/]{43}=$/, publicKey: /^-----BEGIN PUBLIC KEY/
   })
+})
+
+t.test('a WebSocket over attested TLS passes where encryption is demanded, and one without TLS does not', async t => {
+  const workload = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => {
+    for (const client of workload.clients) client.terminate()
+    workload.close()
+  })
+  workload.on('connection', socket => socket.on('message', (data: Buffer) => socket.send(`echo ${data.toString()}`)))
+  await once(workload, 'listening')
+  const { port: workloadPort } = workload.address() as AddressInfo
+  const proxy = await startProxy(t, {
+    workloadBaseUrl: `http://127.0.0.1:${workloadPort}`, tls: 'attested', tlsPort: 0, enableInputEncryption: true
+  })
+  const socket = new WebSocket(`wss://127.0.0.1:${await servingTls(proxy)}/`, { rejectUnauthorized: false })
+  t.teardown(() => socket.terminate())
+  await once(socket, 'open')
+  socket.send('inside')
+  t.equal(String((await once(socket, 'message'))[0]), 'echo inside')
+  const refused = new WebSocket(proxy.url.replace('http', 'ws'))
+  refused.on('error', () => undefined)
+  const [, response] = await once(refused, 'unexpected-response') as [unknown, { statusCode: number }]
+  t.equal(response.statusCode, 400)
 })
