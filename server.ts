@@ -14,6 +14,7 @@ import { quietEnvironment } from './lib/config/quiet-environment.ts'
 import { anyAddress, evidenceProblems, keyProblems, listenError } from './lib/config/start.ts'
 import { unknownVariables } from './lib/config/unknown.ts'
 import { versions } from './lib/config/version.ts'
+import { configOfWorker } from './lib/config/worker-share.ts'
 import { describeError } from './lib/http/describe-error.ts'
 import type { Report } from './lib/metrics/report.ts'
 import { serverOptions } from './plugins/server/options.ts'
@@ -78,6 +79,12 @@ async function refuse (error: ConfigError): Promise<never> {
 }
 
 async function supervise (): Promise<void> {
+  const { maxBodyBytes: largest } = configOfWorker(config, workers)
+  if (largest < config.maxBodyBytes) {
+    log.warn(
+      { bytes: largest }, 'the largest body is that of a worker\'s share of POLARIS_CONTAINER_MAX_BUFFERED_BYTES'
+    )
+  }
   const { startPrimary } = await import('./lib/workers/primary.ts')
   ;({ report, stop } = await startPrimary(config, workers, log, problems => refuse(new ConfigError(problems))))
 }
@@ -104,7 +111,9 @@ async function serve (): Promise<void> {
     await app.close()
     clearTimeout(deadline)
   }
-  await app.register(polaris, { config, ...cluster.isWorker ? await memberOptions() : { reportTo } })
+  await app.register(polaris, cluster.isWorker
+    ? { config: configOfWorker(config, workers), ...await memberOptions() }
+    : { config, reportTo })
   await app.ready()
   if (config.port === 'off') return
   try {
@@ -121,7 +130,7 @@ async function serve (): Promise<void> {
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
   const {
-    keyProvider, epochSecrets, replayStore, messageMemory, limiter, worker, reportTo, tlsSecrets, ticketKeys
+    keyProvider, epochSecrets, replayStore, messageMemory, limiter, counts, worker, reportTo, tlsSecrets, ticketKeys
   } = await joinPrimary(close)
   const inMemory = config.replayStore === 'memory'
   return {
@@ -129,6 +138,7 @@ async function memberOptions (): Promise<PolarisOptions> {
     worker,
     reportTo,
     limiter,
+    counts,
     ...epochSecrets && { epochSecrets },
     ...tlsSecrets && { tlsSecrets },
     ...ticketKeys && { ticketKeys },

@@ -47,9 +47,10 @@ export interface ProtocolsPluginOptions {
 }
 
 export default fp<ProtocolsPluginOptions>(async function openExchanges (app, options) {
-  const { config, keys, hpke, metrics, replay, messages } = app.polaris
+  const { config, counts, keys, hpke, metrics, replay, messages } = app.polaris
   const budget = createByteBudget(config.maxBufferedBytes)
-  const services = { config, keys, hpke, replay, messages, budget }
+  const { failedUnwraps } = counts
+  const services = { config, keys, hpke, replay, messages, budget, failedUnwraps }
   const { protocolOf, ...published } = createRegistry(services, options.protocols, metrics.isOn
     ? (services, protocol) => meteredServices(metrics.meter, services, protocol)
     : undefined)
@@ -70,7 +71,9 @@ export default fp<ProtocolsPluginOptions>(async function openExchanges (app, opt
   })
 }, {
   name: 'polaris-exchanges',
-  dependencies: ['polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay']
+  dependencies: [
+    'polaris-config', 'polaris-metrics', 'polaris-keys', 'polaris-hpke', 'polaris-replay', 'polaris-limits'
+  ]
 })
 
 function incomingRequest (

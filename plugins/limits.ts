@@ -12,6 +12,8 @@ import { createWireCounter } from '../lib/http/wire-bytes.ts'
 import { createMemoryLimiter, layered, limits as hasLimits } from '../lib/limits/limiter.ts'
 import type { ClientLimiter, ClientLimits, Verdict } from '../lib/limits/limiter.ts'
 import { limitsFrom } from '../lib/limits/from-config.ts'
+import { createGroupCounts } from '../lib/limits/minute-counts.ts'
+import type { GroupCounts } from '../lib/limits/minute-counts.ts'
 import { identityOf, namedLimiter } from '../lib/limits/names.ts'
 import { createSharedLimiter } from '../lib/limits/shared.ts'
 import { provide } from '../lib/polaris.ts'
@@ -20,6 +22,8 @@ declare module '../lib/polaris.ts' {
   interface Polaris {
     /** Undefined if clients are not limited. */
     readonly limits: Limits | undefined
+    /** What is counted by client for other limits. */
+    readonly counts: GroupCounts
   }
 }
 
@@ -35,11 +39,14 @@ export interface Limits {
 export interface LimitsPluginOptions {
   /** Counts for several processes, in place of this one alone, by names made with this key. */
   readonly limiter?: { readonly limiter: ClientLimiter, readonly key: Uint8Array }
+  /** The same for what else is counted by client. */
+  readonly counts?: GroupCounts
 }
 
 export default fp<LimitsPluginOptions>(async function limits (app, options) {
   const { config, sharedStore } = app.polaris
   const limited = limitsFrom(config)
+  provide(app.polaris, 'counts', options.counts ?? createGroupCounts())
   provide(app.polaris, 'limits', hasLimits(limited) ? createLimits() : undefined)
 
   function createLimits (): Limits {

@@ -21,6 +21,7 @@ import type { Config } from '../config/config.ts'
 import type { IncomingRequest, OuterHead } from '../http/incoming.ts'
 import type { HpkeRing } from '../keys/hpke/ring.ts'
 import type { KeyProvider } from '../keys/provider.ts'
+import type { MinuteCounts } from '../limits/minute-counts.ts'
 import type { AttestedKey } from '../protocols/attestation.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import type { ReplayStore } from '../replay/store.ts'
@@ -98,6 +99,8 @@ export interface ProtocolServices {
   readonly messages: MessageMemory | undefined
   /** Shared by all protocols: whatever a request or a response has buffered is taken from it. */
   readonly budget: ByteBudget
+  /** Of requests that could not be opened, by client. */
+  readonly failedUnwraps: MinuteCounts
   /** Lower-case names of headers that no workload is ever sent: those of all protocols. */
   readonly ownHeaders: ReadonlySet<string>
 }

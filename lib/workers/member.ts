@@ -4,6 +4,7 @@ import type { EpochSecrets } from '../keys/hpke/ring.ts'
 import { KeysBusyError, UnwrapError } from '../keys/provider.ts'
 import type { KeyProvider, KeyStatus, PublishedKey } from '../keys/provider.ts'
 import type { ClientLimiter, Verdict } from '../limits/limiter.ts'
+import type { GroupCounts, MinuteCount, MinuteCounts } from '../limits/minute-counts.ts'
 import type { Report } from '../metrics/report.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
@@ -23,6 +24,7 @@ export interface Member {
   readonly replayStore: ReplayStore
   readonly messageMemory: MessageMemory
   readonly limiter: { readonly limiter: ClientLimiter, readonly key: Uint8Array }
+  readonly counts: GroupCounts
   /** What it is called in metrics. */
   readonly worker: string
   /** Has the primary's questions how this process is answered. */
@@ -54,6 +56,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   const unwraps: Waiting<Unwrapped> = new Map()
   const memories: Waiting<number> = new Map()
   const verdicts: Waiting<Verdict> = new Map()
+  const counted: Waiting<MinuteCount> = new Map()
   const derivations: Waiting<Uint8Array | undefined> = new Map()
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const { promise: started, resolve: start } = Promise.withResolvers<Start>()
@@ -78,6 +81,8 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
         return settle(memories, message.id, message.result)
       case 'taken':
         return settle(verdicts, message.id, message.verdict)
+      case 'counted':
+        return settle(counted, message.id, message.count)
       case 'report':
         // Until it can be told, and should it fail, the primary goes by what it knows.
         report?.().then(report => ask({ type: 'reported', id: message.id, report }), () => undefined)
@@ -142,6 +147,7 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
         end: (client, bytes) => ask({ type: 'end', client, bytes })
       }
     },
+    counts: { evidence: countsOf('evidence'), failedUnwraps: countsOf('failedUnwraps') },
     worker,
     reportTo (answer) { report = answer }
   }
@@ -151,6 +157,10 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     ;({ keys, retiring, status, replayProblem, messagesProblem } = state)
     if (status.ready) becomeReady()
     if (newest !== undefined && newest !== keys[0]?.keyId) for (const listener of renewalListeners) listener()
+  }
+
+  function countsOf (what: keyof GroupCounts): MinuteCounts {
+    return { add: (client, by) => answerTo(counted, id => ask({ type: 'count', id, what, client, by })) }
   }
 
   function answerTo<T> (waiting: Waiting<T>, send: (id: number) => void): Promise<T> {

@@ -5,6 +5,7 @@
 import type { RatchetState } from '../keys/hpke/epoch-secrets.ts'
 import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
 import type { Verdict } from '../limits/limiter.ts'
+import type { GroupCounts, MinuteCount } from '../limits/minute-counts.ts'
 import type { Report } from '../metrics/report.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */
@@ -46,6 +47,7 @@ export type ToWorker =
   | { readonly type: 'admitted', readonly id: number, readonly results: Uint8Array }
   | { readonly type: 'remembered', readonly id: number, readonly result: number }
   | { readonly type: 'taken', readonly id: number, readonly verdict: Verdict }
+  | { readonly type: 'counted', readonly id: number, readonly count: MinuteCount }
   /** How is it? */
   | { readonly type: 'report', readonly id: number }
   | { readonly type: 'stop' }
@@ -68,5 +70,12 @@ export type ToPrimary =
   /** A request of a client that is limited, and its end. */
   | { readonly type: 'take', readonly id: number, readonly client: string }
   | { readonly type: 'end', readonly client: string, readonly bytes: number }
+  | {
+    readonly type: 'count',
+    readonly id: number,
+    readonly what: keyof GroupCounts,
+    readonly client: string,
+    readonly by: 0 | 1
+  }
   /** The messages of one v1 request. */
   | { readonly type: 'remember', readonly id: number, readonly keyId: string, readonly digests: Uint8Array }

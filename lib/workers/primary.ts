@@ -10,6 +10,7 @@ import { meteredKeyService } from '../metrics/services.ts'
 import { limitsByWorker } from '../limits/by-worker.ts'
 import { limitsFrom } from '../limits/from-config.ts'
 import { createMemoryLimiter } from '../limits/limiter.ts'
+import { createGroupCounts } from '../limits/minute-counts.ts'
 import { rememberFor } from '../replay/remember.ts'
 import type { Ratchet } from '../keys/hpke/epoch-secrets.ts'
 import { keyProviderFrom } from '../platforms/choose.ts'
@@ -51,6 +52,7 @@ export async function startPrimary (
   const messages = messageMemoryFrom(config, keys, undefined, log)
   watchMemories(observed, replays, messages)
   const limits = limitsByWorker(createMemoryLimiter(limitsFrom(config)))
+  const counts = createGroupCounts()
   const limitKey = randomBytes(32)
   const tls = await tlsForWorkers(config)
   await observed.listen(log)
@@ -115,6 +117,10 @@ export async function startPrimary (
         return tell(worker, state())
       case 'take':
         return tell(worker, { type: 'taken', id: message.id, verdict: await limits.take(name, message.client) })
+      case 'count':
+        return tell(
+          worker, { type: 'counted', id: message.id, count: await counts[message.what].add(message.client, message.by) }
+        )
       case 'end':
         return limits.end(name, message.client, message.bytes)
       case 'reported':

@@ -3,11 +3,13 @@
  * without one. Each answer to a nonce costs the platform a report, so that both are limited.
  */
 import rateLimit from '@fastify/rate-limit'
+import type { FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import { trustedProxies } from '../../lib/http/trusted-proxies.ts'
 import { clientBehind } from '../../lib/http/caller.ts'
 import { AttestationUnavailableError } from '../../lib/attestation/service.ts'
 import { Problem } from '../../lib/http/problems.ts'
+import type { MinuteCounts } from '../../lib/limits/minute-counts.ts'
 import { MAX_NONCE_BYTES, MIN_NONCE_BYTES, TEE_KINDS } from '../../lib/protocols/attestation.ts'
 import { decodeBase64url } from '../../lib/protocols/base64url.ts'
 
@@ -47,11 +49,12 @@ interface Asked {
 }
 
 export default async function attestation (app: FastifyInstance) {
-  const { attestation, config } = app.polaris
+  const { attestation, config, counts: { evidence } } = app.polaris
   const isTrusted = trustedProxies(config.trustProxy)
   await app.register(rateLimit, {
     max: config.attestationRateLimit,
     timeWindow: 60_000,
+    store: storeOf(evidence),
     keyGenerator: ({ raw }) => clientBehind(raw, isTrusted)
   })
 
@@ -68,6 +71,17 @@ export default async function attestation (app: FastifyInstance) {
       if (!(error instanceof AttestationUnavailableError)) throw error
       throw new Problem('attestation-unavailable', { cause: error, retryAfter: error.retryAfter })
     }
+  }
+}
+
+/** What @fastify/rate-limit counts with: as all workers do together. */
+function storeOf (counts: MinuteCounts): FastifyRateLimitStoreCtor {
+  return class CountStore {
+    incr (client: string, done: (error: Error | null, result?: { current: number, ttl: number }) => void) {
+      Promise.resolve(counts.add(client, 1)).then(({ count, left }) => done(null, { current: count, ttl: left }), done)
+    }
+
+    child () { return this }
   }
 }
 

@@ -59,8 +59,8 @@ export const server = {
     type: 'string',
     format: 'workers',
     default: '1',
-    description: 'Number of processes that serve. They share keys, replay protection and the limits of clients; all ' +
-      'other limits apply to each (docs/operations.md).'
+    description: 'Number of processes that serve. They share keys, replay protection and limits: what is limited is ' +
+      'limited for all of them together (docs/operations.md).'
   },
 
   clientIdleTimeout: {

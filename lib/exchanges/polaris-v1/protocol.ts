@@ -22,7 +22,7 @@ export const polarisV1: ProtocolDefinition = {
 }
 
 /** Recognised only where encryption is required: elsewhere its headers are dropped, and the request is a plain one. */
-function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: ProtocolServices): Protocol {
+function createPolarisV1 ({ config, keys, budget, messages, ownHeaders, failedUnwraps }: ProtocolServices): Protocol {
   const { enableV1, enableInputEncryption, keyRemoteFailedUnwraps, maxPendingUnwraps } = config
   const options = {
     ...config,
@@ -31,17 +31,17 @@ function createPolarisV1 ({ config, keys, budget, messages, ownHeaders }: Protoc
     // What is left of the queue is for the bodies of admitted requests.
     admit: createAdmission(Math.max(1, Math.floor(maxPendingUnwraps / UNWRAPS_PER_REQUEST)))
   }
-  const failures = createFailedUnwraps(keyRemoteFailedUnwraps)
+  const failures = createFailedUnwraps(keyRemoteFailedUnwraps, failedUnwraps)
 
   /** Where an unwrap costs money, a client whose requests do not open is turned away for a while. */
   async function openCounted (request: IncomingRequest): Promise<Exchange> {
     const client = request.clientAddress()
-    const retryAfter = failures.retryAfter(client)
+    const retryAfter = await failures.retryAfter(client)
     if (retryAfter !== undefined) throw new Problem('too-many-requests', { retryAfter })
     try {
       return await openPolarisV1(request, keys, budget, options)
     } catch (error) {
-      if (error instanceof Problem && error.code === 'cannot-open') failures.failed(client)
+      if (error instanceof Problem && error.code === 'cannot-open') await failures.failed(client)
       throw error
     }
   }
