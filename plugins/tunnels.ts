@@ -11,7 +11,7 @@ import fp from 'fastify-plugin'
 import { Pool, buildConnector } from 'undici'
 import type { Exchange } from '../lib/exchanges/exchange.ts'
 import { clientBehind } from '../lib/http/caller.ts'
-import { isConfidential } from '../lib/http/confidential.ts'
+import { isConfidential } from '../lib/tls/confidential.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { Problem } from '../lib/http/problems.ts'
 import { trustedProxies } from '../lib/http/trusted-proxies.ts'
@@ -103,7 +103,8 @@ export default fp(async function tunnels (app) {
     },
     has: request => request.headers.upgrade !== undefined && taken.has(request),
     check ({ socket }) {
-      if ((config.enableInputEncryption || config.enableOutputEncryption) && !isConfidential(socket)) throw new Problem('tls-required')
+      if (!config.enableInputEncryption && !config.enableOutputEncryption) return
+      if (!isConfidential(socket)) throw new Problem('tls-required')
     },
     async forward (request, reply, headersFor) {
       if (isStopping) throw new Problem('not-ready')

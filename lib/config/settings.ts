@@ -1,8 +1,8 @@
 /**
  * Every setting of the proxy, in one table: its environment variable, what it accepts, its default, what it does.
  * Types, validation (lib/config/config.ts) and docs/configuration.md are made from it. The settings are in
- * lib/config/settings/, except those of one platform and of TLS, which are in their
- * folders.
+ * lib/config/settings/, except those of one platform, of TLS and of tunnels, which
+ * are in their folders.
  */
 import { tls } from '../tls/settings.ts'
 import { platforms } from '../platforms/registry.ts'
@@ -16,7 +16,7 @@ import { ohttp } from './settings/ohttp.ts'
 import { polarisV1 } from './settings/polaris-v1.ts'
 import { server } from './settings/server.ts'
 import type { SettingsTable, Values } from './settings/setting.ts'
-import { websocket } from './settings/websocket.ts'
+import { websocket } from '../tunnel/settings.ts'
 import { workload } from './settings/workload.ts'
 
 export { formats, parseDuration } from './settings/formats.ts'

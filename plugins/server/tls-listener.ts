@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import fp from 'fastify-plugin'
 import { anyAddress, listenError } from '../../lib/config/start.ts'
 import { settings } from '../../lib/config/settings.ts'
-import { markConfidential } from '../../lib/http/confidential.ts'
+import { markConfidential } from '../../lib/tls/confidential.ts'
 import type { TlsListener } from '../../lib/tls/listener.ts'
 import type { TlsListenerPluginOptions } from './tls-keys.ts'
 

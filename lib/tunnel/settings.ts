@@ -1,6 +1,6 @@
 /** WebSocket tunnels to the workload. */
-import { PREFIX } from './setting.ts'
-import type { SettingsTable } from './setting.ts'
+import { PREFIX } from '../config/settings/setting.ts'
+import type { SettingsTable } from '../config/settings/setting.ts'
 
 export const websocket = {
   websockets: {
