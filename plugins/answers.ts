@@ -45,6 +45,8 @@ export interface Answers {
 
 interface UsageReport {
   isRefused: boolean
+  /** The answer leaves as it comes, and before it was read. */
+  isStreamed: boolean
   /** All of the answer was read. */
   isKnown: boolean
   found: Usage | undefined
@@ -99,7 +101,10 @@ export default fp(async function answers (app) {
         usage.onKnown?.()
       }
       const whole = isEventStream(workloadHeaders) ? undefined : await arrivedSoon(payload, lengthOf(workloadHeaders))
-      if (whole === undefined) return watched(payload, reader, ended)
+      if (whole === undefined) {
+        usage.isStreamed = exchange.seal === undefined || exchange.showsPieces === true
+        return watched(payload, reader, ended)
+      }
       await reader.push(whole)
       ended(await reader.end())
       return whole
@@ -108,7 +113,9 @@ export default fp(async function answers (app) {
     return {
       accept (request, given) {
         const { exchange, refused } = readRefusal(given)
-        request.usage = { isRefused: refused, isKnown: false, found: undefined, onKnown: undefined }
+        request.usage = {
+          isRefused: refused, isStreamed: false, isKnown: false, found: undefined, onKnown: undefined
+        }
         return exchange
       },
       opened: [read],
@@ -131,7 +138,8 @@ function createShaping (shaping: Shaping): onSendAsyncHookHandler {
       const body = decodedBody(payload, workloadHeaders)
       const { 'content-length': _, 'content-encoding': _coding, ...headers } = workloadHeaders
       request.workloadHeaders = headers
-      return shapeStream(body, shaping)
+      // A decoder that waits for more would not notice that it is not wanted any more.
+      return shapeStream(body, shaping).once('close', () => payload.destroy())
     } catch (error) {
       // The answer to that is not the workload's.
       request.workloadHeaders = null
@@ -146,8 +154,7 @@ function decodedBody (payload: Readable, headers: ResponseHeaders): Readable {
   const decoders = decodersFor(headers)
   if (decoders === undefined) throw new Problem('upstream-invalid')
   if (decoders.length === 0) return payload
-  const decoded = Readable.from(decode(payload, decoders), { objectMode: false })
-  return decoded.once('close', () => payload.destroy())
+  return Readable.from(decode(payload, decoders), { objectMode: false })
 }
 
 function lengthOf ({ 'content-length': length }: ResponseHeaders): number | undefined {
@@ -156,20 +163,22 @@ function lengthOf ({ 'content-length': length }: ResponseHeaders): number | unde
 
 const NOTHING: Answers = { opened: [], sealed: [] }
 
-/** As a header if all of the answer was read before its head leaves, as a trailer otherwise. */
+/** As a header if all of the answer was read before its head leaves, as a trailer if it streams. */
 function report (
   { usage, raw: request }: FastifyRequest, reply: FastifyReply, payload: unknown,
   done: (error: null, payload: unknown) => void
 ): void {
   // One of the workload's own would be taken for it.
   reply.removeHeader(USAGE_HEADER)
-  if (usage?.isKnown === true && usage.found !== undefined) reply.header(USAGE_HEADER, formatUsage(usage.found))
-  else if (usage?.isKnown === false && payload instanceof Readable && request.httpVersion !== '1.0') {
+  if (usage?.isStreamed !== true) {
+    if (usage?.found !== undefined) reply.header(USAGE_HEADER, formatUsage(usage.found))
+  } else if (payload instanceof Readable && request.httpVersion !== '1.0') {
     const { raw } = reply
     reply.header('trailer', 'Polaris-Usage').removeHeader('content-length')
     usage.onKnown = () => {
       if (usage.found !== undefined) raw.addTrailers({ 'Polaris-Usage': formatUsage(usage.found) })
     }
+    if (usage.isKnown) usage.onKnown()
   }
   done(null, payload)
 }

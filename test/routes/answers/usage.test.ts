@@ -40,6 +40,8 @@ const answers: Record<string, (response: ServerResponse) => unknown> = {
     json(response).setHeader('content-length', chat.length).flushHeaders()
     setTimeout(() => response.end(chat), 5)
   },
+  '/halves': response => inHalves(response, 20),
+  '/late-half': response => inHalves(response, 500),
   '/streamed-json': response => inPieces(json(response), [chat.slice(0, 20), chat.slice(20)]),
   '/long-json': response => json(response).end(`{"text":"${'x'.repeat(200_000)}",${chat.slice(1)}`),
   '/too-long-json': response => json(response).end(`{"text":"${'x'.repeat(2 ** 20)}",${chat.slice(1)}`),
@@ -94,6 +96,12 @@ function inPieces (response: NodeJS.WritableStream, pieces: readonly string[]): 
   }
 }
 
+/** With a length, and so many milliseconds in between. */
+function inHalves (response: ServerResponse, pause: number): void {
+  json(response).setHeader('content-length', chat.length).write(chat.slice(0, 30))
+  setTimeout(() => response.end(chat.slice(30)), pause)
+}
+
 /** What everyone on the way can read of it. */
 function reported ({ fields, trailers }: RawResponse): { header: string[], trailer: string[] } {
   return { header: valuesOf(fields, 'polaris-usage'), trailer: valuesOf(trailers, 'polaris-usage') }
@@ -112,7 +120,8 @@ for (const mode of modes) {
   t.test(`${mode.name}: the counts of an answer go ahead of it, those of a stream follow it`, async t => {
     const streamed = whole.includes(mode.name) ? inHeader : inTrailer
     for (const [target, expected] of [
-      ['/chat', inHeader], ['/message', inHeader], ['/head-first', inHeader], ['/streamed-json', streamed],
+      ['/chat', inHeader], ['/message', inHeader], ['/head-first', inHeader], ['/halves', inHeader],
+      ['/late-half', streamed], ['/streamed-json', streamed],
       ['/long-json', streamed], ['/chat-events', streamed],
       ['/message-events', streamed], ['/long-events', streamed], ['/known-events', streamed]
     ] as const) {
@@ -215,6 +224,17 @@ t.test('a stream is not held back: each event arrives before the next one is sen
   if (!answer.complete) await once(answer, 'end')
   t.equal(answer.headers.trailer, 'Polaris-Usage')
   t.equal(answer.trailers['polaris-usage'], EXPECTED)
+})
+
+t.test('an answer that breaks off while it is waited for is an error, and not of the process', async t => {
+  const breaking = await startWorkload(t, (_request, response) => {
+    json(response).setHeader('content-length', chat.length).write(chat.slice(0, 30))
+    setTimeout(() => response.destroy(), 20)
+  })
+  for (const mode of (await startModes(t, breaking.url, { usage: 'on' })).slice(1)) {
+    const status = await mode.send().then(({ status }) => status, () => 'cut off')
+    t.ok(status === 502 || status === 'cut off', `${mode.name}: ${status}`)
+  }
 })
 
 t.test('an answer that breaks off has no counts, and is cut off for the client, too', async t => {
