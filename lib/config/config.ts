@@ -29,6 +29,9 @@ export class ConfigError extends Error {
 /** The fields of a setting that are JSON schema. */
 const KEYWORDS = new Set(['type', 'enum', 'minimum', 'maximum', 'format', 'default'])
 
+/** Those of the formats, as JSON schema's validators take them. */
+const TESTS = Object.fromEntries(Object.entries(formats).map(([name, { test }]) => [name, test]))
+
 /** A value that was given, and the variable that it was given with: the setting's own, or an alias. */
 interface Given {
   readonly variable: string
@@ -124,14 +127,9 @@ function validate (
       },
       data,
       env: false,
-      ajv: {
-        customOptions (ajv) {
-          for (const [name, { test }] of Object.entries(formats)) ajv.addFormat(name, test)
-          // Our schema is a constant; checking it against the meta-schema at each start takes longer than all the rest.
-          ajv.opts.validateSchema = false
-          return ajv
-        }
-      }
+      // Our schema is a constant, of standard keywords: to compile the meta-schemas that would check it at each start
+      // takes longer than all the rest. (Options instead of a function: the types leave them out.)
+      ajv: { customOptions: { formats: TESTS, keywords: [], meta: false, validateSchema: false } as never }
     })
     return { values, problems: [] }
   } catch (error) {
