@@ -23,7 +23,11 @@ export interface FetchAttestation {
 }
 
 /** A fetch, and what it knows about the proof of its keys: undefined without the option `attestation`. */
-export type PolarisFetch = typeof globalThis.fetch & { readonly attestation: FetchAttestation | undefined }
+export type PolarisFetch = typeof globalThis.fetch & {
+  readonly attestation: FetchAttestation | undefined
+  /** What carries requests: `tls` only where it was asked for, and keys can be pinned. */
+  readonly transport: 'ohttp' | 'polaris-v1' | 'tls'
+}
 
 /** Keeps what the attempts came to. */
 export interface AttestationRecord {

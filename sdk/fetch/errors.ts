@@ -22,10 +22,11 @@ export type PolarisFetchErrorCode =
   | 'ERR_POLARIS_REQUEST_BODY'
   | 'ERR_POLARIS_CONTENT_CODING'
   | 'ERR_POLARIS_TIMEOUT'
+  | 'ERR_POLARIS_TLS_KEY'
 
 const NOTHING_SENT = new Set<PolarisFetchErrorCode>([
   'ERR_POLARIS_OTHER_ORIGIN', 'ERR_POLARIS_UNSUPPORTED_REQUEST', 'ERR_POLARIS_KEYS_UNAVAILABLE',
-  'ERR_POLARIS_NO_USABLE_KEY'
+  'ERR_POLARIS_NO_USABLE_KEY', 'ERR_POLARIS_TLS_KEY'
 ])
 
 export class PolarisFetchError extends TypeError {
@@ -84,6 +85,23 @@ export class ClockError extends GatewayRefusalError {
       .toISOString()}, the gateway ${says}. Set the clock, then send again`, { status, problem })
     this.clientTime = clientTime
     this.gatewayTime = gatewayTime
+  }
+}
+
+/** TLS ends with a key that the TEE has not proven: somewhere else. Nothing was sent. */
+export class TlsKeyError extends PolarisFetchError {
+  override readonly name = 'TlsKeyError'
+  /** Of the key that the connection has: SHA-256 of SubjectPublicKeyInfo, in base64. */
+  readonly pin: string
+  /** Of those that were proven. */
+  readonly proven: readonly string[]
+
+  constructor (host: string, pin: string, proven: readonly string[]) {
+    super('ERR_POLARIS_TLS_KEY', `The TLS key of ${host} is sha256//${pin}, which the evidence does not cover: it ` +
+      `covers ${proven.length === 0 ? 'none' : proven.map(known => `sha256//${known}`).join(', ')}. TLS ends outside ` +
+      'of the TEE, such as at a load balancer. Nothing was sent')
+    this.pin = pin
+    this.proven = proven
   }
 }
 

@@ -18,6 +18,8 @@ import { follow } from './request/redirects.ts'
 import { toResponse } from './response/response.ts'
 import { abortable } from './streams.ts'
 import { locate, parseBase } from './request/target.ts'
+import type { Base } from './request/target.ts'
+import { canPin, createTlsConnection, prover } from './transport/tls.ts'
 import type { Transport } from './transport/transport.ts'
 
 /**
@@ -48,7 +50,7 @@ export function createPolarisFetch (options: PolarisFetchOptions): PolarisFetch 
   const { fetch = platformFetch(options.dispatcher), gatewayPath = GATEWAY_PATH } = options
   const baseURL = base.origin + base.prefix
   const proxy = { baseURL, gatewayURL: baseURL + gatewayPath, fetch }
-  const { transport, canStream, attestation } = createProtocol(options, proxy)
+  const { name, transport, canStream, attestation } = createProtocol(options, proxy, base)
 
   const polarisFetch: typeof globalThis.fetch = async (input, init) => {
     const target = locate(base, isRequest(input) ? input.url : String(input))
@@ -67,7 +69,9 @@ export function createPolarisFetch (options: PolarisFetchOptions): PolarisFetch 
       throw error
     }
   }
-  return Object.defineProperty(polarisFetch, 'attestation', { value: attestation, enumerable: true }) as PolarisFetch
+  return Object.defineProperties(polarisFetch, {
+    attestation: { value: attestation, enumerable: true }, transport: { value: name, enumerable: true }
+  }) as PolarisFetch
 }
 
 /**
@@ -78,31 +82,46 @@ function isRequest (input: unknown): input is Request {
 }
 
 interface Protocol {
+  readonly name: PolarisFetch['transport']
   readonly transport: Transport
   /** Whether request bodies can be streamed. */
   canStream (): Promise<boolean>
   readonly attestation: FetchAttestation | undefined
 }
 
-function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress): Protocol {
+function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress, base: Base): Protocol {
   const { protocol, attestation, postQuantum = 'prefer', streamRequests, keyHandler } = options
   const clock = createClock(options.clock === 'gateway')
   const record = attestation && createRecord(optionsOf(attestation).onRenewalFailure)
-  const source = attestation && record ? attestedKeys(attestation, clock, record) : options.keys
-  const view = (keys: Reloadable<unknown>) => record?.view(async ({ fresh = false } = {}) => {
+  const proven = attestation && record && attestedKeys(attestation, clock, record)
+  const source = proven ?? options.keys
+  const view = (keys: Pick<Reloadable<unknown>, 'get' | 'reload'>) => record?.view(async ({ fresh = false } = {}) => {
     await (fresh ? keys.reload() : keys.get())
     const { verdict } = record
     if (verdict === undefined) throw new Error('Keys were proven without a verdict')
     return verdict
   })
+  if (options.transport === 'tls' && canPin() && record !== undefined && proven !== undefined) {
+    const { transport, verify } = createTlsConnection(base, prover(proven, record, proxy.baseURL, proxy.fetch))
+    return {
+      name: 'tls',
+      transport,
+      canStream: async () => streamRequests ?? true,
+      attestation: view({
+        async get () { await verify(false) }, async reload () { await verify(true) }
+      })
+    }
+  }
   if (protocol === 'polaris-v1') {
     const keys = v1Keys(proxy, source)
     return {
+      name: 'polaris-v1',
       transport: createV1Transport({ proxy, keys, keyHandler }), canStream: async () => false, attestation: view(keys)
     }
   }
   const keys = ohttpKeys(proxy, source ?? fetchKeys, postQuantum)
   return {
+    name: 'ohttp',
     transport: createOhttpTransport({ ...proxy, keys, clock }),
     canStream: async () => streamRequests ?? canStreamTo(proxy.gatewayURL, () => keys.get()),
     attestation: view(keys)

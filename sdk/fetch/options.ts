@@ -18,6 +18,11 @@ export interface PolarisFetchOptions {
    * without any.
    */
   readonly dispatcher?: Dispatcher
+  /**
+   * `tls`: requests go as they are, over TLS with a key that the proxy proves; baseURL is its own TLS port, and
+   * `attestation` is required. Browsers show no key: there it stays `ohttp`, and the fetch's member `transport` says so.
+   */
+  readonly transport?: 'ohttp' | 'tls'
   /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
   readonly protocol?: 'ohttp' | 'polaris-v1'
   /**
@@ -58,6 +63,7 @@ const RULES: Record<keyof PolarisFetchOptions, Rule> = {
     : 'the URL at which the proxy is mounted',
   fetch: aFunction('a function like fetch'),
   dispatcher: object('a dispatcher of undici', 'dispatch'),
+  transport: oneOf('ohttp', 'tls'),
   protocol: oneOf('ohttp', 'polaris-v1'),
   attestation: object('a policy, or an object with a policy; leave it out to accept keys that nothing proves'),
   keys: aFunction('a function that returns the keys'),
@@ -71,7 +77,7 @@ const RULES: Record<keyof PolarisFetchOptions, Rule> = {
 }
 
 /** Of these, a value that is a string is quoted in errors. */
-const QUOTED = ['protocol', 'postQuantum', 'gatewayPath', 'clock']
+const QUOTED = ['transport', 'protocol', 'postQuantum', 'gatewayPath', 'clock']
 
 const ATTESTATION_OPTIONS: Record<keyof AttestationOptions, true> = {
   policy: true,
@@ -119,8 +125,25 @@ export function checkOptions (options: unknown): asserts options is PolarisFetch
   if (protocol === 'polaris-v1' && postQuantum === 'require') {
     throw new TypeError('polaris-v1 is not post-quantum: leave out postQuantum, or use protocol: \'ohttp\'')
   }
+  if (options['transport'] === 'tls') checkTls(options as unknown as PolarisFetchOptions)
   if (clock === 'gateway' && attestation === undefined) {
     throw new TypeError('clock: \'gateway\' needs attestation: without it, nothing vouches for the gateway\'s time')
+  }
+}
+
+function checkTls ({ baseURL, attestation, ...others }: PolarisFetchOptions): void {
+  if (attestation === undefined) {
+    throw new TypeError('transport: \'tls\' needs attestation: without it, nothing tells the key of the TEE from others')
+  }
+  if (!/^https:/i.test(String(baseURL))) {
+    throw new TypeError('transport: \'tls\' needs a baseURL that begins with https://')
+  }
+  const excluded = (['fetch', 'dispatcher', 'keyHandler'] as const).find(name => others[name] !== undefined)
+  if (excluded !== undefined) {
+    throw new TypeError(`transport: 'tls' and ${excluded} exclude each other: the fetch makes its own connections`)
+  }
+  if (others.protocol === 'polaris-v1') {
+    throw new TypeError('transport: \'tls\' and protocol: \'polaris-v1\' exclude each other: choose one')
   }
 }
 

@@ -9,6 +9,8 @@ import { simulated } from '../../lib/platforms/local/simulated-evidence.ts'
 import * as attestation from '../../sdk/attestation/index.ts'
 import * as sdk from '../../sdk/index.ts'
 import { startProxy } from '../fixtures/proxy.ts'
+import { servingTls } from '../fixtures/tls.ts'
+import { startSocketWorkload } from '../fixtures/websockets.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
 t.setTimeout(120_000)
@@ -40,6 +42,10 @@ const proxy = await startProxy(
   t, { workloadBaseUrl: workload.url, enableInputEncryption: true, enableOutputEncryption: true },
   { attester: await simulated() }
 )
+const sockets = await startSocketWorkload(t)
+const overTls = await servingTls(await startProxy(
+  t, { workloadBaseUrl: sockets.url, tls: 'attested', tlsPort: 0 }, { attester: await simulated() }
+))
 const folder = join(t.testdir({}), 'examples')
 await mkdir(folder)
 
@@ -51,7 +57,9 @@ for (const name of new Set(functions)) {
     t.match(example, new RegExp(`\\b${name}\\b`))
     if (example === undefined || NOT_RUN.has(name)) return
     const file = join(folder, `${name}.ts`)
-    await writeFile(file, example.replaceAll('https://proxy.example', proxy.url))
+    await writeFile(file, example
+      .replaceAll('https://proxy.example', proxy.url)
+      .replaceAll('wss://proxy.example', `wss://127.0.0.1:${overTls}`))
     const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--no-warnings', file])
     t.equal(stderr, '')
     t.not(stdout, '')

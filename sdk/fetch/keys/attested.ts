@@ -6,7 +6,8 @@ import type { AttestationPolicy } from '../../attestation/policy.ts'
 import type { AttestationRecord } from '../attestation.ts'
 import type { Clock } from '../clock.ts'
 import { PolarisFetchError } from '../errors.ts'
-import type { KeySource, ProxyAddress, PublishedKeys, SourceKind } from './published.ts'
+import type { AnyKeyKind } from '../../../lib/protocols/attestation.ts'
+import type { ProxyAddress, PublishedKeys } from './published.ts'
 
 export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
   readonly policy: AttestationPolicy
@@ -20,6 +21,14 @@ export interface AttestationOptions extends Omit<VerifyOptions, 'nonce'> {
    */
   readonly onRenewalFailure?: (error: unknown) => void
 }
+
+/** With what asks for the evidence, if not everything that is fetched from the proxy. */
+export interface EvidenceAddress extends ProxyAddress {
+  readonly evidence?: typeof globalThis.fetch
+}
+
+/** A KeySource of keys of any kind. */
+export type AttestedSource = (proxy: EvidenceAddress, kind: AnyKeyKind) => Promise<PublishedKeys>
 
 /** A clock that is further off than this is not corrected: its user has to set it. */
 const MAX_CORRECTION_MS = 24 * 3600_000
@@ -37,7 +46,7 @@ export function attestedKeys (
   attestation: AttestationPolicy | AttestationOptions,
   clock: Clock,
   record: AttestationRecord
-): KeySource {
+): AttestedSource {
   const { policy, maxAge = 600, onVerdict, onRenewalFailure: _, ...options } = optionsOf(attestation)
   parseAttestationPolicy(policy, options.verifiers)
   return async (proxy, kind) => {
@@ -52,10 +61,10 @@ export function attestedKeys (
     }
   }
 
-  async function prove ({ baseURL, fetch }: ProxyAddress, kind: SourceKind): Promise<PublishedKeys> {
+  async function prove ({ baseURL, fetch, evidence }: EvidenceAddress, kind: AnyKeyKind): Promise<PublishedKeys> {
     const { AttestationError, fetchAttestation, verifyAttestation } = await verifiers()
     const asked = { date: undefined as Date | undefined, offset: 0 }
-    const { document, nonce } = await fetchAttestation(baseURL, noting(options.fetch ?? fetch, asked))
+    const { document, nonce } = await fetchAttestation(baseURL, noting(evidence ?? options.fetch ?? fetch, asked))
     const verify = (now = options.now) => verifyAttestation(
       document, policy, { fetch, ...options, nonce, ...now && { now } }
     )

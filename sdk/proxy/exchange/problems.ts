@@ -67,6 +67,7 @@ const CODES: Readonly<Record<PolarisFetchErrorCode, LocalProblemCode | undefined
   ERR_POLARIS_CONTENT_CODING: undefined,
   ERR_POLARIS_KEYS_UNAVAILABLE: 'cannot-verify',
   ERR_POLARIS_NO_USABLE_KEY: 'cannot-verify',
+  ERR_POLARIS_TLS_KEY: 'cannot-verify',
   ERR_POLARIS_NOT_A_GATEWAY: 'refused',
   ERR_POLARIS_REFUSED: 'refused',
   ERR_POLARIS_KEY_REFUSED: 'key-refused',
