@@ -116,7 +116,9 @@ function createProtocol (options: PolarisFetchOptions, proxy: ProxyAddress, base
     const keys = v1Keys(proxy, source)
     return {
       name: 'polaris-v1',
-      transport: createV1Transport({ proxy, keys, keyHandler }), canStream: async () => false, attestation: view(keys)
+      transport: createV1Transport({ proxy, keys, keyHandler }),
+      canStream: async () => false,
+      attestation: view(keys)
     }
   }
   const keys = ohttpKeys(proxy, source ?? fetchKeys, postQuantum)

@@ -20,7 +20,7 @@ export interface PolarisFetchOptions {
   readonly dispatcher?: Dispatcher
   /**
    * `tls`: requests go as they are, over TLS with a key that the proxy proves; baseURL is its own TLS port, and
-   * `attestation` is required. Browsers show no key: there it stays `ohttp`, and the fetch's member `transport` says so.
+   * `attestation` is required. Browsers show no key: there it stays `ohttp`, as the fetch's member `transport` says.
    */
   readonly transport?: 'ohttp' | 'tls'
   /** Default: `ohttp`. The legacy `polaris-v1` holds whole messages in memory and hides neither method nor status. */
@@ -133,7 +133,7 @@ export function checkOptions (options: unknown): asserts options is PolarisFetch
 
 function checkTls ({ baseURL, attestation, ...others }: PolarisFetchOptions): void {
   if (attestation === undefined) {
-    throw new TypeError('transport: \'tls\' needs attestation: without it, nothing tells the key of the TEE from others')
+    throw new TypeError('transport: \'tls\' needs attestation: without it, nothing tells the TEE\'s key from others')
   }
   if (!/^https:/i.test(String(baseURL))) {
     throw new TypeError('transport: \'tls\' needs a baseURL that begins with https://')

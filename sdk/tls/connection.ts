@@ -73,7 +73,9 @@ export function fetchOver (socket: TLSSocket): typeof globalThis.fetch {
     // Node lets go of it a tick after the response has ended.
     await new Promise(resolve => setImmediate(resolve))
     const headers = new Headers()
-    for (const [name, value] of Object.entries(answer.headers)) if (value !== undefined) headers.set(name, String(value))
+    for (const [name, value] of Object.entries(answer.headers)) {
+      if (value !== undefined) headers.set(name, String(value))
+    }
     return new Response(Buffer.concat(body), { status: answer.statusCode ?? 502, headers })
   }
 }

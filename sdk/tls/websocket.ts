@@ -27,7 +27,9 @@ export async function openWebSocket (
   socket.addEventListener('close', () => { pinned.close().catch(() => undefined) })
   await new Promise<void>((resolve, reject) => {
     socket.addEventListener('open', () => resolve(), { once: true })
-    socket.addEventListener('error', ({ error }) => reject(failure ?? connectionError(url.origin, error)), { once: true })
+    socket.addEventListener(
+      'error', ({ error }) => reject(failure ?? connectionError(url.origin, error)), { once: true }
+    )
   })
   return socket as unknown as globalThis.WebSocket
 }

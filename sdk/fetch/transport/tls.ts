@@ -63,10 +63,13 @@ export interface TlsConnection {
 
 export function createTlsConnection (base: Base, prove: Prove): TlsConnection {
   let loading: Promise<{ pinned: Pinned, transport: Transport }> | undefined
-  const load = () => loading ??= loadTls().then(tls => {
-    const pinned = tls.pinnedConnections(new URL(base.origin), prove)
-    return { pinned, transport: tls.createTlsTransport(pinned, base) }
-  })
+  function load () {
+    loading ??= loadTls().then(tls => {
+      const pinned = tls.pinnedConnections(new URL(base.origin), prove)
+      return { pinned, transport: tls.createTlsTransport(pinned, base) }
+    })
+    return loading
+  }
   return {
     transport: async request => (await load()).transport(request),
     verify: async fresh => (await load()).pinned.verify(fresh)

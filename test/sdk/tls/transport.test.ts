@@ -92,12 +92,13 @@ t.test('requests of every kind pass as they are, without OHTTP, on connections w
 })
 
 t.test('streams arrive as they come, redirects are followed, codings undone, and aborts end the request', async t => {
-  let isGone = false
+  let leave = () => {}
+  const gone = new Promise<void>(resolve => { leave = resolve })
   const { baseURL } = await setUp(t, (await startWorkload(t, (request, response) => {
     if (request.url === '/from') return response.writeHead(302, { location: '/to' }).end()
     if (request.url === '/to') return response.end('there')
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
-    response.once('close', () => { isGone = true })
+    response.once('close', leave)
   })).url)
   const fetch = createPolarisFetch({ baseURL, transport: 'tls', attestation: policy })
   const followed = await fetch('/from')
@@ -109,7 +110,7 @@ t.test('streams arrive as they come, redirects are followed, codings undone, and
   t.equal(new TextDecoder().decode((await reader.read()).value), 'data: 1\n\n')
   stop.abort()
   await t.rejects(reader.read(), { name: 'AbortError' })
-  while (!isGone) await new Promise(resolve => setTimeout(resolve, 10))
+  await gone
 })
 
 t.test('a key that the evidence does not cover is an error that names it, and nothing is sent to it', async t => {
@@ -125,7 +126,9 @@ t.test('a key that the evidence does not cover is an error that names it, and no
   t.match(error.message, /sha256\/\/[\w+/]{43}=/)
   t.equal(error.proven.length, 1)
   t.ok(error.message.includes(error.pin) && error.message.includes(error.proven[0] ?? '?'))
-  await t.rejects(polarisWebSocket(wsUrl(attacker, '/secret'), { attestation: policy }), { code: 'ERR_POLARIS_TLS_KEY' })
+  await t.rejects(
+    polarisWebSocket(wsUrl(attacker, '/secret'), { attestation: policy }), { code: 'ERR_POLARIS_TLS_KEY' }
+  )
   t.match(attacker.seen, /^GET \/polaris-container\/attestation\?nonce=/)
   t.notMatch(attacker.seen, 'secret')
   t.same(workload.handshakes, [])
@@ -194,7 +197,9 @@ t.test('a WebSocket opens on a connection whose key is proven, where encryption 
   })
   t.equal(socket.readyState, 1)
   t.match(workload.handshakes[0], { url: '/live?x=1', headers: { authorization: 'Bearer x' } })
-  const message = new Promise(resolve => socket.addEventListener('message', ({ data }) => resolve(data), { once: true }))
+  const message = new Promise(resolve => {
+    socket.addEventListener('message', ({ data }) => resolve(data), { once: true })
+  })
   socket.send('hello')
   t.equal(await message, 'hello')
   const closed = new Promise<CloseEvent>(resolve => socket.addEventListener('close', resolve, { once: true }))
