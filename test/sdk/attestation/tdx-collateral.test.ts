@@ -3,8 +3,10 @@
 import t from 'tap'
 import { appraise } from '../../../sdk/attestation/index.ts'
 import type { AttestationPolicy, TdxCollateral, TdxPlatform, VerifyOptions } from '../../../sdk/attestation/index.ts'
-import { NOW, collateral, makeIntel, quote, revocationList } from '../../fixtures/intel.ts'
-import type { Intel } from '../../fixtures/intel.ts'
+import { NOW, makeIntel, revocationList } from '../../fixtures/intel/authority.ts'
+import { collateral } from '../../fixtures/intel/collateral.ts'
+import { quote } from '../../fixtures/intel/quote.ts'
+import type { Intel } from '../../fixtures/intel/authority.ts'
 import { failed } from '../../fixtures/verdict.ts'
 
 const intel = makeIntel()

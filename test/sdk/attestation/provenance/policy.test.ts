@@ -11,7 +11,9 @@ import {
 import type {
   AttestationPolicy, ProvenancePolicy, ProvenanceSources, Verdict
 } from '../../../../sdk/attestation/index.ts'
-import { NOW, collateral, makeIntel, quote } from '../../../fixtures/intel.ts'
+import { NOW, makeIntel } from '../../../fixtures/intel/authority.ts'
+import { collateral } from '../../../fixtures/intel/collateral.ts'
+import { quote } from '../../../fixtures/intel/quote.ts'
 import { issuerKey } from '../../../fixtures/issuer.ts'
 import { createSigstore } from '../../../fixtures/sigstore.ts'
 import { leafCertificate, snpChain, snpReport } from '../../../fixtures/snp.ts'
