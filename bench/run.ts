@@ -1,16 +1,18 @@
 /**
  * Measures the proxy beside the floor, in one run: `npm run bench`. Every figure is the median of the rounds. The table
- * goes to stdout, the same as JSON into the file named by `--json`. `--quick` sends a tenth of the requests;
- * `--only` takes a regular expression for size and server, such as '1 KiB (Fast|pass)'; `--against DIR` adds the proxy
- * of another checkout, with its dependencies installed. Servers have one core, all the same one, and all their threads
+ * goes to stdout, the same as JSON into the file named by `--json`; then come events, idle connections and starts.
+ * `--quick` sends a tenth of the requests; `--only` takes a regular expression for size and server, such as
+ * '1 KiB (Fast|pass)', and leaves out what follows the table; `--against DIR` adds the proxy of another checkout, with
+ * its dependencies installed. Servers have one core, all the same one, and all their threads
  * count; the load and the workload have the others. The floor runs with the flags of `npm start`, and with Node's
  * defaults.
  */
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { load, prepareRequest } from './load.ts'
 import type { PreparedRequest } from './load.ts'
@@ -31,6 +33,8 @@ const { values: options } = parseArgs({
 const ROUNDS = Number(options.rounds)
 const ONLY = new RegExp(options.only)
 const CONNECTIONS = 8
+/** What is measured in other ways, each by a program of its own. */
+const MORE = [['Events', 'events.ts'], ['Idle connections', 'idle.ts'], ['Start', 'start.ts']] as const
 const FLOOR = 'Fastify + reply-from (floor)'
 const SIZES = [['1 KiB', 2 ** 10], ['64 KiB', 2 ** 16], ['1 MiB', 2 ** 20]] as const
 
@@ -68,8 +72,8 @@ const slow = { [2 ** 10]: 400, [2 ** 16]: 400, [2 ** 20]: 200 }
 /** Sent twice, as those of every round. */
 const WARM_UP = {
   fast: { [2 ** 10]: 30_000, [2 ** 20]: 1_800 },
-  unique: { [2 ** 10]: 10_000, [2 ** 20]: 1_800 },
-  slow: { [2 ** 10]: 3_000 }
+  unique: { [2 ** 10]: 20_000, [2 ** 16]: 6_000, [2 ** 20]: 1_800 },
+  slow: { [2 ** 10]: 1_600 }
 }
 
 /** One request serves for all rounds of a size: encrypting it takes the client as long as it takes the server. */
@@ -173,6 +177,10 @@ try {
 } finally {
   await Promise.all([...subjects.map(({ server }) => server.stop()), workload.stop()])
 }
+for (const [name, file] of options.only === '' ? MORE : []) {
+  console.log(`\n## ${name}\n`)
+  execFileSync(process.execPath, [fileURLToPath(new URL(file, import.meta.url))], { stdio: 'inherit' })
+}
 
 async function measure (
   { name, server, prepare }: Subject, size: string, body: Uint8Array<ArrayBuffer>, count: number
@@ -232,5 +240,5 @@ function report (all: Row[], rsa: number): void {
 }
 
 function progress (line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
+  process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`)
 }

@@ -1,6 +1,7 @@
 /**
  * Measures cold starts of the proxy beside those of the floor, by turns in one run: from the start of the process until
- * its port accepts a connection, and until it is ready, which takes an RSA-4096 key. `node bench/start.ts`
+ * its port accepts a connection, and until it is ready, which takes an RSA-4096 key; and its memory two seconds later.
+ * Both run with the flags of `npm start`. `npm exec -- node bench/start.ts`
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,11 +10,12 @@ import { connect } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { answers, freePort } from './processes.ts'
+import { answers, freePort, startFlags } from './processes.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
 const ROUNDS = Number(options.rounds)
 const POLL_MS = 2
+const SETTLE_MS = 2000
 
 const subjects = [
   { name: 'Fastify + reply-from (floor)', file: 'floor.ts', readyz: undefined },
@@ -21,7 +23,14 @@ const subjects = [
 ]
 
 /** Milliseconds since the process was started; `cpu` and `waiting` are of its main thread, until it listens. */
-interface Start { readonly listening: number, readonly cpu: number, readonly waiting: number, readonly ready: number }
+interface Start {
+  readonly listening: number
+  readonly cpu: number
+  readonly waiting: number
+  readonly ready: number
+  /** Resident MiB. */
+  readonly memory: number
+}
 
 const starts = new Map<string, Start[]>(subjects.map(({ name }) => [name, []]))
 for (let round = 0; round <= ROUNDS; round++) {
@@ -32,12 +41,12 @@ for (let round = 0; round <= ROUNDS; round++) {
   }
 }
 
-console.log(`\nNode ${process.version}, ${ROUNDS} starts of each, by turns. Milliseconds: median (fastest).`)
+console.log(`\nNode ${process.version}, ${ROUNDS} starts of each, by turns. Milliseconds, MiB: median (least).`)
 console.log('Computing and waiting for a processor are those of the main thread until the server listens.\n')
-console.log('| server | listens after | computing | waiting for a processor | ready after |')
-console.log('| --- | ---: | ---: | ---: | ---: |')
+console.log('| server | listens after | computing | waiting for a processor | ready after | memory |')
+console.log('| --- | ---: | ---: | ---: | ---: | ---: |')
 for (const [name, all] of starts) {
-  const cells = (['listening', 'cpu', 'waiting', 'ready'] as const).map(
+  const cells = (['listening', 'cpu', 'waiting', 'ready', 'memory'] as const).map(
     figure => summary(all.map(start => start[figure]))
   )
   console.log(`| ${name} | ${cells.join(' | ')} |`)
@@ -46,7 +55,7 @@ for (const [name, all] of starts) {
 async function measure (file: string, readyz: string | undefined): Promise<Start> {
   const port = await freePort()
   const begin = performance.now()
-  const child = spawn(process.execPath, [fileURLToPath(new URL(file, import.meta.url))], {
+  const child = spawn(process.execPath, [...startFlags(), fileURLToPath(new URL(file, import.meta.url))], {
     env: {
       ...process.env, POLARIS_CONTAINER_WORKLOAD_BASE_URL: 'http://127.0.0.1:9', HOST: '127.0.0.1', PORT: String(port)
     },
@@ -59,9 +68,11 @@ async function measure (file: string, readyz: string | undefined): Promise<Start
   const [onCpu, inQueue] = readFileSync(`/proc/${child.pid}/schedstat`, 'utf8').split(' ')
   if (readyz !== undefined) while (!await answers(`http://127.0.0.1:${port}${readyz}`)) await pause(child.exitCode)
   const ready = performance.now() - begin
+  await setTimeout(SETTLE_MS)
+  const memory = Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
   child.kill('SIGKILL')
   await exit
-  return { listening, cpu: Number(onCpu) / 1e6, waiting: Number(inQueue) / 1e6, ready }
+  return { listening, cpu: Number(onCpu) / 1e6, waiting: Number(inQueue) / 1e6, ready, memory }
 }
 
 async function accepts (port: number): Promise<boolean> {
