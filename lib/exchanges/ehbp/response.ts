@@ -2,10 +2,10 @@
  * Seals the responses to EHBP requests, of every status: frames as the workload produces them. No proof of the end goes
  * with them, since the format has none: a response that breaks off must end as HTTP shows it, by an error.
  */
+import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { createAead } from '../../hpke/aead.ts'
 import { expand, extract } from '../../hpke/hmac.ts'
-import { randomNonce } from '../../hpke/random-nonce.ts'
 import type { Recipient } from '../../hpke/recipient.ts'
 import type { ResponseHeaders } from '../../http/headers.ts'
 import { Problem } from '../../http/problems.ts'
@@ -64,7 +64,7 @@ export function createFrameSealer ({ key, baseNonce }: ResponseKey): (plaintext:
 export function sealResponse (response: PlainResponse, recipient: Recipient, enc: Uint8Array): SealedResponse {
   const { 'content-length': length, ...headers } = response.headers
   if (isCoded(headers)) throw new Problem('upstream-invalid')
-  const nonce = randomNonce(RESPONSE_NONCE_BYTES)
+  const nonce = randomBytes(RESPONSE_NONCE_BYTES)
   const seal = createFrameSealer(deriveResponseKey(recipient.export(RESPONSE_LABEL, SECRET_BYTES), enc, nonce))
   return {
     status: response.status,

@@ -1,8 +1,8 @@
 /** Seals the responses to OHTTP requests, RFC 9458 and chunked (draft-ietf-ohai-chunked-ohttp-08). */
+import { randomBytes } from 'node:crypto'
 import { createAead } from '../../hpke/aead.ts'
 import type { Aead } from '../../hpke/aead.ts'
 import { expand, extract } from '../../hpke/hmac.ts'
-import { randomNonce } from '../../hpke/random-nonce.ts'
 import type { Recipient } from '../../hpke/recipient.ts'
 import { EMPTY } from '../../protocols/bytes.ts'
 import { chunkAad, chunksOf, sealedLength, writeChunkPrefix } from '../../protocols/ohttp/chunks.ts'
@@ -84,7 +84,7 @@ function responseKey (
   { recipient, header, enc }: RequestContext, labels: Labels, responseNonce?: Uint8Array
 ): ResponseKey {
   const { Nk, Nn, nonceLength } = responseSizes(header.aeadId)
-  const nonce = own(responseNonce === undefined ? randomNonce(nonceLength) : Buffer.from(responseNonce))
+  const nonce = own(responseNonce === undefined ? randomBytes(nonceLength) : Buffer.from(responseNonce))
   const prk = extract(Buffer.concat([enc, nonce]), recipient.export(labels.response, nonceLength))
   return {
     nonce,
