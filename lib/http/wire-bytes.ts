@@ -11,13 +11,14 @@ export interface WireBytes {
  * those that are sent ahead, the first has it all.
  */
 export function createWireCounter (): (socket: Socket) => WireBytes {
-  const counted = new WeakMap<Socket, WireBytes>()
+  const counted = new WeakMap<Socket, { received: number, sent: number }>()
   return socket => {
-    const { bytesRead: received, bytesWritten: sent } = socket
-    const before = counted.get(socket)
-    counted.set(socket, { received, sent })
-    return before === undefined
-      ? { received, sent }
-      : { received: received - before.received, sent: sent - before.sent }
+    const { bytesRead, bytesWritten } = socket
+    let before = counted.get(socket)
+    if (before === undefined) counted.set(socket, before = { received: 0, sent: 0 })
+    const moved = { received: bytesRead - before.received, sent: bytesWritten - before.sent }
+    before.received = bytesRead
+    before.sent = bytesWritten
+    return moved
   }
 }
