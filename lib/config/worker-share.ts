@@ -14,6 +14,8 @@ export function configOfWorker (config: Config, workers: number): Config {
     maxBufferedBytes,
     maxBodyBytes: Math.min(config.maxBodyBytes, maxBufferedBytes),
     workloadConnections: share(config.workloadConnections),
+    // 0 turns them off.
+    websockets: config.websockets === 0 ? 0 : share(config.websockets),
     maxPendingUnwraps: share(config.maxPendingUnwraps)
   }
 }

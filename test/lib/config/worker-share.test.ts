@@ -21,14 +21,19 @@ t.test('all workers together have no more than one process, and each can start',
         maxBufferedBytes,
         maxBodyBytes: Math.min(maxBufferedBytes, 64 * 2 ** 20),
         workloadConnections: count,
+        websockets: count,
         maxPendingUnwraps: count
       })
       const own = configFrom(configOfWorker(config, workers))
       return own.maxBufferedBytes * workers <= maxBufferedBytes && own.workloadConnections * workers <= count &&
-        own.maxPendingUnwraps * workers <= count && own.maxBodyBytes <= own.maxBufferedBytes &&
+        own.maxPendingUnwraps * workers <= count && own.websockets * workers <= count && own.maxBodyBytes <= own.maxBufferedBytes &&
         own.maxBodyBytes === Math.min(config.maxBodyBytes, own.maxBufferedBytes)
     }
-  ))
+  ), { numRuns: 20 })
+})
+
+t.test('what is off stays off', async t => {
+  t.equal(configOfWorker(configFrom({ ...base, websockets: 0 }), 4).websockets, 0)
 })
 
 t.test('no share is too small to start with', async t => {
