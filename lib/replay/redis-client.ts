@@ -39,7 +39,8 @@ const CONNECTION = {
   connectTimeout: CONNECT_TIMEOUT_MS
 } as const
 
-const pause = (attempt: number): number => Math.min(
+/** Until the next attempt to connect, in milliseconds. */
+export const pause = (attempt: number): number => Math.min(
   50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS
 ) * (0.5 + Math.random() / 2)
 
@@ -83,6 +84,11 @@ function decode (text: string): string {
   }
 }
 
+/** A cluster if several nodes are named; one server, or the primary that Sentinels name, otherwise. */
+export function connectTarget (target: RedisTarget): Redis | Cluster {
+  return target.sentinelName === undefined && target.nodes.length > 1 ? connectCluster(target) : connectServer(target)
+}
+
 /** One server, or the primary that Sentinels name. */
 export function connectServer ({ nodes, sentinelName, db, login }: RedisTarget): Redis {
   const common = {
@@ -101,6 +107,7 @@ export function connectServer ({ nodes, sentinelName, db, login }: RedisTarget):
     role: 'master',
     failoverDetector: true,
     sentinelRetryStrategy: pause,
+    sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
     ...login.tls !== undefined && { enableTLSForSentinelMode: true, sentinelTLS: {} }
   })
 }

@@ -5,8 +5,9 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
+import { createClockComparison } from './clock-comparison.ts'
 import { createGenerations, monotonic } from './generations.ts'
-import { connectCluster, connectServer, parseTarget } from './redis-client.ts'
+import { connectCluster, connectTarget, parseTarget, pause } from './redis-client.ts'
 import { isPassing, parseInfo, refusalCode } from './redis-health.ts'
 import { ReplayStoreError } from './store.ts'
 import type { ReplayStore } from './store.ts'
@@ -71,17 +72,14 @@ export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): R
   let policy: string | undefined
   let checkable = true
   let forgotAt = -Infinity
-  /** How far the clock of a server is ahead of the one that cannot be set; the one furthest from this machine's. */
-  let serverClock: number | undefined
+  const clocks = createClockComparison(now)
   let tolerance = Infinity
   let agrees = true
-  let timer: NodeJS.Timeout | undefined
   let closed = false
+  let timer: NodeJS.Timeout | undefined
   /** By run of a server. */
   let evicted = new Map<string, number>()
-  let client: Redis | Cluster = target.sentinelName === undefined && target.nodes.length > 1
-    ? connectCluster(target)
-    : connectServer(target)
+  let client = connectTarget(target)
   attach(client)
 
   function attach (fresh: Redis | Cluster): void {
@@ -111,6 +109,18 @@ export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): R
       }
       connected = false
     })
+    on('end', replace)
+  }
+
+  /** A client that is disconnected while it asks a Sentinel, as by the news of a failover, gives up for good. */
+  function replace (): void {
+    const ended = client
+    ended.disconnect()
+    setTimeout(() => {
+      if (closed || client !== ended) return
+      client = ended instanceof Cluster ? connectCluster(target) : connectTarget(target)
+      attach(client)
+    }, pause(1)).unref()
   }
 
   /** After a failover the old primary answers, but takes nothing: a new connection gets the new one. */
@@ -180,18 +190,13 @@ export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): R
   }
 
   function compareClocks (times: readonly number[]): void {
-    const [furthest] = times.toSorted((a, b) => Math.abs(b - now()) - Math.abs(a - now()))
-    serverClock = furthest === undefined ? undefined : furthest - monotonic()
+    clocks.compare(times)
+    const ahead = clocks.ahead()
     const agreed = agrees
-    agrees = Math.abs(ahead()) <= tolerance
+    agrees = Math.abs(ahead) <= tolerance
     if (agrees !== agreed) {
-      onState?.(agrees ? 'agrees about the time' : 'disagrees about the time', `${Math.round(ahead() / 1000)} s ahead`)
+      onState?.(agrees ? 'agrees about the time' : 'disagrees about the time', `${Math.round(ahead / 1000)} s ahead`)
     }
-  }
-
-  /** How far the clock of the servers is ahead of this machine's, in milliseconds. */
-  function ahead (): number {
-    return serverClock === undefined ? 0 : serverClock + monotonic() - now()
   }
 
   /**
@@ -246,7 +251,7 @@ export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): R
         remember, monotonic, () => ({ latest: -Infinity }), ({ latest }) => { horizon = Math.max(horizon, latest) }
       )
       const forgets = () => strict && monotonic() < forgotAt + remember
-      const isApart = () => Math.abs(ahead()) > clockTolerance
+      const isApart = () => Math.abs(clocks.ahead()) > clockTolerance
       tolerance = Math.min(tolerance, clockTolerance)
       return {
         async admit (digest, date) {
@@ -268,7 +273,7 @@ export function connectRedis ({ url, onState, now = Date.now }: RedisOptions): R
         problem () {
           if (problem !== undefined) return problem
           if (refusal !== undefined) return `refuses commands (${refusal})`
-          if (isApart()) return `its clock is ${Math.round(ahead() / 1000)} s ahead of this machine's`
+          if (isApart()) return `its clock is ${Math.round(clocks.ahead() / 1000)} s ahead of this machine's`
           return forgets() ? `forgets keys (maxmemory-policy ${policy ?? 'unknown'})` : undefined
         },
         close: async () => undefined

@@ -26,7 +26,8 @@ t.test('all workers together have no more than one process, and each can start',
       })
       const own = configFrom(configOfWorker(config, workers))
       return own.maxBufferedBytes * workers <= maxBufferedBytes && own.workloadConnections * workers <= count &&
-        own.maxPendingUnwraps * workers <= count && own.websockets * workers <= count && own.maxBodyBytes <= own.maxBufferedBytes &&
+        own.maxPendingUnwraps * workers <= count && own.websockets * workers <= count &&
+        own.maxBodyBytes <= own.maxBufferedBytes &&
         own.maxBodyBytes === Math.min(config.maxBodyBytes, own.maxBufferedBytes)
     }
   ), { numRuns: 20 })
