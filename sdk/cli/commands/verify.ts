@@ -7,6 +7,8 @@ import type { AppraiseOptions } from '../appraise.ts'
 import { watchClock } from '../network/clock.ts'
 import { openNetwork, withNetworkOptions } from '../network/network.ts'
 import type { NetworkOptions } from '../network/network.ts'
+import { UNTRUSTED_KEY, tlsSentence, watchTls } from '../network/tls-key.ts'
+import type { SeenKey } from '../network/tls-key.ts'
 import { withProvenanceOptions } from '../provenance.ts'
 import { createRecorder } from '../saved/recorder.ts'
 import { replay, save } from '../saved/saved.ts'
@@ -45,12 +47,18 @@ async function verify (url: string | undefined, options: VerifyOptions): Promise
   if (url === undefined) {
     throw new UsageError('give the base URL of the proxy, or --from with a folder that --save wrote')
   }
-  const clock = watchClock(await openNetwork(options))
+  const tls = watchTls(url, await openNetwork(options), options)
+  const clock = watchClock(tls)
   const recorder = createRecorder(clock.fetch)
   const appraisal = await appraiseAnswer(url, options, clock, recorder.fetch)
   const { verdict } = appraisal
+  const seen = await tls.seen(verdict)
   if (options.save !== undefined) await save(options.save, url, appraisal, recorder)
-  print(verdict, options)
+  print(verdict, options, seen)
+  if (verdict.verified && !tls.isTrusted(seen)) {
+    process.stderr.write(UNTRUSTED_KEY)
+    process.exitCode = REFUSED
+  }
   if (verdict.verified && options.policy === undefined) process.stderr.write(NO_POLICY)
   process.stderr.write(adviseOnSimulated(verdict, options) + clock.advice(verdict))
 }
@@ -65,7 +73,9 @@ async function repeat (url: string | undefined, folder: string, options: VerifyO
   )
 }
 
-function print (verdict: Verdict, options: VerifyOptions): void {
-  process.stdout.write(options.json ? json(plainVerdict(verdict)) : renderVerdict(verdict, process.stdout))
+function print (verdict: Verdict, options: VerifyOptions, tls?: SeenKey): void {
+  process.stdout.write(options.json
+    ? json({ ...plainVerdict(verdict), ...tls && { tls } })
+    : (tls ? `${tlsSentence(tls)}\n` : '') + renderVerdict(verdict, process.stdout))
   process.exitCode = verdict.verified ? VERIFIED : REFUSED
 }
