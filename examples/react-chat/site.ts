@@ -32,7 +32,8 @@ export async function startSite (settings: ChatSettings): Promise<Site> {
     platform: 'browser',
     target: 'es2022',
     jsx: 'automatic',
-    define: { 'process.env.NODE_ENV': '"production"' },
+    // By the second, as in the package's own build, the SDK leaves out what is for Node.
+    define: { 'process.env.NODE_ENV': '"production"', 'globalThis.process': 'undefined' },
     outdir: '/',
     write: false
   })
