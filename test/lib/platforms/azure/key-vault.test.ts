@@ -1,55 +1,14 @@
 /** Keys in Azure Key Vault: released or used in the vault, against a stand-in that can misbehave. */
 import t from 'tap'
-import type { Test } from 'tap'
-import type { AzureKeyVaultOptions } from '../../../../lib/platforms/azure/key-vault.ts'
-import { attestMaa } from '../../../../lib/platforms/azure/sidecar.ts'
 import { createAzureKeyVaultProvider } from '../../../../lib/platforms/azure/key-vault.ts'
 import { KeysBusyError, UnwrapError } from '../../../../lib/keys/provider.ts'
 import { createAuthority } from '../../../fixtures/certificates.ts'
-import { startVault } from '../../../fixtures/key-vault.ts'
 import type { ReleaseParts, VaultFault } from '../../../fixtures/key-vault.ts'
-import { createLog } from '../../../fixtures/log.ts'
-import { startManagedIdentity } from '../../../fixtures/managed-identity.ts'
-import { rsaKey, secretsOf, wrap } from '../../../fixtures/rsa.ts'
-import { oddAnswers, startSidecar } from '../../../fixtures/skr-sidecar.ts'
+import { secretsOf, wrap } from '../../../fixtures/rsa.ts'
+import { oddAnswers } from '../../../fixtures/skr-sidecar.ts'
+import { PLAINTEXT, quick, vaultKeys } from '../../../fixtures/keys/azure-key-vault.ts'
 
-const log = createLog()
-const [first, second] = [rsaKey(), rsaKey()] as const
-const vault = await startVault()
-const identity = await startManagedIdentity(token => vault.tokens.add(token))
-const maa = await startSidecar({})
-const quick = { firstDelay: 1, maxDelay: 2 }
-const PLAINTEXT = 'the plaintext of a wrapped key'
-const tokens: string[] = []
-
-t.teardown(() => Promise.all([vault.close(), identity.close(), maa.close()]))
-t.beforeEach(() => {
-  vault.faults.length = vault.requests.length = maa.odd.length = 0
-  vault.tamper = undefined
-  vault.versions.clear()
-  vault.versions.set('v1', { key: first, enabled: true })
-})
-
-async function provide (t: Test, options: Partial<AzureKeyVaultOptions> = {}) {
-  const provider = await createAzureKeyVaultProvider({
-    vaultUrl: vault.url,
-    key: 'proxy',
-    attest: async (runtimeData, signal) => {
-      const token = await attestMaa({ endpoint: maa.url }, 'maa.example', runtimeData, signal)
-      tokens.push(token)
-      return token
-    },
-    retry: quick,
-    concurrency: 1,
-    trustAnchors: [vault.ca],
-    clientOptions: { disableChallengeResourceVerification: true, tlsOptions: { ca: vault.ca } },
-    ...options
-  }, log)
-  t.teardown(() => provider.close())
-  return provider
-}
-
-const lastFailure = () => log.lines.findLast(({ level }) => level !== 'info')
+const { log, first, second, vault, identity, maa, tokens, provide, lastFailure } = await vaultKeys(t)
 
 t.test('a released key is held in memory, and opens what is wrapped to it', async t => {
   for (const enc of ['RSA_AES_KEY_WRAP_256', 'RSA_AES_KEY_WRAP_384', 'CKM_RSA_AES_KEY_WRAP']) {
