@@ -15,6 +15,8 @@ const workload = await startAnsweringWorkload(answering)
 const gateway = await startV1Gateway({ workload: workload.url })
 t.teardown(async () => { await gateway.close(); await workload.close() })
 const client = createClient({ baseURL: gateway.url })
+// It has the key from now on.
+await client.get('/json')
 
 t.test('error responses of the workload are decrypted, and rejected as axios rejects them', async t => {
   const keyRequests = gateway.keyRequests()
