@@ -9,7 +9,7 @@ import { withoutAuthority } from '../../lib/http/target.ts'
 import { answerParserError } from './parser-errors.ts'
 
 /** v1 puts a message per header part into headers: room for those, and for large tokens within them. */
-const MAX_HEADER_BYTES = 64 * 1024
+export const MAX_HEADER_BYTES = 64 * 1024
 
 export const serverOptions = {
   genReqId: () => randomUUID(),

@@ -3,23 +3,27 @@
  * timeouts, limits, refusals and the stop are the same for both.
  */
 import type { Server } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import fp from 'fastify-plugin'
 import { anyAddress, listenError } from '../../lib/config/start.ts'
 import { settings } from '../../lib/config/settings.ts'
 import { markConfidential } from '../../lib/tls/confidential.ts'
 import type { TlsListener } from '../../lib/tls/listener.ts'
+import { MAX_HEADER_BYTES } from './options.ts'
 import type { TlsListenerPluginOptions } from './tls-keys.ts'
 
-const PROTOCOLS = ['http/1.1']
+/** Preferred first. */
+const PROTOCOLS = ['h2', 'http/1.1']
 
 export default fp<TlsListenerPluginOptions>(async function tlsListener (app, options) {
   const { attestation, config, tls } = app.polaris
   if (tls === undefined) return
   const server = app.server as Server
   const isConfidential = config.tls === 'attested' || config.tlsFilesSuffice
-  const [{ startTlsListener }, { createTicketKeys }, { textOf }] = await Promise.all([
-    import('../../lib/tls/listener.ts'), import('../../lib/tls/ticket-keys.ts'), import('../../lib/tls/files.ts')
+  const [{ startTlsListener }, { createTicketKeys }, { textOf }, { createHttp2 }] = await Promise.all([
+    import('../../lib/tls/listener.ts'), import('../../lib/tls/ticket-keys.ts'), import('../../lib/tls/files.ts'),
+    import('../../lib/http2/server.ts')
   ])
   const clientCa = config.tlsClientCa === undefined
     ? undefined
@@ -44,14 +48,22 @@ export default fp<TlsListenerPluginOptions>(async function tlsListener (app, opt
     app.log.info({ address: listener.address, tls: config.tls }, 'TLS listening')
   })
 
+  const http2 = createHttp2({ maxHeaderBytes: MAX_HEADER_BYTES, onConnection: connect })
+
   function serve (socket: TLSSocket): void {
-    if (isConfidential) markConfidential(socket)
-    server.emit('connection', socket)
+    if (socket.alpnProtocol === 'h2') http2.serve(socket)
+    else connect(socket)
+  }
+
+  function connect (connection: Duplex): void {
+    if (isConfidential) markConfidential(connection)
+    server.emit('connection', connection)
   }
 
   // With the server's own port: requests in flight finish, for as long as the stop allows.
   app.addHook('preClose', async () => {
     closed = listener?.close()
+    http2.close()
     server.closeIdleConnections()
   })
   app.addHook('onClose', async () => {
