@@ -1,9 +1,9 @@
 /** Starts servers as processes of their own, and reads what they used. */
-import { execFileSync, fork } from 'node:child_process'
-import type { ChildProcess, ForkOptions } from 'node:child_process'
+import { execFileSync, fork, spawn } from 'node:child_process'
+import type { ChildProcess, ForkOptions, SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { ProcessUsage } from './probe.ts'
@@ -55,6 +55,11 @@ export function forkOn (cores: Cores, file: URL, { execArgv = [], ...options }: 
   return fork(
     file, { ...options, execPath: 'taskset', execArgv: ['--cpu-list', LISTS[cores], process.execPath, ...execArgv] }
   )
+}
+
+/** As spawn, likewise. */
+export function spawnOn (cores: Cores, command: readonly string[], options: SpawnOptions): ChildProcess {
+  return spawn('taskset', ['--cpu-list', LISTS[cores], ...command], options)
 }
 
 /** The flags that `npm start` gives the proxy. */
@@ -118,7 +123,7 @@ export async function startServer (
 const TICK = 10_000
 
 /** Microseconds of CPU that a process and its children have used; proc_pid_stat(5). */
-function cpuOf (pid: number | undefined): number {
+export function cpuOf (pid: number | undefined): number {
   // The name, the only field that may hold spaces, is in brackets.
   const [utime, stime] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ').slice(11, 13)
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean)
@@ -134,6 +139,20 @@ export async function answers (url: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof TypeError) return false
     throw error
+  }
+}
+
+/** Whether somebody listens at a port of this machine. */
+export async function accepts (port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return false
+    throw error
+  } finally {
+    socket.destroy()
   }
 }
 

@@ -6,11 +6,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { answers, freePort, startFlags } from './processes.ts'
+import { accepts, answers, freePort, startFlags } from './processes.ts'
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } })
 const ROUNDS = Number(options.rounds)
@@ -73,19 +72,6 @@ async function measure (file: string, readyz: string | undefined): Promise<Start
   child.kill('SIGKILL')
   await exit
   return { listening, cpu: Number(onCpu) / 1e6, waiting: Number(inQueue) / 1e6, ready, memory }
-}
-
-async function accepts (port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return false
-    throw error
-  } finally {
-    socket.destroy()
-  }
 }
 
 async function pause (exitCode: number | null): Promise<void> {

@@ -1,0 +1,3 @@
+module polaris/bench/peers
+
+go 1.26
