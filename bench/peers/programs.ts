@@ -90,7 +90,7 @@ function build (tool: string, args: readonly string[]): string | undefined {
   const env = { ...process.env, CGO_ENABLED: '0' }
   const { error, status } = spawnSync(tool, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
   if (error !== undefined) return `${tool} is not installed.`
-  return status === 0 ? undefined : `${tool} could not build the program: see above.`
+  return status === 0 ? undefined : `${tool} could not build it: see above. Go 1.26 and Rust 1.86 are needed.`
 }
 
 /** Starts a program on the core of what is measured, and waits until it is ready. */

@@ -2,8 +2,7 @@
  * Measures the proxy beside programs in other languages that do the same or less: `npm run bench:peers`. They are in
  * this folder, made of what people would take: nginx, Go's ReverseProxy, OHTTP gateways of Go's crypto/hpke and of the
  * Rust crates ohttp and bhttp. All servers share one core; load and workload have the others. What cannot be built is
- * left out, with a sentence. `--rounds 5`; `--quick` sends a tenth of everything, to see
- * whether it works: its figures mean little.
+ * left out, with a sentence. `--rounds 5`; `--quick` sends a tenth of everything, too little for figures that count.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
