@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { NO_GPU_RECORDING, gpuRecording } from '../../fixtures/nvidia.ts'
-import { polaris } from '../../fixtures/polaris-cli.ts'
+import { NO_GPU_RECORDING, gpuRecording } from '../../../fixtures/nvidia.ts'
+import { polaris } from '../../../fixtures/polaris-cli.ts'
 
 t.setTimeout(120_000)
 const folder = t.testdir({})
@@ -41,7 +41,7 @@ t.test('eight recorded GPUs', recording ? {} : { skip: NO_GPU_RECORDING }, async
   t.equal((await polaris(['appraise', 'nvidia', ...files.slice(0, 4), ...at])).status, 2, 'an answer without keys')
 })
 
-const cases = new URL('../../../../shared/vectors/sigstore/', import.meta.url)
+const cases = new URL('../../../../../shared/vectors/sigstore/', import.meta.url)
 t.test('a recorded bundle', existsSync(cases) ? {} : { skip: '../shared/vectors/sigstore is absent' }, async t => {
   const input = JSON.parse(readFileSync(new URL('001-happy-path-snp-tdx-multiplatform/input.json', cases), 'utf8'))
   const decoded = (text: string) => Buffer.from(text, 'base64').toString()
