@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { noRedis, startRedis } from '../test/fixtures/redis.ts'
+import { startWatched } from '../test/fixtures/redis-servers.ts'
 import { pids, until } from '../test/fixtures/workers.ts'
 import { ENCRYPTED, prepare } from './fixtures/exchange.ts'
 import type { Outcome } from './fixtures/exchange.ts'
@@ -61,6 +62,23 @@ for (const count of counts) {
       await load.next()
       t.strictSame(outcomes(await load.next()), ['answered'], 'once it is back, with the same keys')
     }
+    await load.stop()
+    forwardedOnce(t, workload)
+  })
+
+  t.test(`the primary of Redis is killed (${count} replicas)`, { skip: noRedis }, async t => {
+    const { primary, url: redis } = await startWatched(t)
+    const workload = await startWorkloadProcess(t)
+    const replicas = await startReplicas(
+      t, workload, { ...settings, POLARIS_CONTAINER_REPLAY_STORE: redis }, Array.from({ length: count }, () => ({}))
+    )
+    const load = await startLoad(replicas, ENCRYPTED)
+    t.strictSame(outcomes(await load.next()), ['answered'])
+    await primary.kill()
+    for (const { url } of replicas) await untilNotReady(url, /replay protection/)
+    for (const { url } of replicas) await untilReady(url)
+    sawOnly(t, await load.next(), () => true, ['answered', '503 replay-store'], 'everywhere')
+    t.strictSame(outcomes(await load.next()), ['answered'], 'with the primary that took its place')
     await load.stop()
     forwardedOnce(t, workload)
   })

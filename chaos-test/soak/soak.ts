@@ -68,6 +68,8 @@ const KEYS_FOR_MS = 20_000
 const AFTERMATH_MS = 15_000
 /** Keys are good for a minute after they were fetched, and a date for as long. */
 const LATE_MS = 50_000
+/** A busy machine may stop this process for a while. */
+const HELD_UP_MS = 20_000
 const SAMPLE_MS = 5000
 const WARM_UP_MS = 600_000
 
@@ -115,17 +117,29 @@ export async function soak (t: Test, options: SoakOptions): Promise<Report> {
   const idle = processes.map(({ samples }) => samples[0]?.descriptors ?? 0)
 
   const keys: Keys[] = await Promise.all(replicas.map(({ url }) => fetchKeys(url)))
+  const held = watchThisProcess(t)
   const fetchedAt = replicas.map(() => performance.now())
   const isLate = (at: number, { madeAt }: { readonly madeAt: number }, keysAt = fetchedAt[at] ?? 0) =>
-    performance.now() - Math.min(keysAt, madeAt) > LATE_MS
+    performance.now() - Math.min(keysAt, madeAt) > LATE_MS || held.isUp()
   const keyIds = new Set<number>()
+  function noteFailure (what: string, error: unknown): void {
+    if (held.isUp()) return
+    tally.count({
+      protocol: 'plain', conduct: 'answer', outcome: `wrong: ${what}: ${String((error as Error).cause ?? error)}`
+    })
+  }
+
   async function renewKeys () {
     while (!signal.aborted) {
       for (const [i, { url }] of replicas.entries()) {
         const at = performance.now()
-        keys[i] = await fetchKeys(url)
-        fetchedAt[i] = at
-        keyIds.add(keys[i].ohttp.keyId)
+        try {
+          keys[i] = await fetchKeys(url)
+          fetchedAt[i] = at
+        } catch (error) {
+          noteFailure('keys', error)
+        }
+        keyIds.add(keys[i]!.ohttp.keyId)
       }
       await unless(KEYS_FOR_MS)
     }
@@ -188,10 +202,14 @@ export async function soak (t: Test, options: SoakOptions): Promise<Report> {
     while (!signal.aborted) {
       for (const { url } of replicas) {
         const nonce = randomBytes(16).toString('base64url')
-        const response = await fetch(`${url}/polaris-container/attestation?nonce=${nonce}`)
-        const document = await response.json() as { nonce?: string }
-        const outcome = response.status === 200 && document.nonce === nonce ? 'answered' : `wrong: ${response.status}`
-        tally.count({ protocol: 'plain', conduct: 'answer', outcome })
+        try {
+          const response = await fetch(`${url}/polaris-container/attestation?nonce=${nonce}`)
+          const document = await response.json() as { nonce?: string }
+          const outcome = response.status === 200 && document.nonce === nonce ? 'answered' : `wrong: ${response.status}`
+          tally.count({ protocol: 'plain', conduct: 'answer', outcome })
+        } catch (error) {
+          noteFailure('evidence', error)
+        }
       }
       await unless(10_000)
     }
@@ -253,6 +271,28 @@ export async function soak (t: Test, options: SoakOptions): Promise<Report> {
       growth: growth(samples, Math.min(WARM_UP_MS, minutes * 60_000 / 3)),
       descriptors: [idle[i] ?? 0, after[i] ?? 0]
     }))
+  }
+}
+
+/**
+ * Whether this process was held up lately: then connections that were kept alive may have been closed meanwhile, which
+ * is no fault of the proxy's.
+ */
+function watchThisProcess (t: Test): { isUp (): boolean } {
+  let turnedAt = performance.now()
+  let until = -Infinity
+  const look = () => {
+    const now = performance.now()
+    if (now - turnedAt > HELD_UP_MS) until = now + 2 * HELD_UP_MS
+    turnedAt = now
+  }
+  const timer = globalThis.setInterval(look, 1000)
+  t.teardown(() => clearInterval(timer))
+  return {
+    isUp () {
+      look()
+      return performance.now() < until
+    }
   }
 }
 

@@ -24,7 +24,7 @@ export interface Tally {
   readonly total: number
 }
 
-const LATE = new Set(['422 ohttp-key', '422 key-config', '400 date'])
+const LATE = new Set(['422 ohttp-key', '422 key-config', '400 date', 'broken'])
 
 /** What an exchange may come to, by what the workload does with it. */
 function expected (protocol: Protocol, conduct: Conduct): Outcome {

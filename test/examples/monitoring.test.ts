@@ -77,6 +77,15 @@ t.test('each alert speaks of metrics that exist, and leads to a section that say
   t.strictSame(sections, rules.map(({ alert }) => alert).sort(), 'no section is of an alert that is gone')
 })
 
+t.test('the runbook is in the order of its table, and what pages comes first', async t => {
+  const [, text = ''] = operations.split('\n## Alerts\n')
+  const [section = ''] = text.split('\n## ')
+  const table = [...section.matchAll(/^\| \[(Polaris\w+)\]\(#\w+\) \| (page|ticket) \|/gm)]
+  const sections = [...section.matchAll(/^### (Polaris\w+)$/gm)].map(([, name]) => name)
+  t.strictSame(sections, table.map(([, name]) => name))
+  t.strictSame(table.map(([, , severity]) => severity), table.map(([, , severity]) => severity).toSorted())
+})
+
 t.test('each alert has a test for promtool', async t => {
   const { tests } = parse(file('alerts.test.yaml')) as {
     tests: { alert_rule_test: { alertname: string, exp_alerts: unknown[] }[] }[]
