@@ -17,6 +17,8 @@ export interface StreamHead {
 }
 
 const NOTHING = Buffer.alloc(0)
+/** More than any workload's response headers, which are bounded where they come from, and the proxy's own. */
+const MAX_RESPONSE_HEADER_BYTES = 128 * 1024
 /** Node's client frames these as if they had a body, unless a length says otherwise. */
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 /** Of one connection of HTTP/1.1: HTTP/2 has its own (RFC 9113, section 8.2.2). */
@@ -40,6 +42,7 @@ export function serveStream (
       path: targetOf(head.headers),
       headers: requestHeaders(method, head),
       setHost: false,
+      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
       createConnection: () => near
     })
   } catch {

@@ -51,6 +51,12 @@ t.test('the workload gets method, target, headers and body, once each', async t 
   t.equal(workload.received.at(-1)?.body.toString(), 'x')
 })
 
+t.test('large response headers come back, as over HTTP/1.1', async t => {
+  const large = 'x'.repeat(40_000)
+  const { session } = await setUp(t, {}, (_request, response) => response.writeHead(200, { 'x-large': large }).end('b'))
+  t.match(await ask(session, { ':path': '/' }), { status: 200, headers: { 'x-large': large } })
+})
+
 t.test('status, headers, bodies and trailers come back; those of a connection do not', async t => {
   const { session } = await setUp(t, {}, (request, response) => {
     if (request.url === '/204') return response.writeHead(204).end()
