@@ -35,12 +35,15 @@ t.test('a setting that weakenings are said to show changes what is attested', as
     azureVaultKey: 'k',
     azureMaaEndpoint: 'm.attest.azure.net'
   }
+  const files: ConfigInput = { ...strict, tls: 'files', tlsCertFile: '/cert.pem', tlsKeyFile: '/key.pem' }
   const pairs: Readonly<Record<string, readonly [ConfigInput, ConfigInput]>> = {
     enableInputEncryption: [strict, { ...strict, enableInputEncryption: false }],
     workloadTlsVerify: [strict, { ...strict, workloadTlsVerify: false }],
     keyType: [strict, shared],
     azureVaultMode: [vault, { ...vault, azureVaultMode: 'remote' }],
     hpkeSeed: [shared, sealed],
+    tlsFilesSuffice: [files, { ...files, tlsFilesSuffice: true }],
+    usage: [strict, { ...strict, usage: 'on' }],
     hpkeSeedFileSha256: [{ ...sealed, hpkeSeedFileSha256: 'ab'.repeat(32) }, sealed],
     v1ReplayProtection: [strict, { ...strict, v1ReplayProtection: false }],
     v1ReplayWindow: [{ ...shared, enableV1: false }, shared],
