@@ -58,7 +58,7 @@ t.test('a setting that weakenings are said to show changes what is attested', as
 
 t.test('every setting that names files is marked', async t => {
   const named = all.filter(
-    ([name, { type }]) => type === 'string' && /File$|Endorsements$/.test(name)
+    ([name, { type }]) => type === 'string' && /File$|Endorsements$|ClientCa$/.test(name)
   ).map(([name]) => name)
   t.same(all.filter(([, { isFile }]) => isFile).map(([name]) => name).sort(), named.sort())
 })
