@@ -131,7 +131,7 @@ async function declare (outdir: string): Promise<void> {
  */
 async function manifest (): Promise<object> {
   const {
-    scripts: _, exports: __, private: ___, devDependencies: ____, ...common
+    scripts: _, exports: __, private: ___, devDependencies: ____, browser: _____, ...common
   } = JSON.parse(await readFile(join(sdk, 'package.json'), 'utf8'))
   return {
     ...common,

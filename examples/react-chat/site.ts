@@ -32,8 +32,7 @@ export async function startSite (settings: ChatSettings): Promise<Site> {
     platform: 'browser',
     target: 'es2022',
     jsx: 'automatic',
-    // By the second, as in the package's own build, the SDK leaves out what is for Node.
-    define: { 'process.env.NODE_ENV': '"production"', 'globalThis.process': 'undefined' },
+    define: { 'process.env.NODE_ENV': '"production"' },
     outdir: '/',
     write: false
   })

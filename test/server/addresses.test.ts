@@ -66,7 +66,7 @@ t.test('what a machine lacks, and a policy that is none, end the process with th
     'utf16.json': Buffer.from('\ufeff{"', 'utf16le'),
     'provenance.json': JSON.stringify({
       version: 1,
-      platforms: { 'google-confidential-space': {} },
+      platforms: { 'google-confidential-space': { audience: 'polaris' } },
       provenance: { repository: 'owner/name', workflow: '.github/workflows/release.yml', refPrefix: 'refs/tags/v' }
     })
   })
