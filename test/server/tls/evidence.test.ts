@@ -58,7 +58,7 @@ t.test('without evidence there is no handshake, and readyz says why; it begins b
 })
 
 t.test('at every moment of a rotation, evidence covers the key that a connection has', async t => {
-  const { start } = await setUp(t, { tlsRotation: '3s', tlsOverlap: '1s' })
+  const { start } = await setUp(t, { tlsRotation: '6s', tlsOverlap: '3s', attestationRateLimit: 100_000 })
   const port = await servingTls(await start())
   const seen = new Set<string>()
   const nonce = `?nonce=${Buffer.alloc(32, 1).toString('base64url')}`
