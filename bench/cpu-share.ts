@@ -1,7 +1,7 @@
 /** Gives processes a share of the CPU, by control groups of Linux, version 1 or 2; for root. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 
-/** Microseconds. Short, so that nobody waits for long. */
+/** Microseconds. Short, so that no process waits for long. */
 const PERIOD = 10_000
 
 export interface CpuShare {

@@ -142,7 +142,7 @@ export async function answers (url: string): Promise<boolean> {
   }
 }
 
-/** Whether somebody listens at a port of this machine. */
+/** Whether a server listens at a port of this machine. */
 export async function accepts (port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {

@@ -163,7 +163,7 @@ function passOn (
 }
 
 /**
- * Aborted when the client is gone. Nobody reads from its connection while the workload is asked, and a client that
+ * Aborted when the client is gone. Nothing reads from its connection while the workload is asked, and a client that
  * closes is noticed only by reading: one that sent something ahead is not, until then.
  */
 function goneSignal ({ raw: response }: FastifyReply, socket: Socket): { signal: AbortSignal, forget: () => void } {

@@ -1,7 +1,7 @@
 /** What must hold after a soak. */
 import type { Test } from 'tap'
-import { SPARE_DESCRIPTORS } from './soak.ts'
-import type { Report } from './soak.ts'
+import { SPARE_DESCRIPTORS } from './processes.ts'
+import type { Report } from './report.ts'
 
 /** MB in ten minutes. */
 const MOST_GROWTH = 1

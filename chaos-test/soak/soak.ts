@@ -10,11 +10,13 @@ import { Agent, setGlobalDispatcher } from 'undici'
 import { ENCRYPTED, fetchKeys, prepare } from '../fixtures/exchange.ts'
 import type { Keys, Protocol } from '../fixtures/exchange.ts'
 import { startReplicas, startWorkloadProcess } from '../fixtures/group.ts'
-import type { Replica } from '../fixtures/group.ts'
 import type { Conduct } from '../fixtures/workload.ts'
+import { watchThisProcess } from './held-up.ts'
 import { growth, sampleOf } from './memory.ts'
 import type { Sample } from './memory.ts'
+import { crashOf, descriptorsAtRest } from './processes.ts'
 import { startFailingRedis } from './redis.ts'
+import type { Report } from './report.ts'
 import { createTally } from './tally.ts'
 
 export interface SoakOptions {
@@ -31,30 +33,6 @@ export interface SoakOptions {
   readonly signal?: AbortSignal
 }
 
-export interface Report {
-  readonly exchanges: number
-  readonly outcomes: Readonly<Record<string, number>>
-  readonly wrong: Readonly<Record<string, number>>
-  /** Requests that were forwarded more than once. */
-  readonly repeated: readonly string[]
-  /** Lines of crashes and of bugs. */
-  readonly crashes: readonly string[]
-  readonly failovers: number
-  readonly replays: number
-  readonly rotations: number
-  readonly renewals: number
-  readonly processes: readonly {
-    readonly name: string
-    /** MB. */
-    readonly first: number
-    readonly last: number
-    /** MB in ten minutes after the warm-up; undefined if that is too short. */
-    readonly growth: number | undefined
-    /** Before the load, and after it. */
-    readonly descriptors: readonly [number, number]
-  }[]
-}
-
 const REPLICAS: readonly { readonly env: Record<string, string>, readonly protocols: readonly Protocol[] }[] = [
   { env: { ...encryption(), POLARIS_CONTAINER_WORKERS: '2' }, protocols: ENCRYPTED },
   { env: encryption(), protocols: ENCRYPTED },
@@ -68,8 +46,6 @@ const KEYS_FOR_MS = 20_000
 const AFTERMATH_MS = 15_000
 /** Keys are good for a minute after they were fetched, and a date for as long. */
 const LATE_MS = 50_000
-/** A busy machine may stop this process for a while. */
-const HELD_UP_MS = 20_000
 const SAMPLE_MS = 5000
 const WARM_UP_MS = 600_000
 
@@ -273,46 +249,3 @@ export async function soak (t: Test, options: SoakOptions): Promise<Report> {
     }))
   }
 }
-
-/**
- * Whether this process was held up lately: then connections that were kept alive may have been closed meanwhile, which
- * is no fault of the proxy's.
- */
-function watchThisProcess (t: Test): { isUp (): boolean } {
-  let turnedAt = performance.now()
-  let until = -Infinity
-  const look = () => {
-    const now = performance.now()
-    if (now - turnedAt > HELD_UP_MS) until = now + 2 * HELD_UP_MS
-    turnedAt = now
-  }
-  const timer = globalThis.setInterval(look, 1000)
-  t.teardown(() => clearInterval(timer))
-  return {
-    isUp () {
-      look()
-      return performance.now() < until
-    }
-  }
-}
-
-function crashOf ({ server: { child, stderr } }: Replica): string[] {
-  return [
-    ...child.exitCode !== null || child.signalCode !== null ? [`ended: ${child.exitCode ?? child.signalCode}`] : [],
-    ...stderr() === '' ? [] : [stderr()]
-  ]
-}
-
-/** Connections that nobody uses are closed after a while: descriptors are counted once they are no more than before. */
-async function descriptorsAtRest (
-  processes: readonly { readonly pid: number }[], idle: readonly number[]
-): Promise<number[]> {
-  for (let i = 0; ; i++) {
-    const found = processes.map(({ pid }) => sampleOf(pid, 0)?.descriptors ?? Infinity)
-    if (i === 40 || found.every((count, at) => count <= (idle[at] ?? 0) + SPARE_DESCRIPTORS)) return found
-    await setTimeout(500)
-  }
-}
-
-/** What a process opens at first use and keeps, such as a connection to a Sentinel. */
-export const SPARE_DESCRIPTORS = 8

@@ -1,7 +1,7 @@
 /**
  * What observers learn of a request: when it came to which stage, and how it ended, on one object that goes with it
  * through the pipeline. Nothing in it comes from what was decrypted, or from what goes into it: it has times, the
- * protocol, the proxy's own problem, and what everybody on the way sees. Without observers there is none.
+ * protocol, the proxy's own problem, and what every observer on the way sees. Without observers there is none.
  */
 import type { Readable } from 'node:stream'
 import type { ProtocolName } from '../exchanges/names.ts'

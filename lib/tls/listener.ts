@@ -1,6 +1,6 @@
 /**
- * The listener that ends TLS. It knows nothing of HTTP: each connection whose handshake is done goes to whoever serves
- * it, and by then is a stream like any other.
+ * The listener that ends TLS. It knows nothing of HTTP: each connection whose handshake is done is handed on, and by
+ * then is a stream like any other.
  */
 import { constants } from 'node:crypto'
 import { once } from 'node:events'

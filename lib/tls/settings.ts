@@ -27,7 +27,7 @@ export const tls = {
     type: 'string',
     format: 'tls-names',
     default: 'localhost',
-    description: '`attested`: the names in the certificate. It signs itself, so that the names convince nobody; ' +
+    description: '`attested`: the names in the certificate. It signs itself, so the names prove nothing; ' +
       'clients go by the key.'
   },
 

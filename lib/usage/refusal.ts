@@ -1,4 +1,4 @@
-/** `Polaris-Usage: no`: the client wants nobody outside to learn what its answer counts. */
+/** `Polaris-Usage: no`: the client does not want observers to learn what its answer counts. */
 import type { Exchange } from '../exchanges/exchange.ts'
 
 export const USAGE_HEADER = 'polaris-usage'

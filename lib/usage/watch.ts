@@ -23,7 +23,7 @@ export async function arrivedSoon (body: Readable, length: number | undefined): 
   if (length === undefined || length > MAX_BYTES) return undefined
   const whole = await arrived(body, length)
   if (whole !== undefined) return whole
-  // Whoever reads the stream finds an error there.
+  // The reader of the stream finds an error there.
   body.once('error', () => undefined)
   const late = performance.now() + PATIENCE
   while (body.readableLength < length && !body.destroyed && performance.now() < late) await wait(STEP)
@@ -42,7 +42,7 @@ export function watched (
   let looking: Promise<void> | undefined
   const passing = new Readable({
     highWaterMark: HIGH_WATER_MARK,
-    // Nothing is taken before somebody wants it: until then the answer has not begun to leave.
+    // Nothing is taken before a reader wants it: until then the answer has not begun to leave.
     read () {
       if (!isBegun) body.on('data', take).on('end', last)
       else if (looking === undefined) body.resume()
