@@ -25,7 +25,7 @@ export interface WatchedTls extends Pick<Network, 'fetch'> {
 
 /**
  * The network's fetch, but for evidence: that proves itself, so that it may come over a connection whose certificate
- * nobody vouches for. A certificate that is made in the TEE signs itself.
+ * no authority vouches for. A certificate that is made in the TEE signs itself.
  */
 export function watchTls (url: string, network: Network, { connectTimeout }: NetworkOptions): WatchedTls {
   let found: { pin: string, isAuthorized: boolean } | undefined
