@@ -67,7 +67,7 @@ const requests: [args: string[], expected: {
   ]
 ]
 t.test('bodies, queries, forms, uploads and headers are those that curl makes', async t => {
-  await Promise.all(requests.map(async ([args, expected]) => {
+  const compare = async ([args, expected]: typeof requests[number]) => {
     const { status, stdout, stderr } = await polaris(['fetch', `${url}/in?x=0`, ...policy, ...args])
     t.strictSame([status, stderr], [0, ''], args.join(' '))
     const echo = JSON.parse(stdout) as Echo
@@ -76,7 +76,11 @@ t.test('bodies, queries, forms, uploads and headers are those that curl makes', 
       echo, { ...rest, headers: { ...rest.headers, ...type !== undefined && { 'content-type': type } } }, args.join(' ')
     )
     if (body !== undefined) t.match(Buffer.from(echo.body, 'base64').toString(), body, args.join(' '))
-  }))
+  }
+  // The proxy asks its platform for evidence four times at once, and turns away the fifth.
+  for (let first = 0; first < requests.length; first += 4) {
+    await Promise.all(requests.slice(first, first + 4).map(compare))
+  }
   const { stdout } = await polaris(['fetch', `${url}/folder/`, ...policy, '-T', file('page.html')])
   t.match(
     JSON.parse(stdout) as Echo, { method: 'PUT', url: '/folder/page.html' }, 'a file\'s name is added to a folder'

@@ -17,7 +17,7 @@ const attester = await simulated()
 const workload = await startWorkload(t, (request, response) => {
   if (request.url !== '/events') return response.end()
   response.write('first')
-  setTimeout(() => response.end('last'), 300)
+  setTimeout(() => response.end('last'), 1_500)
 })
 const origin = 'https://app.example'
 const proxy = await startProxy(t, { workloadBaseUrl: workload.url, corsOrigin: origin }, { attester })
