@@ -5,7 +5,7 @@ import { encodeBase64url } from '../../lib/protocols/base64url.ts'
 import { withoutTrailingSlashes } from '../../lib/protocols/trailing-slashes.ts'
 import type { Verdict } from './checks.ts'
 import type { VerifyOptions } from './context.ts'
-import { DOCUMENT_TIMEOUT_MS, fetchAnswer } from './http.ts'
+import { fetchDocument } from './http.ts'
 import { parseAttestationPolicy } from './policy.ts'
 import type { AttestationPolicy } from './policy.ts'
 import { verifyAttestation } from './verify.ts'
@@ -17,6 +17,8 @@ export interface AttestKeysOptions extends Omit<VerifyOptions, 'nonce'> {
   /** Of the proxy; a path in it is kept as a prefix. */
   readonly baseURL: string | URL
   readonly policy: AttestationPolicy
+  /** Ends the waiting for evidence. */
+  readonly signal?: AbortSignal
 }
 
 export interface AttestedKeys {
@@ -41,9 +43,11 @@ export interface AttestedKeys {
  * @throws {AttestationDocumentError} the answer is not an attestation document
  * @throws {AttestationPolicyError}
  */
-export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOptions): Promise<AttestedKeys> {
+export async function attestKeys (
+  { baseURL, policy, signal, ...options }: AttestKeysOptions
+): Promise<AttestedKeys> {
   parseAttestationPolicy(policy, options.verifiers)
-  const { document, nonce } = await fetchAttestation(baseURL, options.fetch)
+  const { document, nonce } = await fetchAttestation(baseURL, options.fetch, signal)
   const verdict = await verifyAttestation(document, policy, { ...options, nonce })
   const keys = new Map<AnyKeyKind, Array<Bytes>>()
   for (const { kind, value } of verdict.verified ? verdict.keys : []) keys.set(kind, [...(keys.get(kind) ?? []), value])
@@ -51,7 +55,8 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
 }
 
 /**
- * Asks with a fresh nonce, and looks at nothing yet.
+ * Asks with a fresh nonce, and looks at nothing yet. A proxy that is busy (503 with Retry-After) is asked again, up to
+ * five times within 40 seconds.
  *
  * @example
  * ```ts
@@ -62,17 +67,19 @@ export async function attestKeys ({ baseURL, policy, ...options }: AttestKeysOpt
  * ```
  *
  * @throws {AttestationFetchError}
+ * @throws the signal's reason
  */
 export async function fetchAttestation (
   baseURL: string | URL,
-  fetcher = fetch
+  fetcher = fetch,
+  signal?: AbortSignal
 ): Promise<{ document: Bytes; nonce: Bytes }> {
   const nonce = crypto.getRandomValues(new Uint8Array(2 * MIN_NONCE_BYTES))
   const url = new URL(baseURL)
   url.pathname = withoutTrailingSlashes(url.pathname) + ATTESTATION_PATH
   url.search = `?nonce=${encodeBase64url(nonce)}`
   url.hash = ''
-  return { document: (await fetchAnswer(fetcher, url, MAX_DOCUMENT_BYTES, DOCUMENT_TIMEOUT_MS)).body, nonce }
+  return { document: (await fetchDocument(fetcher, url, MAX_DOCUMENT_BYTES, signal)).body, nonce }
 }
 
 /** What the SDK throws where a verdict does not verify. The message names the checks that failed. */
