@@ -75,8 +75,8 @@ function retryAfterOf ({ headers }: Response): number | undefined {
 
 /**
  * An attestation document. A proxy makes evidence for a few clients at once, and turns others away for a moment: 503
- * with Retry-After. It is asked again, a few times, each time a little later than it said, so that those who were turned
- * away together do not come back together.
+ * with Retry-After. It is asked again, a few times, each time a little later than it said, so that clients that were
+ * turned away together do not come back together.
  *
  * @throws {AttestationFetchError} of the last attempt
  * @throws the signal's reason
