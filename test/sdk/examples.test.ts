@@ -13,7 +13,7 @@ import { servingTls } from '../fixtures/tls.ts'
 import { startSocketWorkload } from '../fixtures/websockets.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const root = join(import.meta.dirname, '../..')
 /** Needs a file that only a machine with TDX makes. */
 const NOT_RUN = new Set(['appraise'])

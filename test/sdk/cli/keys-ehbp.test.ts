@@ -8,7 +8,7 @@ import { attestingServer, polaris } from '../../fixtures/polaris-cli.ts'
 import { startProxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const attester = await simulated()
 const policyOf = (root: string) => JSON.stringify(
   { version: 1, development: true, platforms: { simulated: { roots: [root] } } }

@@ -6,7 +6,7 @@ import { startIndependentGateway } from '../../fixtures/independent-ohttp.ts'
 import { startWire } from '../../fixtures/wire.ts'
 import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Echo { method: string, url: string, headers: Record<string, string>, body: string }
 

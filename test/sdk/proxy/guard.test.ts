@@ -3,7 +3,7 @@ import t from 'tap'
 import { polaris } from '../../fixtures/polaris-cli.ts'
 import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const { local, proxy, policy, workload } = await startChain(t)
 const { port } = local
 

@@ -18,7 +18,7 @@ import { startProxy } from '../../fixtures/proxy.ts'
 import type { Proxy } from '../../fixtures/proxy.ts'
 import { startWorkload } from '../../fixtures/workload.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const workload = await startWorkload(t)
 const trusted = await simulated()
 const untrusted = await simulated()

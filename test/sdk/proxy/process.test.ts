@@ -14,7 +14,7 @@ import { selfSigned } from '../../fixtures/certificate.ts'
 import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
 import { polaris } from '../../fixtures/polaris-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const { proxy, policy, workload } = await startChain(t)
 const common = [proxy.url, '--policy', policy]
 

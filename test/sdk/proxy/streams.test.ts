@@ -13,7 +13,7 @@ import { runLocalProxy, send, startChain } from '../../fixtures/local-proxy.ts'
 import type { LocalProxy } from '../../fixtures/local-proxy.ts'
 import { answerTo } from '../../fixtures/transfers.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('server-sent events arrive one by one, each before the next is written', async t => {
   const responses: ServerResponse[] = []

@@ -5,7 +5,7 @@ import t from 'tap'
 import { NO_GPU_RECORDING, gpuRecording } from '../../../fixtures/nvidia.ts'
 import { polaris } from '../../../fixtures/polaris-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const folder = t.testdir({})
 function file (name: string, content: unknown): string {
   const path = join(folder, name)
