@@ -41,8 +41,12 @@ parts () {
 }
 
 echo "verify.sh: building $revision twice" >&2
-first=$(build first 022 UTC)
-second=$(build a/second/place 077 Pacific/Auckland)
+build first 022 UTC > "$work/first.digest" &
+building=$!
+build a/second/place 077 Pacific/Auckland > "$work/second.digest" || { wait "$building"; exit 1; }
+wait "$building"
+first=$(< "$work/first.digest")
+second=$(< "$work/second.digest")
 echo "first:     $first"
 echo "second:    $second"
 

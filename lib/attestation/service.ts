@@ -123,6 +123,7 @@ export function createAttestationService (options: AttestationServiceOptions): A
     },
     async refresh () {
       await renew()
+      if (stopping.signal.aborted) return
       // The attempt may have been under way when the keys changed.
       if (gate.status().failures === 0 && current?.keys !== identity(keys())) await renew()
     },

@@ -34,11 +34,14 @@ export function createDerivedRings (
     const listed = keys.publicKeys().map(({ keyId }) => keyId)
     const before = rings
     rings = new Map([...listed, ...keys.retiring?.() ?? []].map(keyId => [keyId, before.get(keyId) ?? open(keyId)]))
-    for (const [keyId, ring] of before) if (!rings.has(keyId)) ring.close()
     const newest = rings.get(listed[0] ?? '')
-    // Until its keys are made, those of the one before stay the ones to encrypt to.
-    if (newest?.isReady && newest !== published) {
-      published = newest
+    // Until its keys are made, those of the one before stay the ones to encrypt to, even if their RSA key is gone.
+    const next = newest?.isReady ? newest : published
+    const gone = new Set([...before.values(), ...published === undefined ? [] : [published]])
+    for (const ring of [...rings.values(), next]) if (ring !== undefined) gone.delete(ring)
+    for (const ring of gone) ring.close()
+    if (next !== published) {
+      published = next
       becomeReady()
       tell()
     }
@@ -104,7 +107,9 @@ export function createDerivedRings (
     close () {
       closed = true
       clearInterval(timer)
-      for (const ring of rings.values()) ring.close()
+      for (const ring of inOrder()) ring.close()
+      rings.clear()
+      published = undefined
     }
   }
 }

@@ -120,6 +120,27 @@ t.test('a newest key that derives nothing yet leaves the one before in its place
   await until(() => idOf(replica) !== before)
 })
 
+t.test('the same if the one before is no longer listed: it goes once the newest is there', async t => {
+  const replica = startReplica(t, OLD)
+  const other = startReplica(t, NEW)
+  await Promise.all([replica.rings.ready, other.rings.ready])
+  const before = idOf(replica)
+  replica.failing.add(NEW)
+  replica.listed = [NEW]
+  await setTimeout(700)
+  t.same([idOf(replica), replica.rings.isReady], [before, true])
+  replica.failing.clear()
+  await until(() => idOf(replica) === idOf(other))
+  t.equal(replica.rings.keys().every(({ state }) => state !== 'retiring'), true)
+})
+
+t.test('once closed there is nothing to encrypt to, and nothing to ask for', async t => {
+  const { rings } = startReplica(t, OLD)
+  await rings.ready
+  rings.close()
+  t.same([rings.isReady, rings.keys()], [false, []])
+})
+
 t.test('without keys there is nothing to encrypt to', async t => {
   const replica = startReplica(t)
   await setTimeout(50)
