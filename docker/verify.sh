@@ -5,7 +5,8 @@
 #
 # usage: docker/verify.sh [<digest>]
 # With a published digest (sha256:…) it compares with that too. Exits 0 if all
-# are equal, 1 if not; then it names the parts that differ. REVISION, DOCKERFILE,
+# are equal, 1 if not; then it names the parts that differ. LAYOUT is a directory
+# to leave the image in, as an OCI layout, if they are. REVISION, DOCKERFILE,
 # PLATFORM, NODE_IMAGE, RUNTIME_IMAGE and BUILDER mean the same as for
 # docker/build.sh.
 set -euo pipefail
@@ -63,5 +64,9 @@ if [[ -n $published ]]; then
     echo 'Were the bases the same, and buildah of the same version? See docs/verify-image.md.' >&2
     exit 1
   fi
+fi
+if [[ -n ${LAYOUT:-} ]]; then
+  mkdir -p "$LAYOUT"
+  cp -R "$work/first/layout/." "$LAYOUT"
 fi
 echo 'reproducible'

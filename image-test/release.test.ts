@@ -1,5 +1,5 @@
-// The rehearsal of a release: it builds each image three times, in other places, under other umasks and time zones, and
-// gets the digests of the images under test; and it writes all that is published.
+// The rehearsal of a release: it builds each image twice, in other places, under other umasks and time zones, and gets
+// the digests of the images under test; and it writes all that is published.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
