@@ -35,6 +35,7 @@ import tlsListener from './plugins/server/tls-listener.ts'
 import tunnels from './plugins/tunnels.ts'
 import requestLog from './plugins/server/request-log.ts'
 import workload from './plugins/workload.ts'
+import acmeChallenges from './routes/acme-challenges.ts'
 import keyResources from './routes/key-resources.ts'
 import proxy from './routes/proxy.ts'
 import system from './routes/system/index.ts'
@@ -74,6 +75,7 @@ export default async function polaris (app: FastifyInstance, options: PolarisOpt
   // The proxy's own endpoints, then everything else
   await app.register(system)
   await app.register(keyResources)
+  await app.register(acmeChallenges)
   await app.register(proxy)
 
   // The last, so that the first to be closed: the exchanges on its connections need all of the others

@@ -130,7 +130,8 @@ async function serve (): Promise<void> {
 async function memberOptions (): Promise<PolarisOptions> {
   const { joinPrimary } = await import('./lib/workers/member.ts')
   const {
-    keyProvider, epochSecrets, replayStore, messageMemory, limiter, counts, worker, reportTo, tlsSecrets, ticketKeys
+    keyProvider, epochSecrets, replayStore, messageMemory, limiter, counts, worker, reportTo, tlsSecrets, ticketKeys,
+    acme
   } = await joinPrimary(close)
   const inMemory = config.replayStore === 'memory'
   return {
@@ -142,6 +143,7 @@ async function memberOptions (): Promise<PolarisOptions> {
     ...epochSecrets && { epochSecrets },
     ...tlsSecrets && { tlsSecrets },
     ...ticketKeys && { ticketKeys },
+    ...acme && { acme },
     ...inMemory && { replayStore },
     ...(inMemory || config.keyType === 'ephemeral') && { messageMemory }
   }

@@ -1,7 +1,9 @@
 /** Tells operators what the proxy counts: on a listener of its own, or by way of the process that started this one. */
 import fp from 'fastify-plugin'
 import type { Admin } from '../lib/admin/server.ts'
-import { watchBuffers, watchConnections, watchEvidence, watchKeys, watchStore } from '../lib/metrics/gauges.ts'
+import {
+  watchBuffers, watchCertificates, watchConnections, watchEvidence, watchKeys, watchStore
+} from '../lib/metrics/gauges.ts'
 import { reportOf } from '../lib/metrics/report.ts'
 import type { Report } from '../lib/metrics/report.ts'
 import { versions } from '../lib/config/version.ts'
@@ -14,11 +16,12 @@ export interface AdminPluginOptions {
 export default fp<AdminPluginOptions>(async function admin (app, { reportTo }) {
   const {
     attestation, config, exchanges, hpke, keys, messages, metrics: { isMember, meter, worker }, readiness, replay,
-    workload
+    tls, workload
   } = app.polaris
   watchKeys(meter, keys, config.enableOhttp || config.enableEhbp ? hpke : undefined, config.hpkeRotation)
   watchEvidence(meter, attestation.type, () => attestation.status())
   if (config.enableOhttp || config.enableEhbp) watchStore(meter, 'requests', replay)
+  if (tls?.certificates !== undefined) watchCertificates(meter, tls.certificates)
   if (messages !== undefined) watchStore(meter, 'v1-messages', messages)
   watchBuffers(meter, exchanges.budget, config.maxBufferedBytes)
   watchConnections(meter, () => workload.connections())

@@ -124,16 +124,35 @@ function tlsProblems (text: TextOf): string[] {
   if (mode === 'off') {
     return text('port') === 'off' ? [`${env('port')} cannot be off if ${env('tls')} is: nothing would listen`] : []
   }
-  const required: SettingName[] = mode === 'files' ? ['tlsCertFile', 'tlsKeyFile'] : []
+  const required: SettingName[] = mode === 'files'
+    ? ['tlsCertFile', 'tlsKeyFile']
+    : mode === 'acme' ? ['tlsAcmeDirectory'] : []
   const overlap = parseDuration(text('tlsOverlap'))
   return [
     ...required.filter(name => text(name) === '').map(name => `${env(name)} is required if ${env('tls')} is ${mode}`),
     ...text('tlsPort') !== '0' && text('tlsPort') === text('port')
       ? [`${env('tlsPort')} must not be the port of ${env('port')}`]
       : [],
-    ...overlap >= parseDuration(text('tlsRotation'))
+    ...mode !== 'acme' && overlap >= parseDuration(text('tlsRotation'))
       ? [`${env('tlsOverlap')} must be shorter than ${env('tlsRotation')}`]
-      : []
+      : [],
+    ...mode === 'acme' ? acmeProblems(text) : []
+  ]
+}
+
+/** What an authority would not issue, or could not look at. */
+function acmeProblems (text: TextOf): string[] {
+  const names = text('tlsNames')
+  const [id, file] = ['tlsAcmeEabKeyId', 'tlsAcmeEabKeyFile'] as const
+  return [
+    ...names === settings.tlsNames.default ? [`${env('tlsNames')} is required if ${env('tls')} is acme`] : [],
+    ...names.includes('*')
+      ? [`${env('tlsNames')} must be without wildcards if ${env('tls')} is acme: they take a proof by DNS`]
+      : [],
+    ...text('tlsAcmeChallenge') === 'http-01' && text('port') === 'off'
+      ? [`${env('port')} cannot be off if ${env('tlsAcmeChallenge')} is http-01: the authority asks there`]
+      : [],
+    ...(text(id) === '') !== (text(file) === '') ? [`${env(id)} and ${env(file)} are set both, or neither`] : []
   ]
 }
 

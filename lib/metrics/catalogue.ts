@@ -78,6 +78,20 @@ export const catalogue = {
     labels: ['kind', 'state'],
     together: 'min'
   },
+  certificateExpiry: {
+    name: 'polaris_tls_certificate_expiry_seconds',
+    type: 'gauge',
+    help: 'Until the newest certificate of the authority expires; negative once it has. Absent before the first.',
+    labels: [],
+    together: 'min'
+  },
+  certificateFailures: {
+    name: 'polaris_tls_certificate_failures',
+    type: 'gauge',
+    help: 'Attempts to obtain a certificate that failed since the last one that did not.',
+    labels: [],
+    together: 'max'
+  },
   evidenceAge: {
     name: 'polaris_evidence_age_seconds',
     type: 'gauge',

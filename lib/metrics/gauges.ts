@@ -4,6 +4,7 @@ import type { HpkeRing } from '../keys/hpke/ring.ts'
 import type { KeyProvider } from '../keys/provider.ts'
 import type { StoreUsage } from '../replay/store.ts'
 import type { ByteBudget } from '../streams/budget.ts'
+import type { AuthorityCertificates } from '../tls/keys.ts'
 import type { Meter } from './meter.ts'
 import type { Remembered } from './services.ts'
 
@@ -54,6 +55,14 @@ export function watchEvidence (meter: Meter, platform: string, status: () => Gat
     put('evidenceFailures', [platform], failures)
     if (evidenceAge !== undefined) put('evidenceAge', [platform], evidenceAge / MS)
     if (evidenceExpiresIn !== undefined) put('evidenceExpiry', [platform], evidenceExpiresIn / MS)
+  })
+}
+
+export function watchCertificates (meter: Meter, { expiry, failures }: AuthorityCertificates): void {
+  meter.watch(put => {
+    const time = expiry()
+    if (time !== undefined) put('certificateExpiry', [], (time - Date.now()) / MS)
+    put('certificateFailures', [], failures())
   })
 }
 

@@ -1,4 +1,4 @@
-/** One JSON request to a service for keys or evidence, over TCP, TLS or a Unix socket, with bounds on time and size. */
+/** One request to a service for keys or evidence, over TCP, TLS or a Unix socket, with bounds on time and size. */
 import { request as requestHttp } from 'node:http'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
@@ -21,6 +21,8 @@ export interface JsonEndpoint {
   readonly timeoutMs: number
   /** The longest answer. Default: 256 KiB. */
   readonly maxBytes?: number
+  /** Certificates, PEM, of the authorities that its own is verified with. Default: those that Node trusts. */
+  readonly ca?: string | undefined
 }
 
 export interface JsonAnswer {
@@ -51,16 +53,18 @@ export function getJson (endpoint: JsonEndpoint, signal?: AbortSignal): Promise<
   return exchange(endpoint, { method: 'GET', headers: { accept: 'application/json' } }, '', signal)
 }
 
-async function exchange (
-  endpoint: JsonEndpoint, request: RequestOptions, payload: string, signal: AbortSignal | undefined
+/** Sends a request of any method and media type, otherwise as `postJson`. @throws {RemoteError} */
+export async function exchange (
+  endpoint: JsonEndpoint, request: RequestOptions, payload: string, signal?: AbortSignal
 ): Promise<JsonAnswer> {
-  const { name, url, socketPath, reach, timeoutMs, maxBytes = MAX_ANSWER_BYTES } = endpoint
+  const { name, url, socketPath, reach, timeoutMs, maxBytes = MAX_ANSWER_BYTES, ca } = endpoint
   const deadline = AbortSignal.timeout(timeoutMs)
   try {
     const response = await send(url, {
       ...request,
       // An agent of its own has no forward proxy, and no connection is kept.
       ...reach === 'inner' && { agent: false },
+      ...ca !== undefined && { ca },
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       ...socketPath !== undefined && { socketPath }
     }, payload)

@@ -18,7 +18,9 @@ const EXTENSIONS = {
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
-  extKeyUsage: '2.5.29.37'
+  extKeyUsage: '2.5.29.37',
+  /** RFC 8737, section 3. */
+  acmeIdentifier: '1.3.6.1.5.5.7.1.31'
 } as const
 /** RFC 5280, section 4.1.2.2: positive, at most 20 bytes. */
 const SERIAL_BYTES = 16
@@ -30,10 +32,13 @@ export interface CertificateOptions {
   readonly names: readonly string[]
   readonly notBefore: Date
   readonly notAfter: Date
+  /** SHA-256 of the key authorization, in the answer to tls-alpn-01 (RFC 8737). */
+  readonly acmeIdentifier?: Uint8Array
 }
 
 /** An X.509 certificate (RFC 5280) for a TLS server, PEM. */
-export function selfSignedCertificate ({ key, names, notBefore, notAfter }: CertificateOptions): string {
+export function selfSignedCertificate (options: CertificateOptions): string {
+  const { key, names, notBefore, notAfter, acmeIdentifier } = options
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
   const algorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
   const serial = randomBytes(SERIAL_BYTES)
@@ -52,7 +57,8 @@ export function selfSignedCertificate ({ key, names, notBefore, notAfter }: Cert
       extension('keyUsage', true, new KeyUsage(KeyUsageFlags.digitalSignature)),
       extension('extKeyUsage', false, new ExtendedKeyUsage([SERVER_AUTH])),
       extension('subjectKeyIdentifier', false, new SubjectKeyIdentifier(createHash('sha256').update(spki).digest())),
-      extension('subjectAltName', false, new SubjectAlternativeName(names.map(generalName)))
+      extension('subjectAltName', false, new SubjectAlternativeName(names.map(generalName))),
+      ...acmeIdentifier === undefined ? [] : [extension('acmeIdentifier', true, new OctetString(acmeIdentifier))]
     ])
   })
   const signature = sign('sha256', Buffer.from(AsnConvert.serialize(tbs)), key)

@@ -40,6 +40,21 @@ export interface TlsKeys {
   /** Begins; keys serve once `covers` says that evidence covers them. */
   start (covers: (key: AttestedKey) => boolean): void
   close (): void
+  /** Of an authority, if it issues them. */
+  readonly certificates?: AuthorityCertificates
+}
+
+export interface AuthorityCertificates {
+  /** Milliseconds since 1970; undefined before the first was issued. */
+  expiry (): number | undefined
+  /** Attempts that failed since one that did not. */
+  failures (): number
+  /** The authority may come: connections are accepted, on the port that it asks for. */
+  reachable (): void
+  /** What to prove with to an authority that asks for this server name (tls-alpn-01). */
+  tlsAnswer (serverName: string): Omit<Credentials, 'pin'> | undefined
+  /** What to answer an authority that asks for this token (http-01). */
+  httpAnswer (token: string): string | undefined
 }
 
 export function pinOf (spki: Uint8Array): string {

@@ -5,9 +5,10 @@
 import { constants } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
-import { createServer } from 'node:tls'
+import { createSecureContext, createServer } from 'node:tls'
 import type { TLSSocket, TlsOptions } from 'node:tls'
 import type { Config } from '../config/config.ts'
+import { ACME_TLS } from './acme/protocol.ts'
 import type { TlsKeys } from './keys.ts'
 import { ticketKeyFor } from './ticket-keys.ts'
 import type { TicketKeys } from './ticket-keys.ts'
@@ -31,6 +32,12 @@ export interface TlsListenerOptions {
   readonly onConnection: (socket: TLSSocket) => void
 }
 
+/** What a client offers in its first message. */
+interface Offer {
+  readonly servername: string
+  readonly protocols: readonly string[]
+}
+
 /** A client takes no longer for its part of the handshake. */
 const HANDSHAKE_MS = 10_000
 /** X25519MLKEM768 with every client that has it, also if it has to be asked for: a `/` begins what comes second. */
@@ -52,9 +59,22 @@ export async function startTlsListener (options: TlsListenerOptions): Promise<Tl
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...clientCa !== undefined && { ca: clientCa, requestCert: true, rejectUnauthorized: true }
   }
+  const authority = keys.certificates
   const server = createServer({
-    ...common, ...credentials(), ALPNProtocols: [...protocols], handshakeTimeout: HANDSHAKE_MS
+    ...common,
+    ...credentials(),
+    ...authority === undefined ? { ALPNProtocols: [...protocols] } : { ALPNCallback: choose },
+    handshakeTimeout: HANDSHAKE_MS
   })
+
+  /** As with a list of protocols; an authority that validates, which offers one of its own, gets its answer. */
+  function choose (this: TLSSocket, { servername, protocols: offered }: Offer): string | undefined {
+    if (offered.length !== 1 || offered[0] !== ACME_TLS) return protocols.find(protocol => offered.includes(protocol))
+    const answer = authority?.tlsAnswer(servername)
+    if (answer === undefined) return undefined
+    this.setKeyCert(createSecureContext({ cert: answer.cert, key: answer.key }))
+    return ACME_TLS
+  }
 
   /** What to prove with, and what tickets are encrypted with. */
   function credentials (): Pick<TlsOptions, 'cert' | 'key' | 'ticketKeys'> {
@@ -77,7 +97,9 @@ export async function startTlsListener (options: TlsListenerOptions): Promise<Tl
   })
   server.on('secureConnection', socket => {
     shaking.delete(nameOf(socket))
-    onConnection(socket)
+    // The authority has seen what it came for (RFC 8737, section 3).
+    if (socket.alpnProtocol === ACME_TLS) socket.destroySoon()
+    else onConnection(socket)
   })
 
   server.listen({ host, port: config.tlsPort })

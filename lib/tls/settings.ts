@@ -1,16 +1,18 @@
 /** TLS that ends inside the TEE: where its key comes from, and what is spoken. */
 import { PREFIX } from '../config/settings/setting.ts'
 import type { SettingsTable } from '../config/settings/setting.ts'
+import { acme } from './acme/settings.ts'
 
 export const tls = {
   tls: {
     env: `${PREFIX}TLS`,
     type: 'string',
-    enum: ['off', 'attested', 'files'],
+    enum: ['off', 'attested', 'files', 'acme'],
     default: 'off',
     shownBy: 'keys',
     description: 'A second listener, which ends TLS inside the TEE (docs/tls.md): `attested`, with a key that is ' +
-      'made here and covered by the attestation evidence; `files`, with a certificate and a key from files.'
+      'made here and covered by the attestation evidence; `acme`, the same with a certificate from an authority; ' +
+      '`files`, with a certificate and a key from files.'
   },
 
   tlsPort: {
@@ -27,8 +29,8 @@ export const tls = {
     type: 'string',
     format: 'tls-names',
     default: 'localhost',
-    description: '`attested`: the names in the certificate. It signs itself, so the names prove nothing; ' +
-      'clients go by the key.'
+    description: 'The names in the certificate. `attested`: it signs itself, so the names prove nothing; clients go ' +
+      'by the key. `acme`: what the authority is asked to certify, required and without wildcards.'
   },
 
   tlsRotation: {
@@ -44,8 +46,8 @@ export const tls = {
     type: 'string',
     format: 'duration',
     default: '1h',
-    description: '`attested`: for how long the evidence covers a key before it serves, and after the next has ' +
-      'replaced it. Shorter than `POLARIS_CONTAINER_TLS_ROTATION`.'
+    description: '`attested`, `acme`: for how long the evidence covers a key before it serves, and after the next ' +
+      'has replaced it. `attested`: shorter than `POLARIS_CONTAINER_TLS_ROTATION`.'
   },
 
   tlsCertFile: {
@@ -68,7 +70,7 @@ export const tls = {
     default: false,
     shownBy: 'weakenings',
     description: '`files`: count requests over this TLS as encrypted where encryption is required, although the key ' +
-      'was outside of the TEE. Requests over `attested` always count.'
+      'was outside of the TEE. Requests over `attested` and `acme` always count.'
   },
 
   tlsMinVersion: {
@@ -85,5 +87,7 @@ export const tls = {
     isFile: true,
     description: 'File with the certificates, PEM, of authorities that vouch for clients. If it is set, a client ' +
       'without a certificate of theirs gets no TLS connection.'
-  }
+  },
+
+  ...acme
 } as const satisfies SettingsTable

@@ -9,6 +9,7 @@ import type { Report } from '../metrics/report.ts'
 import type { MessageMemory } from '../replay/message-memory.ts'
 import { ReplayStoreError } from '../replay/store.ts'
 import type { ReplayStore } from '../replay/store.ts'
+import type { AcmeSource, AcmeState } from '../tls/acme/state.ts'
 import type { TicketKeys } from '../tls/ticket-keys.ts'
 import { ADMITTED, SEEN } from './messages.ts'
 import type { ToPrimary, ToWorker, Unwrapped } from './messages.ts'
@@ -21,6 +22,8 @@ export interface Member {
   readonly tlsSecrets: EpochSecrets | undefined
   /** Undefined if TLS is off. */
   readonly ticketKeys: TicketKeys | undefined
+  /** Undefined if no authority issues certificates. */
+  readonly acme: AcmeSource | undefined
   readonly replayStore: ReplayStore
   readonly messageMemory: MessageMemory
   readonly limiter: { readonly limiter: ClientLimiter, readonly key: Uint8Array }
@@ -52,6 +55,8 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
   const renewalListeners: (() => void)[] = []
   let tickets: Uint8Array | undefined
   const ticketListeners: (() => void)[] = []
+  let acme: AcmeState | undefined
+  const acmeListeners: (() => void)[] = []
   let nextId = 0
   const unwraps: Waiting<Unwrapped> = new Map()
   const memories: Waiting<number> = new Map()
@@ -71,6 +76,9 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
       case 'tickets':
         tickets = Uint8Array.from(message.secret)
         return ticketListeners.forEach(listener => listener())
+      case 'acme':
+        acme = message.state
+        return acmeListeners.forEach(listener => listener())
       case 'unwrapped':
         return settle(unwraps, message.id, message.result)
       case 'derived':
@@ -136,6 +144,12 @@ export async function joinPrimary (stop: () => void): Promise<Member> {
     ticketKeys: tickets && {
       current: () => tickets ?? new Uint8Array(),
       onChange (listener) { ticketListeners.push(listener) },
+      close: () => undefined
+    },
+    acme: acme && {
+      state: () => acme as AcmeState,
+      onChange (listener) { acmeListeners.push(listener) },
+      begin: () => ask({ type: 'reachable' }),
       close: () => undefined
     },
     replayStore,

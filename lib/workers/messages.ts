@@ -7,6 +7,7 @@ import type { KeyStatus, PublishedKey } from '../keys/provider.ts'
 import type { Verdict } from '../limits/limiter.ts'
 import type { GroupCounts, MinuteCount } from '../limits/minute-counts.ts'
 import type { Report } from '../metrics/report.ts'
+import type { AcmeState } from '../tls/acme/state.ts'
 
 /** How an unwrap ended: the key, or which error to throw. */
 export type Unwrapped = { readonly key: Uint8Array } | { readonly error: 'unwrap' } | {
@@ -41,6 +42,8 @@ export type ToWorker =
   }
   /** What session tickets are encrypted with from now on. */
   | { readonly type: 'tickets', readonly secret: Uint8Array }
+  /** Keys with their certificates, and what an authority that validates is to be shown. */
+  | { readonly type: 'acme', readonly state: AcmeState }
   | { readonly type: 'unwrapped', readonly id: number, readonly result: Unwrapped }
   /** Without a secret where it could not be derived. */
   | { readonly type: 'derived', readonly id: number, readonly secret: Uint8Array | undefined }
@@ -54,6 +57,8 @@ export type ToWorker =
 
 export type ToPrimary =
   | { readonly type: 'hello' }
+  /** The authority may come. */
+  | { readonly type: 'reachable' }
   /** The worker ends: it cannot serve as things are configured. */
   | { readonly type: 'refused', readonly problems: readonly string[] }
   | { readonly type: 'unwrap', readonly id: number, readonly keyId: string, readonly wrapped: Uint8Array }

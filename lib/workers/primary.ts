@@ -54,7 +54,7 @@ export async function startPrimary (
   const limits = limitsByWorker(createMemoryLimiter(limitsFrom(config)))
   const counts = createGroupCounts()
   const limitKey = randomBytes(32)
-  const tls = await tlsForWorkers(config)
+  const tls = await tlsForWorkers(config, log)
   await observed.listen(log)
   /** By their names in metrics: numbers from 1 on, of which a new worker has the lowest that is free. */
   const names = new Map<string, Worker>()
@@ -105,6 +105,7 @@ export async function startPrimary (
     switch (message.type) {
       case 'hello':
         if (tls !== undefined) tell(worker, { type: 'tickets', secret: tls.tickets.current() })
+        if (tls?.acme !== undefined) tell(worker, { type: 'acme', state: tls.acme.state() })
         tell(worker, {
           type: 'start',
           worker: name,
@@ -115,6 +116,8 @@ export async function startPrimary (
           limitKey
         })
         return tell(worker, state())
+      case 'reachable':
+        return tls?.acme?.begin()
       case 'take':
         return tell(worker, { type: 'taken', id: message.id, verdict: await limits.take(name, message.client) })
       case 'count':
@@ -183,6 +186,11 @@ export async function startPrimary (
     for (const worker of workers()) tell(worker, { type: 'tickets', secret: tls.tickets.current() })
   })
 
+  const acme = tls?.acme
+  acme?.onChange(() => {
+    for (const worker of workers()) tell(worker, { type: 'acme', state: acme.state() })
+  })
+
   const refresh = () => {
     keys.refresh().catch(
       error => log.warn({ err: describeError(error) }, 'could not refresh keys; continuing with the current ones')
@@ -200,6 +208,7 @@ export async function startPrimary (
       clearInterval(teller)
       clearInterval(refresher)
       tls?.tickets.close()
+      tls?.acme?.close()
       process.off('SIGHUP', refresh)
       await Promise.all(workers().map(async worker => {
         if (worker.isDead()) return

@@ -4,6 +4,7 @@ import { describeError } from '../../lib/http/describe-error.ts'
 import type { EpochSecrets } from '../../lib/keys/hpke/ring.ts'
 import { provide } from '../../lib/polaris.ts'
 import type { TicketKeys } from '../../lib/tls/ticket-keys.ts'
+import type { AcmeSource } from '../../lib/tls/acme/state.ts'
 import type { TlsKeys } from '../../lib/tls/keys.ts'
 
 declare module '../../lib/polaris.ts' {
@@ -16,6 +17,8 @@ declare module '../../lib/polaris.ts' {
 export interface TlsKeysPluginOptions {
   /** What the keys of an instance are made from, if several processes share them. */
   readonly tlsSecrets?: EpochSecrets
+  /** What orders certificates, if another process does. */
+  readonly acme?: AcmeSource
 }
 
 export interface TlsListenerPluginOptions {
@@ -28,7 +31,7 @@ export default fp<TlsKeysPluginOptions>(async function tlsKeys (app, options) {
   if (config.tls === 'off') return provide(app.polaris, 'tls', undefined)
 
   const onServe = (pin: string) => app.log.info({ pin }, 'TLS key serves')
-  const tls = config.tls === 'files' ? await fromFiles() : await made()
+  const tls = await { attested: made, files: fromFiles, acme: issued }[config.tls]()
   provide(app.polaris, 'tls', tls)
   readiness.add('tls', () => tls.problem())
   app.addHook('onClose', async () => tls.close())
@@ -46,6 +49,14 @@ export default fp<TlsKeysPluginOptions>(async function tlsKeys (app, options) {
       onError: error => app.log.error({ err: describeError(error) }, 'could not make a TLS key; trying again'),
       onServe
     })
+  }
+
+  async function issued (): Promise<TlsKeys> {
+    const [{ createAcmeRing }, { acmeSourceFrom }] = await Promise.all([
+      import('../../lib/tls/acme/ring.ts'), import('../../lib/tls/acme/from-config.ts')
+    ])
+    const source = options.acme ?? await acmeSourceFrom(config, app.log, 0)
+    return createAcmeRing({ source, overlap: config.tlsOverlap, onServe })
   }
 
   async function fromFiles (): Promise<TlsKeys> {

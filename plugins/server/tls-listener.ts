@@ -20,7 +20,7 @@ export default fp<TlsListenerPluginOptions>(async function tlsListener (app, opt
   const { attestation, config, tls } = app.polaris
   if (tls === undefined) return
   const server = app.server as Server
-  const isConfidential = config.tls === 'attested' || config.tlsFilesSuffice
+  const isConfidential = config.tls !== 'files' || config.tlsFilesSuffice
   const [{ startTlsListener }, { createTicketKeys }, { textOf }, { createHttp2 }] = await Promise.all([
     import('../../lib/tls/listener.ts'), import('../../lib/tls/ticket-keys.ts'), import('../../lib/tls/files.ts'),
     import('../../lib/http2/server.ts')
@@ -46,6 +46,7 @@ export default fp<TlsListenerPluginOptions>(async function tlsListener (app, opt
     // Node's server watches for heads that do not arrive, and knows its connections, from then on. It may not listen.
     server.emit('listening')
     app.log.info({ address: listener.address, tls: config.tls }, 'TLS listening')
+    if (config.tlsAcmeChallenge === 'tls-alpn-01') tls.certificates?.reachable()
   })
 
   const http2 = createHttp2({ maxHeaderBytes: MAX_HEADER_BYTES, onConnection: connect })

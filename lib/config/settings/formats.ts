@@ -78,6 +78,21 @@ export const formats = {
       'addresses',
     test: (text: string) => text.split(',').length <= 32 && text.split(',').every(part => isTlsName(part.trim()))
   },
+  'acme-directory': {
+    accepts: 'an absolute https:// URL without credentials or fragment',
+    test: (text: string) => {
+      const url = URL.parse(text)
+      return url?.protocol === 'https:' && url.username === '' && url.password === '' && !text.includes('#')
+    }
+  },
+  'acme-name': {
+    accepts: 'at most 256 printable ASCII characters without spaces',
+    test: (text: string) => /^[!-~]{1,256}$/.test(text)
+  },
+  email: {
+    accepts: 'one e-mail address',
+    test: (text: string) => text.length <= 254 && /^[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[a-z\d.-]{1,189}$/i.test(text)
+  },
   'tls-rotation': {
     accepts: 'a number with a unit, from `1s` to `24d`',
     test: (text: string) => parseDuration(text) >= 1000 && isTimer(text)

@@ -5,6 +5,7 @@ import type { ConfigInput } from '../../../lib/config/config.ts'
 import { weaknesses } from '../../../lib/config/weaknesses.ts'
 
 const base: ConfigInput = { workloadBaseUrl: 'http://localhost:3001' }
+const acme: ConfigInput = { tls: 'acme', tlsNames: 'a.example', tlsAcmeDirectory: 'https://ca.example/dir' }
 
 function problemOf (input: ConfigInput): string {
   try {
@@ -32,7 +33,20 @@ t.test('what contradicts itself is refused, with the variables to change', async
     [{ tlsRotation: '500ms' }, /TLS_ROTATION has a value that is not accepted/],
     [{ tlsRotation: '25d' }, /TLS_ROTATION has a value that is not accepted/],
     [{ tlsMinVersion: '1.1' }, /accepted: 1.2, 1.3$/],
-    [{ tls: 'on' }, /accepted: off, attested, files/]
+    [{ tls: 'on' }, /accepted: off, attested, files, acme/],
+    [{ tls: 'acme' }, /TLS_ACME_DIRECTORY is required if POLARIS_CONTAINER_TLS is acme\n.*TLS_NAMES is required if/],
+    [{ ...acme }, /^$/],
+    [{ ...acme, port: 'off' }, /^$/],
+    [{ ...acme, tlsRotation: '1h' }, /^$/],
+    [{ ...acme, tlsNames: 'a.example,*.a.example' }, /^POLARIS_CONTAINER_TLS_NAMES must be without wildcards/],
+    [{ ...acme, tlsAcmeChallenge: 'http-01', port: 'off' }, /^PORT cannot be off if .*CHALLENGE is http-01/],
+    [{ ...acme, tlsAcmeEabKeyId: 'kid' }, /EAB_KEY_ID and .*EAB_KEY_FILE are set both, or neither$/],
+    [{ ...acme, tlsAcmeEabKeyId: 'kid', tlsAcmeEabKeyFile: '/k' }, /^$/],
+    [{ ...acme, tlsAcmeDirectory: 'http://ca.example/dir' }, /TLS_ACME_DIRECTORY has a value that is not accepted/],
+    [{ ...acme, tlsAcmeDirectory: 'https://u:p@ca.example/' }, /TLS_ACME_DIRECTORY has a value that is not accepted/],
+    [{ ...acme, tlsAcmeEmail: 'a b@example.com' }, /TLS_ACME_EMAIL has a value/],
+    [{ ...acme, tlsAcmeEmail: 'a@example.com,b@example.com' }, /TLS_ACME_EMAIL has a value/],
+    [{ ...acme, tlsAcmeProfile: 'a b' }, /TLS_ACME_PROFILE has a value/]
   ] as const) t.match(problemOf(input as ConfigInput), problem, JSON.stringify(input))
 })
 
