@@ -34,6 +34,7 @@ interface ProxyOptions extends NetworkOptions, ProvenanceOptions {
   readonly header: string[]
   readonly tlsCert?: string
   readonly tlsKey?: string
+  readonly transport: 'ohttp' | 'tls'
   readonly postQuantum: PostQuantum
   readonly maxAge: number
   readonly log: typeof LOG_FORMATS[number]
@@ -60,6 +61,9 @@ export function proxyCommand (): Command {
     ))
     .option('--tls-cert <file>', 'listen with TLS: certificate chain, PEM; read again when it changes')
     .option('--tls-key <file>', 'private key of --tls-cert, PEM')
+    .addOption(new Option(
+      '--transport <how>', 'of requests: ohttp, or TLS with a key that the proxy proves; WebSocket and HTTP/2 go by TLS'
+    ).choices(['ohttp', 'tls']).default('ohttp'))
     .addOption(new Option('--post-quantum <when>', 'use X25519 with ML-KEM-768').choices([
       'prefer', 'require', 'never'
     ]).default('prefer'))
@@ -137,7 +141,7 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
     throw new UsageError('--tls-cert and --tls-key need each other')
   }
   const log = createLog(options.log, say)
-  const { fetch } = await openNetwork(options)
+  const { fetch, forwardProxy } = await openNetwork(options)
   const trust = await trustFor(options, fetch)
   const listen = options.unix === undefined
     ? parseListen(options.listen ?? DEFAULT_LISTEN, options.allowRemote === true)
@@ -146,6 +150,10 @@ async function prepare (url: string, options: ProxyOptions, say: (text: string) 
     baseURL: url,
     trust,
     postQuantum: options.postQuantum,
+    transport: options.transport,
+    connectTimeout: options.connectTimeout,
+    indirect: indirect(forwardProxy(new URL(url))?.variable),
+    adds: options.header.length > 0,
     fetch,
     explain: (error: unknown) => forwardProxyInForce(error, process.env, new URL(url)),
     listen,
@@ -175,6 +183,12 @@ async function trustFor (options: ProxyOptions, fetch: typeof globalThis.fetch):
   throw new UsageError(
     'give a --policy (see polaris policy init), or say --insecure: an attacker on the way can then read everything'
   )
+}
+
+/** @param variable of the environment that names a forward proxy for this URL */
+function indirect (variable: string | undefined): string | undefined {
+  return variable && `${variable} is in force, and TLS connections whose key is proven are made directly: name the ` +
+    'host in NO_PROXY'
 }
 
 function parseHost (text: string): string {

@@ -22,8 +22,14 @@ export interface Ending {
   readonly milliseconds: number
 }
 
+/** A connection that was tunnelled, and how it ended: as an exchange does. */
+export interface TunnelEnding extends Omit<Ending, 'method' | 'status'> {
+  readonly protocol: 'websocket' | 'h2'
+}
+
 export interface Log {
   exchange (ending: Ending): void
+  tunnel (ending: TunnelEnding): void
   /** Keys were proven that were not before; without a verdict, they were taken as they are. */
   keys (
     proven: { readonly verdict: Verdict | undefined, readonly keysHash: string, readonly postQuantum: boolean }
@@ -52,6 +58,12 @@ export function createLog (format: typeof LOG_FORMATS[number], write: (line: str
       say(
         outcome === 'complete' ? 'info' : 'warn', 'exchange',
         { method, status, received, sent, outcome, milliseconds: Math.round(milliseconds) }
+      )
+    },
+    tunnel ({ protocol, received, sent, outcome, milliseconds }) {
+      say(
+        outcome === 'complete' ? 'info' : 'warn', 'tunnel',
+        { protocol, received, sent, outcome, milliseconds: Math.round(milliseconds) }
       )
     },
     keys ({ verdict, keysHash, postQuantum }) {

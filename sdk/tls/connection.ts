@@ -7,27 +7,41 @@ import { isIP } from 'node:net'
 import { connect } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
 import { MAX_DOCUMENT_BYTES } from '../../lib/protocols/attestation.ts'
+import { PolarisFetchError } from '../fetch/errors.ts'
+import type { PostQuantum } from '../fetch/keys/published.ts'
 
 export interface TlsConnectOptions {
   /** In milliseconds; 30 seconds if left out. */
   readonly timeout?: number
   readonly ca?: readonly string[] | undefined
+  /** Whether to agree on keys by X25519MLKEM768. By default, if both sides have it. */
+  readonly postQuantum?: PostQuantum
 }
+
+/** What is spoken on a connection: the protocol of ALPN. */
+export type Application = 'http/1.1' | 'h2'
+
+const POST_QUANTUM_GROUP = 'X25519MLKEM768'
+const OTHER_GROUPS = 'X25519:P-256:P-384:P-521'
 
 /**
  * Connects with whatever certificate the other side has: its key is for the caller to judge, before anything is sent.
  * `authorized` says what certificate authorities make of it.
  *
  * @throws {Error} Node's, of the network or of TLS
+ * @throws {PolarisFetchError} key agreement has to be post-quantum, and is not
  */
-export async function openTls ({ hostname, port }: URL, options: TlsConnectOptions = {}): Promise<TLSSocket> {
+export async function openTls (
+  { hostname, port }: URL, options: TlsConnectOptions = {}, application: Application = 'http/1.1'
+): Promise<TLSSocket> {
   const host = hostname.replace(/^\[(.*)\]$/, '$1')
   const socket = connect({
     host,
     port: Number(port) || 443,
     ...isIP(host) === 0 && { servername: host },
     ...options.ca && { ca: [...options.ca] },
-    ALPNProtocols: ['http/1.1'],
+    ...options.postQuantum === 'never' && { ecdhCurve: OTHER_GROUPS },
+    ALPNProtocols: [application],
     rejectUnauthorized: false
   })
   const timer = setTimeout(() => socket.destroy(Object.assign(
@@ -38,7 +52,19 @@ export async function openTls ({ hostname, port }: URL, options: TlsConnectOptio
   } finally {
     clearTimeout(timer)
   }
+  if (options.postQuantum === 'require' && !isPostQuantum(socket)) {
+    socket.destroy()
+    throw new PolarisFetchError(
+      'ERR_POLARIS_NO_USABLE_KEY', `This connection is not post-quantum: ${POST_QUANTUM_GROUP} needs TLS 1.3 at the ` +
+      'proxy, and OpenSSL 3.5 here, as of Node 24. Nothing was sent'
+    )
+  }
   return socket.setNoDelay(true)
+}
+
+/** Whether the keys of a connection were agreed on by X25519 with ML-KEM-768. */
+export function isPostQuantum (socket: TLSSocket): boolean {
+  return (socket.getEphemeralKeyInfo() as { name?: string } | null)?.name === POST_QUANTUM_GROUP
 }
 
 /** As curl's `--pinnedpubkey` and `/polaris-container/keys` name keys: SHA-256 of SubjectPublicKeyInfo, in base64. */

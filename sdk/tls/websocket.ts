@@ -15,7 +15,7 @@ export async function openWebSocket (
   url: URL, { prove, protocols, headers }: OpenOptions
 ): Promise<globalThis.WebSocket> {
   let failure: unknown
-  const pinned = pinnedConnections(url, fetch => prove(fetch).catch((error: unknown) => {
+  const pinned = pinnedConnections(url, (fetch, socket) => prove(fetch, socket).catch((error: unknown) => {
     failure = error
     throw error
   }))

@@ -68,7 +68,8 @@ function relocate (location: string, { origin, prefix }: Base, self: string): st
   return path.startsWith('/') ? self + path : location
 }
 
-function pairs (raw: readonly string[]): Field[] {
+/** Names, in lower case, and values of `rawHeaders`. */
+export function pairs (raw: readonly string[]): Field[] {
   const fields: Field[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) fields.push([raw[i]!.toLowerCase(), raw[i + 1]!])
   return fields

@@ -18,6 +18,7 @@ export const problemTypes = {
   'host-not-allowed': { status: 421, title: 'The request is for another host' },
   'header-file': { status: 500, title: 'A header to add is unavailable' },
   internal: { status: 500, title: 'The local proxy failed' },
+  'no-tls': { status: 501, title: 'WebSocket needs TLS with a proven key' },
   'no-tunnels': { status: 501, title: 'CONNECT is not supported' },
   'not-verified': { status: 502, title: 'The proxy does not prove its keys' },
   'cannot-verify': { status: 502, title: 'The proxy\'s keys cannot be verified' },
@@ -27,6 +28,7 @@ export const problemTypes = {
   unreachable: { status: 502, title: 'The proxy is unreachable' },
   incomplete: { status: 502, title: 'The answer broke off' },
   'not-authentic': { status: 502, title: 'The answer is not authentic' },
+  overloaded: { status: 503, title: 'Too many connections' },
   'http-version': { status: 505, title: 'HTTP/1.1 is required' }
 } as const
 

@@ -1,27 +1,29 @@
 /**
  * The keys that requests are encrypted to, as they were proven last. They are proven again before a proof is too old.
  */
-import { createHash } from 'node:crypto'
-import { KEM_MLKEM768_X25519 } from '../../../lib/protocols/ohttp/suites.ts'
 import { AttestationError } from '../../attestation/attest-keys.ts'
 import type { Verdict } from '../../attestation/checks.ts'
-import { cached, chooseKey } from '../../fetch/keys/published.ts'
-import type { Cached, PostQuantum, ProxyAddress } from '../../fetch/keys/published.ts'
-import type { EncryptionKey } from '../../ohttp/hpke-sender.ts'
+import { cached } from '../../fetch/keys/published.ts'
+import type { Cached } from '../../fetch/keys/published.ts'
 import type { Log } from '../log.ts'
-import type { Trust } from './trust.ts'
 
 const FIRST_RETRY_MS = 1000
 const LAST_RETRY_MS = 30_000
 
-/** What is known about the keys in use. */
-export interface Proven {
-  readonly key: EncryptionKey
+/** A key, and what was found out about it. */
+export interface Found<Key> {
+  readonly key: Key
   /** Undefined if nothing was asked to be proven. */
   readonly verdict: Verdict | undefined
-  /** SHA-256 of the proven application/ohttp-keys, in hexadecimal. */
+  /** SHA-256 of the proven keys, in hexadecimal: of application/ohttp-keys, or of all TLS keys. */
   readonly keysHash: string
   readonly postQuantum: boolean
+  /** In seconds. */
+  readonly maxAge: number
+}
+
+/** What is known about the keys in use. */
+export interface Proven extends Omit<Found<unknown>, 'key' | 'maxAge'> {
   /** When these keys were proven first, without a failed proof since. */
   readonly since: Date
   /** When they were proven last. */
@@ -41,7 +43,7 @@ export interface ProofStatus {
   readonly failure: Failure | undefined
 }
 
-export interface Proof extends Pick<Cached<EncryptionKey>, 'get' | 'renew' | 'doubt'> {
+export interface Proof<Key> extends Pick<Cached<Key>, 'get' | 'renew' | 'doubt'> {
   status (): ProofStatus
   /**
    * Proves the keys again before each proof is too old, and after a failure until they are proven. Returns what stops
@@ -50,15 +52,15 @@ export interface Proof extends Pick<Cached<EncryptionKey>, 'get' | 'renew' | 'do
   keepFresh (): () => void
 }
 
-export interface ProofOptions {
-  readonly trust: Trust
-  readonly proxy: ProxyAddress
-  readonly postQuantum: PostQuantum
+export interface ProofOptions<Key> {
+  /** Asks for proof now. */
+  readonly prove: () => Promise<Found<Key>>
   readonly log: Log
 }
 
-export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): Proof {
+export function createProof<Key> ({ prove, log }: ProofOptions<Key>): Proof<Key> {
   let proven: Proven | undefined
+  let inUse: Key | undefined
   let failure: Failure | undefined
   // The result of the first attempt goes to the caller, not to the log.
   let started = false
@@ -68,16 +70,9 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   async function load () {
     const at = new Date()
     try {
-      const { octets, maxAge, verdict } = await trust.appraise(proxy)
-      const key = await chooseKey(octets, postQuantum)
-      succeed({
-        key,
-        verdict,
-        keysHash: createHash('sha256').update(octets).digest('hex'),
-        postQuantum: key.config.kemId === KEM_MLKEM768_X25519,
-        at,
-        until: new Date(at.getTime() + maxAge * 1000)
-      })
+      const { key, maxAge, ...found } = await prove()
+      inUse = key
+      succeed({ ...found, at, until: new Date(at.getTime() + maxAge * 1000) })
       return { key, maxAge }
     } catch (error) {
       fail({ error, at })
@@ -97,8 +92,8 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
   function fail (failed: Failure): void {
     // A proxy that is unreachable may be back before the last proof is too old. One that fails a check proves nothing
     // now.
-    if (failed.error instanceof AttestationError && proven !== undefined) {
-      keys.doubt(proven.key)
+    if (failed.error instanceof AttestationError && proven !== undefined && inUse !== undefined) {
+      keys.doubt(inUse)
       proven = undefined
     }
     if (started && messageOf(failed.error) !== messageOf(failure?.error)) log.unproven(failed.error)
@@ -128,7 +123,7 @@ export function createProof ({ trust, proxy, postQuantum, log }: ProofOptions): 
       let retry = FIRST_RETRY_MS
       let stopped = false
       const work = async () => {
-        const key = current()?.key
+        const key = current() && inUse
         const succeeded = await (key === undefined ? keys.get() : keys.renew(key)).then(() => true, () => false)
         retry = succeeded ? FIRST_RETRY_MS : Math.min(2 * retry, LAST_RETRY_MS)
         reschedule()

@@ -31,6 +31,22 @@ export interface Trust {
    * @throws {AttestationFetchError | AttestationDocumentError | PolarisFetchError} there is no answer to judge
    */
   appraise (proxy: ProxyAddress): Promise<Appraised>
+  /**
+   * The same for the keys of TLS connections. Undefined if the proxy is not asked to prove anything: then nothing tells
+   * its keys from others.
+   *
+   * @param evidence asks for evidence, on the connection that it is about
+   */
+  readonly appraiseTls: ((proxy: ProxyAddress, evidence: typeof globalThis.fetch) => Promise<AppraisedTls>) | undefined
+}
+
+/** TLS keys that may be used, and why. */
+export interface AppraisedTls {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly keys: readonly Uint8Array[]
+  /** In seconds. */
+  readonly maxAge: number
+  readonly verdict: Verdict
 }
 
 /** @throws {AttestationPolicyError} the policy is malformed, or pins nothing */
@@ -43,7 +59,7 @@ export function trustPolicy (text: string, maxAge: number, provenance?: Provenan
       ? 'the policy accepts simulated evidence, which proves nothing: for development only'
       : insecure ? 'the policy pins no software, so any program on genuine hardware passes' : undefined,
     policyHash: createHash('sha256').update(text).digest('hex'),
-    appraise: proxy => prove(proxy, () => policy, maxAge, provenance)
+    ...appraisals({ policyFor: () => policy, maxAge, provenance })
   }
 }
 
@@ -53,7 +69,7 @@ export function trustDevelopment (maxAge: number): Trust {
     verified: false,
     warning: 'no policy was given, so any software passes, and simulated evidence too: for development only',
     policyHash: undefined,
-    appraise: proxy => prove(proxy, document => openPolicy(document, true), maxAge)
+    ...appraisals({ policyFor: document => openPolicy(document, true), maxAge })
   }
 }
 
@@ -63,24 +79,48 @@ export function trustAnything (): Trust {
     verified: false,
     warning: 'insecure: the proxy does not prove its keys, so an attacker on the way can read everything',
     policyHash: undefined,
-    appraise: async proxy => ({ ...await fetchKeys(proxy), verdict: undefined })
+    appraise: async proxy => ({ ...await fetchKeys(proxy), verdict: undefined }),
+    appraiseTls: undefined
   }
 }
 
-async function prove (
-  proxy: ProxyAddress, policyFor: (document: Uint8Array) => AttestationPolicy, maxAge: number,
-  provenance?: ProvenanceSources
-): Promise<Appraised> {
-  const { document, nonce } = await fetchAttestation(proxy.baseURL, proxy.fetch)
-  const verdict = await verifyAttestation(
-    document, policyFor(document), { nonce, fetch: proxy.fetch, ...provenance && { provenance } }
-  )
-  if (!verdict.verified) throw new AttestationError(verdict)
-  const octets = verdict.keys.find(({ kind }) => kind === 'ohttp-keys')?.value
-  if (octets === undefined) {
-    throw new PolarisFetchError(
-      'ERR_POLARIS_NO_USABLE_KEY', 'The proxy proves no OHTTP keys: set POLARIS_CONTAINER_ENABLE_OHTTP there'
+interface Appraisal {
+  readonly policyFor: (document: Uint8Array) => AttestationPolicy
+  readonly maxAge: number
+  readonly provenance?: ProvenanceSources | undefined
+}
+
+function appraisals ({ policyFor, maxAge, provenance }: Appraisal): Pick<Trust, 'appraise' | 'appraiseTls'> {
+  async function prove (proxy: ProxyAddress, evidence: typeof globalThis.fetch): Promise<Verdict> {
+    const { document, nonce } = await fetchAttestation(proxy.baseURL, evidence)
+    const verdict = await verifyAttestation(
+      document, policyFor(document), { nonce, fetch: proxy.fetch, ...provenance && { provenance } }
     )
+    if (!verdict.verified) throw new AttestationError(verdict)
+    return verdict
   }
-  return { octets, maxAge, verdict }
+
+  return {
+    async appraise (proxy) {
+      const verdict = await prove(proxy, proxy.fetch)
+      const octets = verdict.keys.find(({ kind }) => kind === 'ohttp-keys')?.value
+      if (octets === undefined) {
+        throw new PolarisFetchError(
+          'ERR_POLARIS_NO_USABLE_KEY', 'The proxy proves no OHTTP keys: set POLARIS_CONTAINER_ENABLE_OHTTP there'
+        )
+      }
+      return { octets, maxAge, verdict }
+    },
+    async appraiseTls (proxy, evidence) {
+      const verdict = await prove(proxy, evidence)
+      const keys = verdict.keys.filter(({ kind }) => kind === 'tls-spki').map(({ value }) => value)
+      if (keys.length === 0) {
+        throw new PolarisFetchError(
+          'ERR_POLARIS_NO_USABLE_KEY',
+          'The proxy proves no TLS keys: set POLARIS_CONTAINER_TLS there, and name its TLS port'
+        )
+      }
+      return { keys, maxAge, verdict }
+    }
+  }
 }

@@ -8,6 +8,10 @@ import { connect, isIPv6 } from 'node:net'
 import type { Socket } from 'node:net'
 import { UsageError } from '../../cli/status.ts'
 import type { Handler } from '../exchange/handler.ts'
+import { divertHttp2 } from '../tunnel/http2.ts'
+import type { ServeHttp2 } from '../tunnel/http2.ts'
+import { asksForWebSocket } from '../tunnel/websocket.ts'
+import type { Upgrade } from '../tunnel/websocket.ts'
 import type { ListenAddress } from './address.ts'
 import type { RenewedCertificate } from './tls.ts'
 
@@ -32,13 +36,25 @@ export interface Listener {
   stop (): Promise<void>
 }
 
+/** What connections are served with. */
+export interface Services {
+  readonly handler: Handler
+  readonly upgrade: Upgrade
+  /** Without TLS only: with it, pages could come here that no Host or Origin has been looked at of. */
+  readonly http2: ServeHttp2
+}
+
 /** @throws {UsageError} the address is in use, or may not be used */
 export async function listen (
-  address: ListenAddress, handler: Handler, certificate?: RenewedCertificate
+  address: ListenAddress, { handler, upgrade, http2 }: Services, certificate?: RenewedCertificate
 ): Promise<Listener> {
+  const options = { ...OPTIONS, shouldUpgradeCallback: asksForWebSocket }
   const server = certificate === undefined
-    ? createServer(OPTIONS)
-    : createTlsServer({ ...OPTIONS, ...certificate.current, ALPNProtocols: ['http/1.1'] })
+    ? createServer(options)
+    : createTlsServer({ ...options, ...certificate.current, ALPNProtocols: ['http/1.1'] })
+  // Without it, Node takes every Upgrade for one that was agreed on, also those that HTTP clients send by themselves.
+  if ('shouldUpgradeCallback' in server) server.on('upgrade', upgrade)
+  const closeUndecided = certificate === undefined ? divertHttp2(server, http2) : () => {}
   if (certificate !== undefined && 'setSecureContext' in server) {
     // Before TLS takes the connection, so that the first one after a renewal has the new certificate.
     server.prependListener('connection', () => {
@@ -74,6 +90,7 @@ export async function listen (
     async stop () {
       const closed = once(server, 'close')
       server.close()
+      closeUndecided()
       closeIfIdle()
       await closed
     }
