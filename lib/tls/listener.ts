@@ -34,7 +34,8 @@ export interface TlsListenerOptions {
 
 /** What a client offers in its first message. */
 interface Offer {
-  readonly servername: string
+  /** False without one: Node's types leave that out. */
+  readonly servername: string | false | undefined
   readonly protocols: readonly string[]
 }
 
@@ -70,7 +71,7 @@ export async function startTlsListener (options: TlsListenerOptions): Promise<Tl
   /** As with a list of protocols; an authority that validates, which offers one of its own, gets its answer. */
   function choose (this: TLSSocket, { servername, protocols: offered }: Offer): string | undefined {
     if (offered.length !== 1 || offered[0] !== ACME_TLS) return protocols.find(protocol => offered.includes(protocol))
-    const answer = authority?.tlsAnswer(servername)
+    const answer = typeof servername === 'string' ? authority?.tlsAnswer(servername) : undefined
     if (answer === undefined) return undefined
     this.setKeyCert(createSecureContext({ cert: answer.cert, key: answer.key }))
     return ACME_TLS
