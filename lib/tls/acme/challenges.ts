@@ -1,8 +1,8 @@
 /** What proves to an authority that a name leads here: tls-alpn-01 (RFC 8737) and http-01 (RFC 8555, section 8.3). */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { selfSignedCertificate } from '../certificate.ts'
-import { serverNameOf } from './identifiers.ts'
-import type { Identifier } from './identifiers.ts'
+import { serverNameOf } from './client/identifiers.ts'
+import type { Identifier } from './client/identifiers.ts'
 import type { Challenge } from './state.ts'
 
 /** A validation takes seconds, and clocks may be off. */

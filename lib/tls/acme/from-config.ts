@@ -5,7 +5,7 @@ import { settings } from '../../config/settings.ts'
 import type { KeyLog } from '../../keys/rsa/key-versions.ts'
 import { decodeBase64url } from '../../protocols/base64url.ts'
 import { textOf } from '../files.ts'
-import { createAcmeClient } from './client.ts'
+import { createAcmeClient } from './client/index.ts'
 import { createAcmeIssuer } from './issuer.ts'
 import type { AcmeSource } from './state.ts'
 

@@ -14,7 +14,7 @@ import { RemoteError } from '../../remote/error.ts'
 import { withTimeout } from '../../remote/retry.ts'
 import { selfSignedCertificate } from '../certificate.ts'
 import { pinOf } from '../keys.ts'
-import type { AcmeClient } from './client.ts'
+import type { AcmeClient } from './client/index.ts'
 import type { AcmeKey, AcmeSource, AcmeState, Challenge } from './state.ts'
 
 export interface AcmeIssuerOptions {

@@ -7,7 +7,7 @@ import type { RemoteFailure } from '../../../../lib/remote/error.ts'
 import { createAcmeIssuer } from '../../../../lib/tls/acme/issuer.ts'
 import { httpAnswer, tlsAnswer } from '../../../../lib/tls/acme/challenges.ts'
 import { createAcmeRing } from '../../../../lib/tls/acme/ring.ts'
-import type { AcmeClient } from '../../../../lib/tls/acme/client.ts'
+import type { AcmeClient } from '../../../../lib/tls/acme/client/index.ts'
 
 interface Failed {
   readonly code: string

@@ -2,11 +2,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { RemoteError } from '../../../../lib/remote/error.ts'
-import { secondsOf } from '../../../../lib/tls/acme/failures.ts'
-import { identifiersOf, serverNameOf } from '../../../../lib/tls/acme/identifiers.ts'
+import { secondsOf } from '../../../../lib/tls/acme/client/failures.ts'
+import { identifiersOf, serverNameOf } from '../../../../lib/tls/acme/client/identifiers.ts'
 import {
   parseAuthorization, parseDirectory, parseOrder, parseProblem, urlOf
-} from '../../../../lib/tls/acme/messages.ts'
+} from '../../../../lib/tls/acme/client/messages.ts'
 
 const origin = 'https://ca.example'
 const url = `${origin}/x`

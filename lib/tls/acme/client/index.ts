@@ -2,8 +2,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FlattenedSign } from 'jose'
-import { RemoteError } from '../../remote/error.ts'
-import { challengeFor } from './challenges.ts'
+import { RemoteError } from '../../../remote/error.ts'
+import { challengeFor } from '../challenges.ts'
 import { issuedCertificate } from './chain.ts'
 import type { Issued } from './chain.ts'
 import { refusalOf, secondsOf } from './failures.ts'
@@ -14,7 +14,7 @@ import type { Authorization, Directory, Order } from './messages.ts'
 import { certificateRequest } from './request.ts'
 import { createSession } from './session.ts'
 import type { Session, SessionOptions } from './session.ts'
-import type { Challenge } from './state.ts'
+import type { Challenge } from '../state.ts'
 
 export interface AcmeClientOptions extends SessionOptions {
   readonly names: readonly string[]

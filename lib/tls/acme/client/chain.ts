@@ -2,7 +2,7 @@
 import { X509Certificate, createPublicKey } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext } from 'node:tls'
-import { RemoteError } from '../../remote/error.ts'
+import { RemoteError } from '../../../remote/error.ts'
 import type { Identifier } from './identifiers.ts'
 
 export interface Issued {

@@ -1,5 +1,5 @@
 /** What an authority answers, as far as it is used (RFC 8555, section 7.1). Everything else in it is left alone. */
-import { RemoteError, safeCode } from '../../remote/error.ts'
+import { RemoteError, safeCode } from '../../../remote/error.ts'
 import type { Identifier } from './identifiers.ts'
 
 export interface Directory {

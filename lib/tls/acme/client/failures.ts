@@ -1,7 +1,7 @@
 /** What an authority's refusals mean: for the log, and for when to try again. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { JsonAnswer } from '../../remote/post-json.ts'
-import { RemoteError } from '../../remote/error.ts'
+import type { JsonAnswer } from '../../../remote/post-json.ts'
+import { RemoteError } from '../../../remote/error.ts'
 import { describeProblem, parseProblem } from './messages.ts'
 import type { AcmeProblem } from './messages.ts'
 
