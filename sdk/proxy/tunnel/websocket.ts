@@ -34,8 +34,11 @@ interface Answer {
 /** For the client to read an answer while it still sends. */
 const LINGER_MS = 5000
 
-export function asksForWebSocket ({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.trim().toLowerCase() === 'websocket'
+/** A whole handshake, and no more. Other requests that ask to switch are served as if they did not. */
+export function asksForWebSocket ({ method, httpVersion, headers }: IncomingMessage): boolean {
+  return method === 'GET' && httpVersion === '1.1' && headers.upgrade?.trim().toLowerCase() === 'websocket' &&
+    headers['sec-websocket-key'] !== undefined && headers['transfer-encoding'] === undefined &&
+    (headers['content-length'] ?? '0') === '0'
 }
 
 export function createUpgrade ({ base, guard, added, own, tunnels }: WebSocketOptions): Upgrade {
