@@ -42,7 +42,10 @@ const examples: Readonly<Record<string, string>> = {
   audience: 'other',
   port: '4000',
   'tls-names': 'a.example, *.b.example, 192.0.2.7',
-  'tls-rotation': '2d'
+  'tls-rotation': '2d',
+  'acme-directory': 'https://ca.example/directory',
+  'acme-name': 'short',
+  email: 'operator@example.com'
 }
 
 /** A value that is accepted; of texts, any. */
