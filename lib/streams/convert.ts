@@ -13,8 +13,17 @@ import type { Owned } from './owned.ts'
  */
 export const HIGH_WATER_MARK = 128 * 1024
 
+/**
+ * Small pieces that one read has brought, such as the events of a stream, are converted together: to seal two costs
+ * twice as much as to seal one. So many bytes wait for no others.
+ */
+const JOIN_BYTES = 4 * 1024
+
 export interface Conversion {
-  /** What comes of a piece, possibly nothing. No other piece is asked for until that is known. */
+  /**
+   * What comes of a piece, or of small ones that came together, possibly nothing. No other piece is asked for until
+   * that is known.
+   */
   readonly convert: (piece: Buffer) => Owned | undefined | Promise<Owned | undefined>
   /** What follows once the source has ended, possibly nothing. */
   readonly end: () => Owned | undefined
@@ -29,6 +38,8 @@ export interface Conversion {
  */
 export function convertStream (source: Readable, { convert, end, close }: Conversion): OwnedStream {
   let converting: Promise<void> | undefined
+  let waiting: Buffer[] = []
+  let waitingBytes = 0
   const result = new OwnedStream({
     highWaterMark: HIGH_WATER_MARK,
     read () {
@@ -41,7 +52,19 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
     }
   })
 
+  /** What one read of the network brings comes in one turn; an end or an error of the source comes after it. */
   function take (piece: Buffer): void {
+    waiting.push(piece)
+    waitingBytes += piece.length
+    if (waitingBytes >= JOIN_BYTES) convertWaiting()
+    else if (waiting.length === 1) process.nextTick(convertWaiting)
+  }
+
+  function convertWaiting (): void {
+    if (waiting.length === 0 || result.destroyed) return
+    const piece = waiting.length === 1 ? waiting[0] as Buffer : Buffer.concat(waiting, waitingBytes)
+    waiting = []
+    waitingBytes = 0
     try {
       const converted = convert(piece)
       if (!(converted instanceof Promise)) return give(converted)
@@ -63,6 +86,7 @@ export function convertStream (source: Readable, { convert, end, close }: Conver
 
   /** A source may have ended while its last piece is being converted. */
   async function last (): Promise<void> {
+    convertWaiting()
     await converting
     if (result.destroyed) return
     try {

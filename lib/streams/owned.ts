@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { ReadableOptions } from 'node:stream'
 import { buildConnector } from 'undici'
+import { writeSmall } from './write-small.ts'
 
 declare const owner: unique symbol
 /** Bytes that nothing else refers to, nor to any other part of their memory. To pass them on is to give them away. */
@@ -28,6 +29,7 @@ export function allocate (length: number): Owned {
  * reference.
  */
 export function own (bytes: Uint8Array): Owned {
+  if (Buffer.isBuffer(bytes)) return bytes as Owned
   const { buffer, byteOffset, byteLength } = bytes
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength) as Owned
 }
@@ -88,6 +90,10 @@ export class OwnedStream extends Readable {
    */
   override pipe<T extends NodeJS.WritableStream> (destination: T): T {
     this.on('data', (piece: Buffer) => {
+      if (piece.byteLength < FREED_FROM) {
+        if (!writeSmall(destination, piece)) this.pause()
+        return
+      }
       // Called when the kernel, or TLS, has all of it. After an error something may still read from it: left to V8.
       const more = destination.write(piece, error => { if (!error) release(piece) })
       if (!more) this.pause()

@@ -50,8 +50,10 @@ export function createResponseWriter (
   function next (...parts: Uint8Array[]): Uint8Array {
     for (const part of parts) length += part.length
     const joined = Buffer.concat([unsent, ...parts])
-    const ready = fillChunks ? joined.length - joined.length % MAX_CHUNK : joined.length
-    unsent = fillChunks ? joined.subarray(ready) : EMPTY
+    unsent = EMPTY
+    if (!fillChunks) return joined
+    const ready = joined.length - joined.length % MAX_CHUNK
+    unsent = joined.subarray(ready)
     return joined.subarray(0, ready)
   }
 
@@ -61,8 +63,8 @@ export function createResponseWriter (
     content (bytes) {
       if (bytes.length === 0) return NOTHING
       const prefix = known ? EMPTY : contentChunkPrefix(bytes.length)
-      if (fillChunks) return sealer.seal(next(bytes))
       const before = unsent.length + prefix.length
+      if (fillChunks || before + bytes.length <= MAX_CHUNK) return sealer.seal(next(prefix, bytes))
       // With what is in front, the first OHTTP chunk; the others are sealed from where they are.
       const first = before === 0 ? EMPTY : bytes.subarray(0, Math.max(0, MAX_CHUNK - before))
       const rest = bytes.subarray(first.length)

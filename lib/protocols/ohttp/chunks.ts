@@ -45,6 +45,7 @@ export interface PlainChunk {
 
 /** Cuts plaintext into pieces that fit a chunk: none when it is empty, but where the end has to be said, one. */
 export function chunksOf (plaintext: Uint8Array, end: boolean): PlainChunk[] {
+  if (plaintext.length > 0 && plaintext.length <= MAX_CHUNK) return [{ bytes: plaintext, final: end }]
   const until = end ? Math.max(1, plaintext.length) : plaintext.length
   const chunks: PlainChunk[] = []
   for (let offset = 0; offset < until; offset += MAX_CHUNK) {

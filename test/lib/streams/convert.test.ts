@@ -24,8 +24,37 @@ function of (...pieces: string[]): Readable {
   return Readable.from(pieces.map(piece => Buffer.from(piece)))
 }
 
+t.test('small pieces that come in one turn are converted together, also just before an end or an error', async t => {
+  const cases: [name: string, finish: (source: Readable) => void, error?: string][] = [
+    ['an end', source => source.push(null)],
+    ['an error', source => source.destroy(new Error('connection reset')), 'connection reset']
+  ]
+  for (const [name, finish, error] of cases) {
+    const converted: number[] = []
+    const given: Buffer[] = []
+    const source = new Readable({ read () {} })
+    const result = convertStream(source, {
+      convert (piece) {
+        converted.push(piece.length)
+        return own(Buffer.from(piece))
+      },
+      end: () => undefined
+    })
+    const over = new Promise(resolve => result.once('end', resolve).once('error', resolve))
+    result.on('data', (piece: Buffer) => given.push(piece))
+    // A stream flows from the next turn on.
+    await sleep(1)
+    const pieces = [Buffer.alloc(50, 1), Buffer.alloc(60, 2), Buffer.alloc(PIECE, 3), Buffer.alloc(70, 4)]
+    for (const piece of pieces) source.push(piece)
+    finish(source)
+    t.equal((await over as Error | undefined)?.message, error, name)
+    t.strictSame(converted, [50 + 60 + PIECE, 70], name)
+    t.ok(Buffer.concat(given).equals(Buffer.concat(pieces)), name)
+  }
+})
+
 for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]] as const) {
-  t.test(`each piece is converted, ${name}, then the end is`, async t => {
+  t.test(`all pieces are converted, ${name}, then the end is`, async t => {
     for (const end of [() => own(Buffer.from('.')), () => own(Buffer.alloc(0)), () => undefined]) {
       const result = convertStream(of('a', 'b', '', 'c'), { convert, end })
       t.equal((await buffer(result)).toString(), `ABC${end()?.toString() ?? ''}`)
@@ -35,12 +64,12 @@ for (const [name, convert] of [['at once', upperCase], ['later', upperCaseLater]
 
   t.test(`what the conversion throws is the stream's error, ${name}`, async t => {
     const failing: Record<string, Partial<Conversion>> = {
-      'at the second piece': {
-        convert: piece => piece.toString() === 'b' ? Promise.reject(new Error('no b')) : convert(piece)
+      'at one of the pieces': {
+        convert: piece => piece.includes('b') ? Promise.reject(new Error('no b')) : convert(piece)
       },
-      'at once, at the second piece': {
+      'at once, at one of the pieces': {
         convert (piece) {
-          if (piece.toString() === 'b') throw new Error('no b')
+          if (piece.includes('b')) throw new Error('no b')
           return convert(piece)
         }
       },

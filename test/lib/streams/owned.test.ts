@@ -102,6 +102,50 @@ for (const framed of [true, false]) {
   })
 }
 
+t.test('small pieces leave as chunks of HTTP of their own, byte for byte, beside large ones', async t => {
+  const sizes = [1, 15, 16, 255, 256, 4095, LARGE - 1, LARGE, 65_536, 1]
+  const responses = [1, 2].map(() => sizes.map(random))
+  const copies = responses.map(pieces => pieces.map(piece => Buffer.from(piece)))
+  const port = await listen(t, createHttpServer((request, response) => {
+    const pieces = responses[Number(request.url?.slice(1))]!.values()
+    // One in each turn, as they come from a workload.
+    const body = new OwnedStream({ read () { setImmediate(() => {
+      const { done, value } = pieces.next()
+      if (done === true) body.push(null)
+      else body.give(value)
+    }) } })
+    body.pipe(response)
+  }))
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET /0 HTTP/1.1\r\nhost: x\r\n\r\nGET /1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
+  let received = await buffer(socket)
+  for (const pieces of copies) {
+    const body = [...pieces, Buffer.alloc(0)].flatMap(
+      piece => [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')]
+    )
+    const expected = Buffer.concat(body)
+    const start = received.indexOf('\r\n\r\n') + 4
+    t.ok(received.subarray(start, start + expected.length).equals(expected))
+    received = received.subarray(start + expected.length)
+  }
+  t.equal(received.length, 0)
+})
+
+t.test('a response that others have given a write of their own gets the pieces as they are', async t => {
+  const written: Buffer[] = []
+  const port = await listen(t, createHttpServer((_request, response) => {
+    const write = response.write.bind(response) as (piece: Buffer) => boolean
+    response.write = (piece: Buffer) => {
+      written.push(Buffer.from(piece))
+      return write(piece)
+    }
+    OwnedStream.of([1, 2, 3].map(random)).pipe(response)
+  }))
+  const response = await fetch(`http://127.0.0.1:${port}`)
+  t.equal(digestOf([Buffer.from(await response.arrayBuffer())]), digestOf(written))
+  t.strictSame(written.map(({ length }) => length), [1, 2, 3])
+})
+
 t.test('pipelined responses leave one after the other, unharmed', async t => {
   const responses = Array.from({ length: 5 }, () => Array.from({ length: 8 }, () => random(65_536)))
   const expected = responses.map(digestOf)
