@@ -109,11 +109,15 @@ t.test('small pieces leave as chunks of HTTP of their own, byte for byte, beside
   const port = await listen(t, createHttpServer((request, response) => {
     const pieces = responses[Number(request.url?.slice(1))]!.values()
     // One in each turn, as they come from a workload.
-    const body = new OwnedStream({ read () { setImmediate(() => {
-      const { done, value } = pieces.next()
-      if (done === true) body.push(null)
-      else body.give(value)
-    }) } })
+    const body = new OwnedStream({
+      read () {
+        setImmediate(() => {
+          const { done, value } = pieces.next()
+          if (done === true) body.push(null)
+          else body.give(value)
+        })
+      }
+    })
     body.pipe(response)
   }))
   const socket = connect(port, '127.0.0.1')
