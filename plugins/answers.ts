@@ -12,6 +12,7 @@ import type { ProtocolName } from '../lib/exchanges/names.ts'
 import { isEventStream } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { Problem } from '../lib/http/problems.ts'
+import { addTrailers } from '../lib/trailers/trailers.ts'
 import type { Counter } from '../lib/metrics/meter.ts'
 import { provide } from '../lib/polaris.ts'
 import { shapeStream } from '../lib/shaping/stream.ts'
@@ -176,7 +177,7 @@ function report (
     const { raw } = reply
     reply.header('trailer', 'Polaris-Usage').removeHeader('content-length')
     usage.onKnown = () => {
-      if (usage.found !== undefined) raw.addTrailers({ 'Polaris-Usage': formatUsage(usage.found) })
+      if (usage.found !== undefined) addTrailers(raw, [['Polaris-Usage', formatUsage(usage.found)]])
     }
     if (usage.isKnown) usage.onKnown()
   }

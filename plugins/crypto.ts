@@ -96,6 +96,7 @@ function incomingRequest (
     caller,
     clientAddress: () => clientAddress(raw.rawHeaders, remoteAddress ?? '', isTrusted),
     payload: raw,
+    trailers: () => raw.rawTrailers,
     forwarding: () => forwarding(raw.rawHeaders, caller)
   }
 }

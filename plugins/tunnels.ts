@@ -22,6 +22,7 @@ import type { Answer } from '../lib/tunnel/ask.ts'
 import { asksForWebSocket } from '../lib/tunnel/handshake.ts'
 import { joinSockets } from '../lib/tunnel/tunnel.ts'
 import type { Tunnel } from '../lib/tunnel/tunnel.ts'
+import { workloadAddress } from '../lib/workload/address.ts'
 import { createConnections } from '../lib/workload/connections.ts'
 
 declare module '../lib/polaris.ts' {
@@ -62,8 +63,7 @@ const KEEP_ALIVE = 60_000
 
 export default fp(async function tunnels (app) {
   const { config } = app.polaris
-  const base = new URL(config.workloadBaseUrl)
-  const basePath = base.pathname.replace(/\/$/, '')
+  const { url: base, isH2c, basePath } = workloadAddress(config.workloadBaseUrl)
   const isTrusted = trustedProxies(config.trustProxy)
   const connections = createConnections(Math.max(1, config.websockets), config.workloadConnectTimeout)
   const pool = new Pool(base.origin, {
@@ -97,7 +97,8 @@ export default fp(async function tunnels (app) {
 
   provide(app.polaris, 'tunnels', {
     takes (request) {
-      const takes = config.websockets > 0 && asksForWebSocket(request)
+      // RFC 8441, WebSocket over HTTP/2, is not spoken to workloads.
+      const takes = config.websockets > 0 && !isH2c && asksForWebSocket(request)
       if (takes) taken.add(request)
       return takes
     },

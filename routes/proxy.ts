@@ -11,7 +11,10 @@ import { responseHeaders } from '../lib/http/headers.ts'
 import type { ResponseHeaders } from '../lib/http/headers.ts'
 import { PROBLEM_MEDIA_TYPE, Problem } from '../lib/http/problems.ts'
 import { describeError } from '../lib/http/describe-error.ts'
+import { isGrpc, withGrpcStatus } from '../lib/trailers/grpc.ts'
 import { arrived } from '../lib/streams/arrived.ts'
+import { addTrailers, responseTrailers, takesTrailers } from '../lib/trailers/trailers.ts'
+import { workloadAddress } from '../lib/workload/address.ts'
 import { forwardedMethods } from '../plugins/server/http-semantics.ts'
 import { forwardHeaders } from '../plugins/workload.ts'
 
@@ -20,6 +23,8 @@ declare module 'fastify' {
     exchange: Exchange | null
     /** End-to-end headers of the workload's response; null while there is none. */
     workloadHeaders: ResponseHeaders | null
+    /** Returns the trailers of the workload's response once its body was read; null if the client takes none. */
+    workloadTrailers: (() => ResponseHeaders) | null
   }
 }
 
@@ -28,12 +33,13 @@ export default async function proxy (app: FastifyInstance) {
     answers, attestation, config: { contextRoot, trustProxy, workloadBaseUrl }, cors, exchanges, limits, metrics,
     tunnels
   } = app.polaris
-  const base = new URL(workloadBaseUrl)
-  const hasBasePath = base.pathname !== '/'
+  const { url: base, basePath } = workloadAddress(workloadBaseUrl)
+  const hasBasePath = basePath !== ''
   const rewriteAddresses = createAddressRewriter(base)
   const isTrusted = trustedProxies(trustProxy)
   app.decorateRequest('exchange', null)
   app.decorateRequest('workloadHeaders', null)
+  app.decorateRequest('workloadTrailers', null)
 
   // The exchange holds the body; Fastify's parsers never see it.
   app.removeAllContentTypeParsers()
@@ -94,9 +100,12 @@ export default async function proxy (app: FastifyInstance) {
     const signal = new EventEmitter()
     reply.raw.once('close', () => { if (!reply.raw.writableFinished) signal.emit('abort') })
     const client = () => clientBehind(request.raw, isTrusted)
+    const onTrailers = exchange.seal === undefined && takesTrailers(request.raw) &&
+      ((trailers: () => ResponseHeaders) => { request.workloadTrailers = trailers })
     return reply.from('/', {
       method: exchange.method as 'POST',
-      rewriteRequestHeaders: () => forwardHeaders({ exchange, signal, client, passage: request.passage }),
+      rewriteRequestHeaders: () =>
+        forwardHeaders({ exchange, signal, client, passage: request.passage, ...onTrailers && { onTrailers } }),
       rewriteHeaders (headers) {
         const kept = received(headers)
         // Such as one with a length inside: the workload need not wait for the proof of its end. reply-from ends the
@@ -147,7 +156,7 @@ export default async function proxy (app: FastifyInstance) {
       if (whole !== undefined) return whole
       sendHeaders(reply)
       resetIfCut(reply, payload)
-      return payload
+      return withTrailers(payload, request, reply)
     }
     // Should sealing fail, the error handler's answer comes by here again, and is not the workload's.
     request.workloadHeaders = null
@@ -182,6 +191,16 @@ export default async function proxy (app: FastifyInstance) {
 function lengthOf (headers: ResponseHeaders | null): number | undefined {
   const length = headers?.['content-length']
   return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined
+}
+
+/** Before Fastify ends the response, which it does when the body ends. */
+function withTrailers (payload: Readable, { workloadHeaders, workloadTrailers }: FastifyRequest, reply: FastifyReply) {
+  if (workloadHeaders === null || workloadTrailers === null) return payload
+  payload.once('end', () => {
+    const trailers = responseTrailers(workloadTrailers())
+    if (trailers.length > 0 && !reply.raw.hasHeader('content-length')) addTrailers(reply.raw, trailers)
+  })
+  return isGrpc(workloadHeaders) ? withGrpcStatus(payload, reply.raw) : payload
 }
 
 /** The response is as it goes out. */

@@ -6,6 +6,7 @@ import { isIP } from 'node:net'
 import type { KeyType } from '../platforms/platform.ts'
 import { builtIn } from '../platforms/registry.ts'
 import type { Registry } from '../platforms/registry.ts'
+import { workloadAddress } from '../workload/address.ts'
 import type { Config } from './config.ts'
 import { settings } from './settings.ts'
 
@@ -75,7 +76,8 @@ export function weaknesses (config: Config, { keyTypes }: Registry = builtIn): W
 }
 
 function workloadWeaknesses ({ workloadBaseUrl, workloadTlsVerify }: Config): Weakness[] {
-  const { protocol, hostname } = new URL(workloadBaseUrl)
+  const { url: { protocol, hostname }, isH2c } = workloadAddress(workloadBaseUrl)
+  const scheme = isH2c ? 'h2c://' : 'http://'
   if (protocol === 'https:') {
     return workloadTlsVerify
       ? []
@@ -88,7 +90,7 @@ function workloadWeaknesses ({ workloadBaseUrl, workloadTlsVerify }: Config): We
     ? []
     : [{
         code: 'workload-over-network',
-        sentence: `Opened requests go to the workload's host unencrypted (${settings.workloadBaseUrl.env} is http://)`
+        sentence: `Opened requests go to the workload's host unencrypted (${settings.workloadBaseUrl.env} is ${scheme})`
       }]
 }
 

@@ -40,6 +40,11 @@ export interface Exchange {
   readonly body: Readable | OwnedStream | Buffer | undefined
   /** Bytes of the body, if known before it was read. */
   readonly bodyLength: number | undefined
+  /**
+   * Of a body without a known length: what follows it, flat and validated; to be called once the body was read.
+   * Only a workload of HTTP/2 gets it.
+   */
+  readonly trailers?: () => readonly string[]
   /** The request was opened, and is not forwarded: this is the answer to seal. */
   readonly refusal?: Problem
   /** Seals a response so that only the client of this exchange can open it; absent if responses go unencrypted. */

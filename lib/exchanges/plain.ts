@@ -8,6 +8,7 @@ import { requestHeaders } from '../http/headers.ts'
 import { announcedLength, hasBody } from '../http/incoming.ts'
 import type { IncomingRequest } from '../http/incoming.ts'
 import { Problem } from '../http/problems.ts'
+import { requestTrailers } from '../trailers/trailers.ts'
 import { arrived } from '../streams/arrived.ts'
 import { belowRoot, originForm, withoutAuthority } from '../http/target.ts'
 import type { ProtocolDefinition } from './protocol.ts'
@@ -43,6 +44,7 @@ export function openPlain (
   request: IncomingRequest, { contextRoot, own }: PlainOptions
 ): Exchange & { readonly body: Readable | undefined } {
   const body = hasBody(request)
+  const bodyLength = body ? announcedLength(request) : undefined
   return {
     protocol: 'plain',
     method: request.method,
@@ -50,6 +52,7 @@ export function openPlain (
     prefix: contextRoot,
     headers: requestHeaders(request.rawHeaders, own, request.caller, contextRoot),
     body: body ? request.payload : undefined,
-    bodyLength: body ? announcedLength(request) : undefined
+    bodyLength,
+    ...body && bodyLength === undefined && { trailers: () => requestTrailers(request.trailers(), own) }
   }
 }

@@ -8,7 +8,7 @@ import type { Caller } from './caller.ts'
 import { Problem } from './problems.ts'
 
 /** Concern one connection only (RFC 9110, section 7.6.1), or frame a message: each side frames for itself. */
-const HOP_BY_HOP = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer',
   'transfer-encoding', 'upgrade', 'content-length', 'expect', 'http2-settings'
 ])

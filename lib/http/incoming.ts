@@ -18,6 +18,8 @@ export interface IncomingRequest extends OuterHead {
   readonly clientAddress: () => string
   /** The body as it arrives; to be read only where `hasBody`. */
   readonly payload: Readable
+  /** Fields behind the body, flat, as they came; there once the body was read. */
+  readonly trailers: () => readonly string[]
   /** The `x-forwarded-*` headers for the workload; empty if the caller is not a trusted proxy. */
   readonly forwarding: () => string[]
 }

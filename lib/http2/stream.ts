@@ -63,6 +63,7 @@ export function serveStream (
     respond(stream, response, method)
   })
   if (head.hasBody) {
+    stream.once('trailers', (_fields: unknown, _flags: number, raw: string[]) => passTrailers(request, raw))
     // The head goes ahead. Node's flushHeaders() would write it as UTF-8.
     request.write(NOTHING)
     stream.pipe(request)
@@ -98,8 +99,23 @@ function requestHeaders (method: string, { headers, raw, hasBody }: StreamHead):
     if (hasBody) list.push('transfer-encoding', 'chunked')
     else if (!BODILESS.has(method)) list.push('content-length', '0')
   }
+  // It is of this connection, and asks the proxy for what HTTP/2 can carry.
+  if (headers.te === 'trailers') list.push('te', 'trailers')
   list.push('connection', 'close')
   return list
+}
+
+/** Behind a body in chunks. One whose length was announced has none in HTTP/1.1. */
+function passTrailers (request: ClientRequest, raw: readonly string[]): void {
+  const trailers: [string, string][] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (!raw[i]!.startsWith(':')) trailers.push([raw[i]!, raw[i + 1]!])
+  }
+  try {
+    request.addTrailers(trailers)
+  } catch (error) {
+    request.destroy(error as Error)
+  }
 }
 
 function respond (stream: ServerHttp2Stream, response: IncomingMessage, method: string): void {
@@ -109,7 +125,8 @@ function respond (stream: ServerHttp2Stream, response: IncomingMessage, method: 
     return
   }
   const { statusCode = 502 } = response
-  const hasNoBody = method === 'HEAD' || statusCode === 204 || statusCode === 304
+  const hasNoBody = method === 'HEAD' || statusCode === 204 || statusCode === 304 ||
+    response.headers['content-length'] === '0'
   try {
     const headers = { ':status': statusCode, ...responseHeaders(response.rawHeaders) }
     stream.respond(headers, { endStream: hasNoBody, waitForTrailers: !hasNoBody })

@@ -34,6 +34,8 @@ t.test('what is attested names each weakened protection, by a code that the docu
     [{ ...encrypted, workloadBaseUrl: 'https://workload.example' }, []],
     [{ ...encrypted, workloadBaseUrl: 'http://10.0.0.7:8080' }, ['workload-over-network']],
     [{ ...encrypted, workloadBaseUrl: 'http://localhost.example' }, ['workload-over-network']],
+    [{ ...encrypted, workloadBaseUrl: 'h2c://10.0.0.7:50051' }, ['workload-over-network']],
+    [{ ...encrypted, workloadBaseUrl: 'h2c://LOCALHOST:50051' }, []],
     [{ ...encrypted, workloadBaseUrl: 'http://[::1]:8080' }, []],
     [{ ...encrypted, workloadBaseUrl: 'http://localhost:8080' }, []]
   ]

@@ -1,5 +1,6 @@
 /** The named formats of settings: each in words, and as a test that takes time in proportion to the text. */
 import { isIP } from 'node:net'
+import { parseWorkloadAddress } from '../../workload/address.ts'
 import { parseListenAddress } from './listen-address.ts'
 
 const AUTHORITY = /^(?:[\w.~-]+|\[[\da-fA-F:]+\])(?::\d{1,5})?$/
@@ -39,11 +40,11 @@ export interface Format {
 export const formats = {
   'http-url': {
     accepts: 'an absolute http:// or https:// URL without credentials, query or fragment',
-    test: (text: string) => {
-      const url = URL.parse(text)
-      return url !== null && /^https?:$/.test(url.protocol) && url.host !== '' &&
-        url.username === '' && url.password === '' && url.search === '' && url.hash === '' && !text.endsWith('?')
-    }
+    test: (text: string) => isBaseUrl(URL.parse(text), text)
+  },
+  'workload-url': {
+    accepts: 'an absolute http://, https:// or h2c:// URL without credentials, query or fragment',
+    test: (text: string) => isBaseUrl(parseWorkloadAddress(text)?.url ?? null, text)
   },
   duration: {
     accepts: 'a number with a unit, `500ms`, `30s`, `5m`, `24h`, `7d`; `0`; without a unit, milliseconds from `1000`',
@@ -161,6 +162,11 @@ export const formats = {
       text !== '*' && text.includes('*') ? 'patterns are not supported, list each origin' : undefined
   }
 } as const satisfies Record<string, Format>
+
+function isBaseUrl (url: URL | null, text: string): boolean {
+  return url !== null && /^https?:$/.test(url.protocol) && url.host !== '' &&
+    url.username === '' && url.password === '' && url.search === '' && url.hash === '' && !text.endsWith('?')
+}
 
 /** What means something to a shell, and control characters other than the white space between words. */
 const SHELL_SYNTAX = /["'`$\\|&;<>()*?[\]#~!]|[^\P{Cc}\t]/u

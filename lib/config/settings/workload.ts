@@ -6,10 +6,11 @@ export const workload = {
   workloadBaseUrl: {
     env: `${PREFIX}WORKLOAD_BASE_URL`,
     type: 'string',
-    format: 'http-url',
+    format: 'workload-url',
     required: true,
-    description: 'Where the workload listens, e.g. `http://localhost:3001`. A path is put in front of every request ' +
-      'target, and a target whose dot segments lead out of it is refused.'
+    description: 'Where the workload listens, e.g. `http://localhost:3001`. `h2c://` speaks HTTP/2 without TLS from ' +
+      'the first byte on, as gRPC servers do (docs/grpc.md). A path is put in front of every request target, and a ' +
+      'target whose dot segments lead out of it is refused.'
   },
 
   workloadConnections: {
@@ -19,7 +20,7 @@ export const workload = {
     minimum: 1,
     maximum: 65535,
     default: 1024,
-    description: 'Maximum connections to the workload at once. Further requests wait for one for ' +
+    description: 'Maximum connections to the workload at once; requests, if it is `h2c://`. Further ones wait for ' +
       '`POLARIS_CONTAINER_WORKLOAD_CONNECT_TIMEOUT`, then get 503. The unfinished uploads of one client hold at ' +
       'most half of them.'
   },

@@ -22,6 +22,7 @@ const base: Readonly<Record<string, string>> = {
 /** Other values of the formats than the default. */
 const examples: Readonly<Record<string, string>> = {
   'http-url': 'http://192.0.2.7:8080',
+  'workload-url': 'h2c://192.0.2.7:50051',
   duration: '7m',
   'device-source': '/usr/bin/nvattest collect-evidence --nonce {nonce}',
   milliseconds: '7000',

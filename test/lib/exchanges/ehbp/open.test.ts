@@ -49,6 +49,7 @@ async function open (ring: HpkeRing, publicKey: Uint8Array, remember = Infinity)
     caller: { trusted: false, address: undefined, encrypted: false, host: undefined },
     clientAddress: () => '',
     payload: Readable.from([body]),
+    trailers: () => [],
     forwarding: () => []
   }
   try {

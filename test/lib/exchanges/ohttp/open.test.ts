@@ -53,6 +53,7 @@ async function gatewayAt (start: number) {
         caller: { trusted: false, address: undefined, encrypted: false, host: undefined },
         clientAddress: () => '',
         payload: Readable.from([Buffer.from(message)]),
+        trailers: () => [],
         forwarding: () => []
       }
       const protocol = ohttpForm(incoming)
