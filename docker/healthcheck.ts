@@ -16,4 +16,7 @@ call.on('response', response => {
   process.exitCode = response.statusCode === 200 ? 0 : 1
   response.destroy()
 })
-call.on('error', () => { process.exitCode = 1 })
+// An alert is an answer: of a proxy that wants a certificate, or has no evidence for its key yet.
+call.on('error', ({ message }) => {
+  process.exitCode = /SSL alert number \d/.test(message) ? 0 : 1
+})
