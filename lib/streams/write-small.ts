@@ -1,7 +1,6 @@
 /**
  * Writes a small piece of a body. Node writes a chunk of HTTP in four pieces: its length, a line end, the bytes, a line
- * end. With an event of fifty bytes that takes half as long as sealing it
- * (docs/decisions/0018-own-conversion-of-streams.md).
+ * end. For an event of fifty bytes that is worth sparing (docs/decisions/0018-own-conversion-of-streams.md).
  */
 import { ServerResponse } from 'node:http'
 
