@@ -24,6 +24,7 @@ if (!existsSync(join(tools.environment, 'complete'))) {
 }
 step('Go client', [['go', '-C', join(tools.suite, 'go'), 'build', '-o', tools.go, '.']])
 step('Go client of EHBP', [['go', '-C', join(tools.suite, 'ehbp/go'), 'build', '-o', tools.goEhbp, '.']])
+step('Go client of gRPC', [['go', '-C', join(tools.suite, 'grpc/go'), 'build', '-o', tools.goGrpc, '.']])
 step('Go client of WebSocket', [['go', '-C', join(tools.suite, 'websocket/go'), 'build', '-o', tools.goWebSocket, '.']])
 step('Rust client of EHBP', [[
   'cargo', 'build', '--quiet', '--locked', '--manifest-path', join(tools.suite, 'ehbp/rust/Cargo.toml'), '--target-dir',

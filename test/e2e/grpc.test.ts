@@ -13,6 +13,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { ConfigInput } from '../../lib/config/config.ts'
 import { methods, startGrpcServer } from '../fixtures/grpc.ts'
+import { localFor, startTlsProxy } from '../fixtures/local-tls.ts'
 import { startProxy } from '../fixtures/proxy.ts'
 import { servingTls, tlsClient } from '../fixtures/tls.ts'
 
@@ -241,6 +242,21 @@ t.test('a stream on which little is said lives on, if the timeouts of clients al
     t.equal(String((await once(call, 'data'))[0]), '>ping')
     await setTimeout(800)
   }
+  const ended = statusOf(call)
+  call.resume().end()
+  t.equal((await ended).code, status.OK)
+})
+
+t.test('a client without TLS calls through the local proxy, which proves the key for it', async t => {
+  const server = await startGrpcServer(t)
+  const local = await localFor(t, (await startTlsProxy(t, server.url)).port)
+  const client = new Client(`127.0.0.1:${local.port}`, credentials.createInsecure())
+  t.teardown(() => client.close())
+  t.match(await callUnary(client, 'hello'), { code: status.OK, value: Buffer.from('hello') })
+  t.match(await callUnary(client, 'fail:9'), { code: status.FAILED_PRECONDITION })
+  const call = client.makeBidiStreamRequest(both.path, both.requestSerialize, both.responseDeserialize)
+  call.write(Buffer.from('ping'))
+  t.equal(String((await once(call, 'data'))[0]), '>ping')
   const ended = statusOf(call)
   call.resume().end()
   t.equal((await ended).code, status.OK)

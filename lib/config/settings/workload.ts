@@ -8,8 +8,8 @@ export const workload = {
     type: 'string',
     format: 'workload-url',
     required: true,
-    description: 'Where the workload listens, e.g. `http://localhost:3001`. `h2c://` speaks HTTP/2 without TLS from ' +
-      'the first byte on, as gRPC servers do (docs/grpc.md). A path is put in front of every request target, and a ' +
+    description: 'Where the workload listens, e.g. `http://localhost:3001`. `h2c://` speaks HTTP/2 without TLS, ' +
+      'as gRPC servers do (docs/grpc.md). A path is put in front of every request target, and a ' +
       'target whose dot segments lead out of it is refused.'
   },
 
