@@ -3,6 +3,7 @@
  * cores what a client takes is taken from what is measured.
  */
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { createMessageEnd } from './message-end.ts'
 
 /** The octets of a request, head and body. */
@@ -30,8 +31,10 @@ interface Connection {
 }
 
 function open (url: string): Connection {
-  const { hostname, port } = new URL(url)
-  const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+  const { protocol, hostname, port } = new URL(url)
+  const where = { host: hostname, port: Number(port), noDelay: true }
+  // What a client verifies costs the client.
+  const socket = protocol === 'https:' ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where)
   const response = createMessageEnd()
   let waiting: PromiseWithResolvers<boolean> | undefined
   socket.on('data', (octets: Buffer) => {

@@ -55,13 +55,20 @@ function node (file: string): Program {
 /** A program, or the sentence that says why it is left out. */
 export type Built = Program | string
 
-/** Debian's package or any other. */
-export function nginx (): Built {
+/** Where a certificate and its key are, PEM. */
+export interface CertificateFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+/** Debian's package or any other. With a certificate it speaks TLS. */
+export function nginx (files?: CertificateFiles): Built {
   if (spawnSync('nginx', ['-v']).status !== 0) return 'nginx is not installed.'
   return {
     command: (listen, workload) => {
       const conf = join(folder, `nginx-${listen.split(':')[1]}.conf`)
-      const values: Record<string, string> = { folder, listen, workload: new URL(workload).host }
+      const tls = files && ` ssl; ssl_protocols TLSv1.3; ssl_certificate ${files.cert}; ssl_certificate_key ${files.key}`
+      const values: Record<string, string> = { folder, listen: listen + (tls ?? ''), workload: new URL(workload).host }
       writeFileSync(conf, readFileSync(join(HERE, 'nginx.conf'), 'utf8').replace(
         /\{(\w+)\}/g, (_, name: string) => values[name] ?? ''
       ))
