@@ -193,12 +193,12 @@ function lengthOf (headers: ResponseHeaders | null): number | undefined {
   return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined
 }
 
-/** Before Fastify ends the response, which it does when the body ends. */
+/** Before Fastify ends the response, which it does when the body ends. One whose length was announced has none. */
 function withTrailers (payload: Readable, { workloadHeaders, workloadTrailers }: FastifyRequest, reply: FastifyReply) {
-  if (workloadHeaders === null || workloadTrailers === null) return payload
+  if (workloadHeaders === null || workloadTrailers === null || 'content-length' in workloadHeaders) return payload
   payload.once('end', () => {
     const trailers = responseTrailers(workloadTrailers())
-    if (trailers.length > 0 && !reply.raw.hasHeader('content-length')) addTrailers(reply.raw, trailers)
+    if (trailers.length > 0) addTrailers(reply.raw, trailers)
   })
   return isGrpc(workloadHeaders) ? withGrpcStatus(payload, reply.raw) : payload
 }

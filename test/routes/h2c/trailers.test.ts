@@ -2,8 +2,10 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
+import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
 import type { ConfigInput } from '../../../lib/config/config.ts'
@@ -138,6 +140,25 @@ t.test('too many trailers, and pseudo-headers among them, end the request', asyn
     t.notMatch(await other.end, /200 OK/, line)
   }
   t.same(workload.received, [])
+})
+
+t.test('an answer of gRPC whose length was announced, and that breaks off, is never taken for a whole one', async t => {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/grpc', 'content-length': 100_000 })
+    response.write('part', () => { setTimeout(50).then(() => response.destroy()) })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  const { port } = await startProxy(t, { workloadBaseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let received = ''
+  socket.on('data', (piece: Buffer) => { received += piece.toString() }).on('error', () => undefined)
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\nte: trailers\r\n\r\n')
+  const isClosed = await Promise.race([once(socket, 'close').then(() => true), setTimeout(3000, false)])
+  t.equal(isClosed, true, 'the connection ends with it')
+  t.match(received, /content-length: 100000\r\n[^]*\r\n\r\npart$/)
 })
 
 t.test('what cannot be a trailer is left out, in any case of letters', async t => {
