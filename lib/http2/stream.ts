@@ -139,7 +139,12 @@ function respond (stream: ServerHttp2Stream, response: IncomingMessage, method: 
     return giveUpRequest(stream)
   }
   stream.once('wantTrailers', () => {
-    stream.sendTrailers(responseHeaders(response.rawTrailers))
+    try {
+      stream.sendTrailers(responseHeaders(response.rawTrailers))
+    } catch {
+      // HTTP/2 takes some fields only once. Without trailers, or a reset, the stream would stay.
+      return breakOff(stream)
+    }
     setImmediate(giveUpRequest, stream)
   })
   response.pipe(stream)

@@ -105,7 +105,13 @@ function send (stream: ClientHttp2Stream, { body, trailers }: Exchange, fail: (e
     return
   }
   stream.once('wantTrailers', () => {
-    if (!stream.destroyed && !stream.closed) stream.sendTrailers(fieldsOf(trailers?.() ?? []))
+    if (stream.destroyed || stream.closed) return
+    try {
+      stream.sendTrailers(fieldsOf(trailers?.() ?? []))
+    } catch {
+      // HTTP/2 takes some fields only once.
+      fail(new errors.InvalidArgumentError('Not trailers of HTTP/2'))
+    }
   })
   body.once('error', fail)
   body.once('close', () => { if (!body.readableEnded) fail(new errors.RequestAbortedError()) })

@@ -161,6 +161,40 @@ t.test('an answer of gRPC whose length was announced, and that breaks off, is ne
   t.match(received, /content-length: 100000\r\n[^]*\r\n\r\npart$/)
 })
 
+t.test('trailers that HTTP/2 takes only once, sent twice, end the exchange and nothing else', async t => {
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => {
+      response.write('body')
+      response.addTrailers([['etag', 'a'], ['etag', 'b']])
+      response.end()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  const tls: ConfigInput = { tls: 'attested', tlsPort: 0 }
+  const answering = await startProxy(
+    t, { ...tls, workloadBaseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+  )
+  const session = await http2Client(t, await servingTls(answering))
+  const stream = session.request({ ':method': 'GET', ':path': '/', te: 'trailers' })
+  stream.on('error', () => undefined).resume()
+  await new Promise(resolve => { stream.once('close', resolve) })
+  t.not(stream.rstCode, 0, 'of a response')
+
+  const workload = await startH2cWorkload(t, (request, response) => {
+    request.on('error', () => undefined).resume().once('end', () => response.end())
+  })
+  const asking = await startProxy(t, { workloadBaseUrl: workload.url })
+  const client = await rawClient(t, asking.port)
+  client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n')
+  client.send('0\r\netag: a\r\netag: b\r\n\r\n')
+  t.match(await client.until(/HTTP\/1\.1 \d+/), /^HTTP\/1\.1 502/, 'of a request')
+  for (const { url } of [answering, asking]) {
+    t.equal((await fetch(`${url}/polaris-container/health`)).status, 200, 'and the proxy lives on')
+  }
+})
+
 t.test('what cannot be a trailer is left out, in any case of letters', async t => {
   const none = new Set(['x-own'])
   for (const name of [
