@@ -26,14 +26,14 @@ function check (environment: NodeJS.ProcessEnv): Promise<unknown> {
 
 const overTls = (port: number) => check({ PORT: 'off', POLARIS_CONTAINER_TLS_PORT: String(port) })
 
-t.test('it passes on the plain port, and fails where nobody listens', async t => {
+t.test('it passes on the plain port, and fails if nothing listens', async t => {
   const { port, close } = await startProxy(t, { workloadBaseUrl: workload.url })
   t.equal(await check({ PORT: String(port) }), 0)
   await close()
   t.equal(await check({ PORT: String(port) }), 1)
 })
 
-t.test('without a plain port it passes on that of TLS, and fails where nobody listens', async t => {
+t.test('without a plain port it passes on that of TLS, and fails if nothing listens', async t => {
   const proxy = await startProxy(t, attested)
   const port = await servingTls(proxy)
   t.equal(await overTls(port), 0)

@@ -35,9 +35,11 @@ export function createAcmeRing ({ source, overlap, onServe }: AcmeRingOptions): 
   let active: Known | undefined
   let covers: (key: AttestedKey) => boolean = () => false
   let isReachable = false
+  let closed = false
   let timer: NodeJS.Timeout | undefined
 
   function look (): void {
+    if (closed) return
     const time = Date.now()
     const { keys: shared } = source.state()
     const before = keys
@@ -100,6 +102,7 @@ export function createAcmeRing ({ source, overlap, onServe }: AcmeRingOptions): 
       look()
     },
     close () {
+      closed = true
       clearInterval(timer)
       source.close()
       keys = []

@@ -40,7 +40,7 @@ export interface Listener {
 export interface Services {
   readonly handler: Handler
   readonly upgrade: Upgrade
-  /** Without TLS only: with it, pages could come here that no Host or Origin has been looked at of. */
+  /** Without TLS only: with it, pages could come here, and nothing would check their Host and Origin. */
   readonly http2: ServeHttp2
 }
 
