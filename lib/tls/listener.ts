@@ -99,8 +99,11 @@ export async function startTlsListener (options: TlsListenerOptions): Promise<Tl
   server.on('secureConnection', socket => {
     shaking.delete(nameOf(socket))
     // The authority has seen what it came for (RFC 8737, section 3).
-    if (socket.alpnProtocol === ACME_TLS) socket.destroySoon()
-    else onConnection(socket)
+    if (socket.alpnProtocol === ACME_TLS) return socket.destroySoon()
+    // As HTTP/1.1 without TLS: its requests end it, and each side of a WebSocket may end before the other. Sessions of
+    // HTTP/2 expect that it ends with what they read.
+    if (socket.alpnProtocol !== 'h2') socket.allowHalfOpen = true
+    onConnection(socket)
   })
 
   server.listen({ host, port: config.tlsPort })

@@ -14,6 +14,8 @@ export async function join (client: Socket, remote: Socket): Promise<TunnelOutco
   let outcome: TunnelOutcome = 'complete'
   const closed = [closeOf(client), closeOf(remote)]
   for (const [socket, other, broken] of [[client, remote, 'aborted'], [remote, client, 'incomplete']] as const) {
+    // TLS sockets would end with what they read.
+    socket.allowHalfOpen = true
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     // Node closes what has an error; there is nothing else to do about it.
     socket.on('error', () => socket.destroy())

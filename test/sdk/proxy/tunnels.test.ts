@@ -153,6 +153,40 @@ t.test('a connection that breaks is broken on the other side, too', async t => {
   await once(client.resume().once('end', () => client.end()), 'close')
 })
 
+t.test('a side that has said all hears the other one out', async t => {
+  const heard: string[] = []
+  const sockets: Socket[] = []
+  const local = await localFor(t, (await startTlsProxy(t, await rawWorkload(t, socket => {
+    sockets.push(socket.on('data', piece => heard.push(String(piece))))
+  }))).port)
+  const all = async (socket: Socket) => {
+    const pieces: string[] = []
+    for await (const piece of socket) pieces.push(String(piece))
+    return pieces.join('')
+  }
+  const client = await rawClient(t, local.port)
+  while (sockets.length < 1) await setTimeout(10)
+  const answer = all(client)
+  client.end('from the client')
+  await once(sockets[0]!, 'end')
+  t.same(heard.splice(0).join(''), 'from the client')
+  sockets[0]!.write('and still ')
+  await setTimeout(200)
+  sockets[0]!.end('from the workload')
+  t.equal(await answer, 'and still from the workload')
+
+  const listening = await rawClient(t, local.port)
+  while (sockets.length < 2) await setTimeout(10)
+  sockets[1]!.end('bye')
+  t.equal(await all(listening), 'bye')
+  listening.write('and still ')
+  await setTimeout(200)
+  listening.end('from the client')
+  await once(sockets[1]!, 'end')
+  t.equal(heard.join(''), 'and still from the client')
+  await local.said(/protocol=websocket .*outcome=complete/)
+})
+
 t.test('HTTP/2 without TLS passes on one connection: requests at once, streams both ways', async t => {
   const workload = await startWorkload(t, (request, response) => {
     if (request.url !== '/echo') {
