@@ -7,7 +7,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { createPolarisFetch } from '../sdk/index.ts'
 import type { AttestationPolicy } from '../sdk/index.ts'
-import { freePort, run, START } from '../test/fixtures/process.ts'
+import { freePort, run, START, untilReady } from '../test/fixtures/process.ts'
 import type { Run } from '../test/fixtures/process.ts'
 import { pinOf, servingTls, tlsClient, tlsRequest } from '../test/fixtures/tls.ts'
 import { pids, until } from '../test/fixtures/workers.ts'
@@ -175,7 +175,7 @@ t.test('an authority that is down at the start: the attested key serves, and the
   const server = await startServer(t, ports, pebble)
   t.match(await server.line(/could not obtain a TLS certificate/), 'ECONNREFUSED')
   t.same(await covered(ports.tlsPort), [pinOf(await tlsClient(t, ports.tlsPort))])
-  t.equal((await fetch(`http://127.0.0.1:${ports.httpPort}/polaris-container/readyz`)).status, 200)
+  await untilReady(`http://127.0.0.1:${ports.httpPort}`)
   await pebble.start()
   await obtained(server)
   t.ok(await verified(t, ports.tlsPort, await pebble.root()))
