@@ -153,16 +153,17 @@ t.test('a client that takes its time is nobody\'s share', async t => {
     { method: 'POST', headers: { 'content-type': request.contentType, 'content-length': request.message.length } }
   )
   sent.write(request.message.subarray(0, 500))
-  await setTimeout(300)
+  await setTimeout(1000)
   sent.end(request.message.subarray(500))
   const [response] = await once(sent, 'response') as [IncomingMessage]
   await response.resume().toArray()
   await settled(admin, 2)
   const sum = async (metric: string) => await admin.value(`polaris_${metric}_sum`, { protocol: 'ohttp' }) ?? NaN
   const all = await sum('time_to_first_byte_seconds')
-  t.ok(all >= 0.29)
-  t.ok(all - await sum('proxy_duration_seconds') - await sum('workload_duration_seconds') >= 0.28)
-  t.ok(all - await sum('opening_duration_seconds') >= 0.28)
+  t.ok(all >= 0.99)
+  // The rest is what a slow machine may take.
+  t.ok(all - await sum('proxy_duration_seconds') - await sum('workload_duration_seconds') >= 0.5)
+  t.ok(all - await sum('opening_duration_seconds') >= 0.5)
 })
 
 t.test('gaps between the pieces of a stream are counted, and a stream that breaks off', async t => {

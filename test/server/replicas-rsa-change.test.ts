@@ -18,9 +18,9 @@ import { noRedis, startRedis } from '../fixtures/redis.ts'
 import { startWorkload } from '../fixtures/workload.ts'
 import { v1Client } from '../fixtures/v1-client.ts'
 
-/** For how long clients use a key that they fetched. */
+/** For how long clients use a key that they fetched, in milliseconds; on a slow machine, for longer. */
 const HELD = 1000
-const ROTATION = 1500
+const ROTATION = 2000
 
 const firstId = ({ keyId }: RsaKey) => Buffer.from(keyId, 'base64url')[0] ?? 0
 const first = rsaKey()
@@ -48,7 +48,7 @@ for (const way of ['a restart', 'a reload'] as const) {
         keyFile: file,
         hpkeSeed: 'derived',
         hpkeRotation: ROTATION,
-        hpkeRetirement: '6s',
+        hpkeRetirement: '30s',
         stopDelay: '500ms'
       })
       await untilReady(replica.url)
@@ -71,10 +71,14 @@ for (const way of ['a restart', 'a reload'] as const) {
 
     const progress = { over: false }
     let exchanges = 0
+    /** When the keys that clients hold were asked for. */
+    const asked = new Map<object, number>()
     /** Fetches what it needs, uses it for a while, and does so again. */
     const client = async <T>(fetchHeld: () => Promise<T>, exchange: (held: T, path: string) => Promise<string>) => {
       while (!progress.over) {
+        const now = performance.now()
         const held = await fetchHeld()
+        asked.set(fetchHeld, now)
         for (const until = Date.now() + HELD; Date.now() < until && !progress.over;) {
           const path = `/${exchanges++}`
           if (JSON.parse(await exchange(held, path)).url !== path) throw new Error('another answer')
@@ -89,6 +93,7 @@ for (const way of ['a restart', 'a reload'] as const) {
       })),
       client(() => v1Client(url), async (held, path) => {
         const response = await fetch(url, { method: 'POST', ...await held.request({ target: path, body: path }) })
+        if (response.status !== 200) throw new Error(await response.text())
         return (await held.open(response)).toString()
       })
     ])
@@ -109,8 +114,9 @@ for (const way of ['a restart', 'a reload'] as const) {
         }
         // Whoever crashes and comes back in between makes no difference.
         await restart()
+        const changed = performance.now()
         // Until no client holds what was published before.
-        await setTimeout(2 * HELD)
+        while (asked.size < 3 || [...asked.values()].some(at => at < changed)) await setTimeout(20)
       }
     }
     await t.resolves(Promise.race([clients, change()]))

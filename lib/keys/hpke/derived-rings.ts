@@ -35,8 +35,10 @@ export function createDerivedRings (
     const before = rings
     rings = new Map([...listed, ...keys.retiring?.() ?? []].map(keyId => [keyId, before.get(keyId) ?? open(keyId)]))
     const newest = rings.get(listed[0] ?? '')
-    // Until its keys are made, those of the one before stay the ones to encrypt to, even if their RSA key is gone.
-    const next = newest?.isReady ? newest : published
+    // It begins to serve with all of them, since another replica may publish any. Later, until the keys of the newest
+    // are made, those of the one before stay the ones to encrypt to, even if their RSA key is gone.
+    const isComplete = published !== undefined || [...rings.values()].every(ring => ring.isReady)
+    const next = newest?.isReady && isComplete ? newest : published
     const gone = new Set([...before.values(), ...published === undefined ? [] : [published]])
     for (const ring of [...rings.values(), next]) if (ring !== undefined) gone.delete(ring)
     for (const ring of gone) ring.close()

@@ -47,7 +47,7 @@ export interface DecapsulatedSecret extends Pick<HpkeKeyInfo, 'notAfter'> {
 }
 
 export interface HpkeRing {
-  /** Resolves once there is an active key. */
+  /** Resolves once all keys are there that clients may hold. */
   readonly ready: Promise<void>
   readonly isReady: boolean
   keys (): readonly HpkeKeyInfo[]
@@ -125,6 +125,8 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>()
   const endOfUse = (epoch: number) => endOf(epoch) + retirement
+  /** Not while a process that has started catches up, and not once closed. */
+  const serves = () => announced !== undefined && active !== undefined
 
   async function make (number: number): Promise<Epoch> {
     const secret = await secrets.secret(number)
@@ -147,14 +149,21 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
       active = next
       pending = undefined
     }
+    // Others that have the same keys may publish the next one any moment: a process that starts has it before it serves.
+    if (announced === undefined) await prepare(active.number + 1)
+    if (closed) return
     if (announced !== active.number) {
       announced = active.number
       becomeReady()
       for (const listener of listeners) listener()
     }
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
+    await prepare(active.number + 1)
+  }
+
+  async function prepare (number: number): Promise<void> {
     if (rotation === 0 || pending !== undefined) return
-    const next = await make(active.number + 1)
+    const next = await make(number)
     if (!closed) pending = next
   }
 
@@ -189,7 +198,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
 
   return {
     ready,
-    get isReady () { return active !== undefined },
+    get isReady () { return serves() },
 
     keys: () => [...all()].flatMap(({ epoch: { number, pairs }, state }) => pairs.map(({ keyId, pair }) => ({
       keyId,
@@ -201,7 +210,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
     }))),
 
     publication () {
-      if (active === undefined) throw new OhttpError('ERR_OHTTP_KEY')
+      if (active === undefined || !serves()) throw new OhttpError('ERR_OHTTP_KEY')
       if (published?.epoch !== active.number) {
         published = {
           epoch: active.number,

@@ -86,6 +86,29 @@ t.test('each step of the change accepts what the step before and the one after p
   t.same(steps.flatMap(({ clashes }) => clashes), [])
 })
 
+t.test('a replica that starts is ready once it accepts all that another may publish', async t => {
+  const replica = startReplica(t, OLD, NEW)
+  replica.failing.add(NEW)
+  await until(() => replica.rings.keys().length === 2)
+  await setTimeout(50)
+  t.equal(replica.rings.isReady, false)
+  t.throws(() => replica.rings.publication(), { code: 'ERR_OHTTP_KEY' })
+  replica.failing.delete(NEW)
+  await until(() => replica.rings.isReady)
+  const other = startReplica(t, NEW)
+  await other.rings.ready
+  t.equal(await accepts(replica, other), true)
+})
+
+t.test('a key that derives nothing keeps a replica from starting only while it is there', async t => {
+  const replica = startReplica(t, OLD, NEW)
+  replica.failing.add(NEW)
+  await until(() => replica.rings.keys().length === 2)
+  t.equal(replica.rings.isReady, false)
+  replica.listed = [OLD]
+  await until(() => replica.rings.isReady)
+})
+
 t.test('a running replica follows its keys, and says so', async t => {
   const replica = startReplica(t, OLD)
   await replica.rings.ready
