@@ -149,7 +149,7 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
       active = next
       pending = undefined
     }
-    // Others that have the same keys may publish the next one any moment: a process that starts has it before it serves.
+    // Others with the same keys may publish the next one any moment: a process that starts has it before it serves.
     if (announced === undefined) await prepare(active.number + 1)
     if (closed) return
     if (announced !== active.number) {
