@@ -93,12 +93,12 @@ t.test('an answer that breaks off is a reset connection, whatever its framing an
     ['a Unix socket', ['--unix', socketPath], () => httpRequest({ socketPath, agent: false })]
   ]
   for (const [name, args, begin] of listeners) {
+    let answering: ServerResponse | undefined
     const { local } = await startChain(t, {
       args,
       listener (request, response) {
-        response.writeHead(200, request.url === '/length' ? { 'content-length': 100 } : {})
+        answering = response.writeHead(200, request.url === '/length' ? { 'content-length': 100 } : {})
         response.write('half')
-        setTimeout(() => response.destroy(), 100)
       }
     })
     for (const path of ['/chunked', '/length']) {
@@ -108,6 +108,9 @@ t.test('an answer that breaks off is a reset connection, whatever its framing an
       const response = await answerTo(request)
       const pieces: string[] = []
       response.on('data', (piece: Buffer) => pieces.push(piece.toString()))
+      // A reset would take what has not been read yet.
+      await once(response, 'data')
+      answering?.destroy()
       const [error] = await once(response, 'error') as [Error]
       t.match(error, { code: 'ECONNRESET' }, name)
       t.notOk(response.complete, `${name}, ${path}`)
