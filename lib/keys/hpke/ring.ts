@@ -150,15 +150,22 @@ export function createHpkeRing (options: HpkeRingOptions): HpkeRing {
       pending = undefined
     }
     // Others with the same keys may publish the next one any moment: a process that starts has it before it serves.
-    if (announced === undefined) await prepare(active.number + 1)
-    if (closed) return
-    if (announced !== active.number) {
-      announced = active.number
-      becomeReady()
-      for (const listener of listeners) listener()
+    // If it cannot be made, that is no reason not to.
+    try {
+      if (announced === undefined) await prepare(active.number + 1)
+    } finally {
+      if (!closed) announce(active.number)
     }
+    if (closed) return
     retiring = retiring.filter(({ number }) => now() < endOfUse(number))
     await prepare(active.number + 1)
+  }
+
+  function announce (number: number): void {
+    if (announced === number) return
+    announced = number
+    becomeReady()
+    for (const listener of listeners) listener()
   }
 
   async function prepare (number: number): Promise<void> {
