@@ -57,6 +57,29 @@ t.test('secrets that are not to be had are asked for again', async t => {
   t.strictSame(states(ring), ['8 active', '9 pending', '7 retiring'])
 })
 
+t.test('a process that starts among others serves once it has all keys that their clients may hold', async t => {
+  const asked: number[] = []
+  let answer = () => {}
+  const secrets: EpochSecrets = {
+    earliest: undefined,
+    firstKeyId: 0,
+    secret: epoch => new Promise(resolve => {
+      asked.push(epoch)
+      answer = () => resolve(new Uint8Array(32).fill(epoch))
+    })
+  }
+  const { ring } = await ringAt(t, { secrets }, 7 * ROTATION + RETIREMENT / 2)
+  for (const epoch of [6, 7, 8]) {
+    t.equal(asked.at(-1), epoch)
+    t.notOk(ring.isReady)
+    t.throws(() => ring.publication(), unknownKey)
+    answer()
+    await settled()
+  }
+  t.ok(ring.isReady)
+  t.strictSame(states(ring), ['7 active', '8 pending', '6 retiring'])
+})
+
 t.test('it is ready with its first key, although the next cannot be prepared', async t => {
   const secrets: EpochSecrets = {
     earliest: undefined,
