@@ -162,8 +162,8 @@ t.test('a client that takes its time is nobody\'s share', async t => {
   const all = await sum('time_to_first_byte_seconds')
   t.ok(all >= 0.99)
   // The rest is what a slow machine may take.
-  t.ok(all - await sum('proxy_duration_seconds') - await sum('workload_duration_seconds') >= 0.5)
-  t.ok(all - await sum('opening_duration_seconds') >= 0.5)
+  t.ok(all - await sum('proxy_duration_seconds') - await sum('workload_duration_seconds') >= 0.8)
+  t.ok(all - await sum('opening_duration_seconds') >= 0.8)
 })
 
 t.test('gaps between the pieces of a stream are counted, and a stream that breaks off', async t => {
