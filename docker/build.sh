@@ -63,7 +63,10 @@ npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
 if [[ -f ${NODE_EXTRA_CA_CERTS:-} ]]; then arguments+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS"); fi
 
-builder=${BUILDER:-$(for name in buildah docker; do if command -v "$name" > /dev/null; then echo "$name"; fi; done | head -n 1)}
+for name in docker buildah; do
+  if command -v "$name" > /dev/null; then builder=$name; fi
+done
+builder=${BUILDER:-${builder:-}}
 case $builder in
   buildah)
     # A storage of its own, which leaves nothing behind. And of the driver that compares directories by itself: others

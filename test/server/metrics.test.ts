@@ -244,7 +244,8 @@ t.test('keys, evidence, gate, memory and event loop are told', async t => {
   t.equal(await admin.value('polaris_attestation_gate_state', { state: 'fresh' }), 1)
   t.equal(await admin.value('polaris_attestation_gate_state', { state: 'failed' }), 0)
   t.ok((await admin.value('polaris_evidence_expiry_seconds') ?? 0) > 60)
-  t.equal(await admin.value('polaris_service_calls_total', { service: 'attestation', outcome: 'ok' }), 1)
+  // One more if keys became ready one after the other.
+  t.ok((await admin.value('polaris_service_calls_total', { service: 'attestation', outcome: 'ok' }) ?? 0) >= 1)
   t.equal(await admin.value('polaris_service_calls_total', { service: 'keys', outcome: 'ok' }), 1)
   t.equal(await admin.value('polaris_keys', { kind: 'rsa', state: 'active' }), 1)
   t.ok((await admin.value('polaris_keys', { kind: 'hpke', state: 'active' }) ?? 0) >= 1)

@@ -45,10 +45,11 @@ t.test('the answer arrives, and nothing is reset by what the client sends after 
     client.send('0\r\n\r\n')
   })()
 
+  const ended = once(client.socket, 'end')
   // All of the request inside, as its length says; but not the final chunk.
   await plaintext.write(encodeRequestHead(requestHead('POST', '/'), CONTENT.length))
   await plaintext.write(CONTENT)
-  await once(client.socket, 'end')
+  await ended
   const answer = client.text()
   t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
   t.match(answer, /^connection: close\r$/m)
