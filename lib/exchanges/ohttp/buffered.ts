@@ -43,7 +43,7 @@ export async function openBuffered (
   const responses = budget.open()
   try {
     const opened = await open(request, account, options.maxBytes, decapsulate)
-    await breathe(opened.request)
+    if (isLarge(opened.request)) await setImmediate()
     return {
       header: opened.header,
       enc: opened.enc,
@@ -77,7 +77,7 @@ async function open (
     collector.push(alone(piece))
   }
   const message = joined(collector.blocks(), collector.length)
-  await breathe(message)
+  if (isLarge(message)) await setImmediate()
   const opened = await openRequest(message, decapsulate)
   free(message)
   return opened
@@ -88,7 +88,7 @@ async function seal (
   response: PlainResponse, { sealResponse }: OpenedRequest, account: BudgetAccount, options: BufferedOptions
 ): Promise<SealedResponse> {
   const message = await encode(response, account, options)
-  await breathe(message)
+  if (isLarge(message)) await setImmediate()
   const parts = await sealResponse(message)
   free(message)
   const length = parts.reduce((sum, part) => sum + part.length, 0)
@@ -143,7 +143,7 @@ function joined (pieces: readonly Uint8Array[], length: number): Owned {
   return own(Buffer.concat(pieces, length))
 }
 
-/** A turn for others between the steps of the work on a large message. */
-async function breathe ({ length }: Uint8Array): Promise<void> {
-  if (length > LARGE_BYTES) await setImmediate()
+/** Others have a turn between the steps of the work on such a message. */
+function isLarge ({ length }: Uint8Array): boolean {
+  return length > LARGE_BYTES
 }

@@ -51,7 +51,7 @@ export async function openRequest (message: Uint8Array, decapsulate: Decapsulate
   return {
     header,
     enc,
-    request: await guarded(() => recipient.openLong(rest)),
+    request: await openWhole(recipient, rest),
     sealResponse: (response, responseNonce) => sealResponse({ recipient, header, enc }, response, responseNonce)
   }
 }
@@ -220,9 +220,9 @@ async function sharedSecret (header: RequestHeader, enc: Uint8Array, decapsulate
   }
 }
 
-async function guarded<T> (open: () => Promise<T>): Promise<T> {
+async function openWhole (recipient: Recipient, ciphertext: Uint8Array): Promise<Owned> {
   try {
-    return await open()
+    return await recipient.openLong(ciphertext)
   } catch (cause) {
     throw new OhttpError('ERR_OHTTP_OPEN', { cause })
   }

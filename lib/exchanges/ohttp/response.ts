@@ -1,5 +1,5 @@
 /** Seals the responses to OHTTP requests, RFC 9458 and chunked (draft-ietf-ohai-chunked-ohttp-08). */
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { createAead } from '../../hpke/aead.ts'
 import type { Aead } from '../../hpke/aead.ts'
 import { expand, extract } from '../../hpke/hmac.ts'
@@ -84,13 +84,30 @@ function responseKey (
   { recipient, header, enc }: RequestContext, labels: Labels, responseNonce?: Uint8Array
 ): ResponseKey {
   const { Nk, Nn, nonceLength } = responseSizes(header.aeadId)
-  const nonce = own(responseNonce === undefined ? randomBytes(nonceLength) : Buffer.from(responseNonce))
+  const nonce = responseNonce === undefined ? drawNonce(nonceLength) : own(Buffer.from(responseNonce))
   const prk = extract(Buffer.concat([enc, nonce]), recipient.export(labels.response, nonceLength))
   return {
     nonce,
     aead: createAead(header.aeadId, expand(prk, Nk, RESPONSE_KEY_LABEL)),
     baseNonce: expand(prk, Nn, RESPONSE_NONCE_LABEL)
   }
+}
+
+const pool = Buffer.alloc(4096)
+let drawn = pool.length
+
+/**
+ * Random, and never the same again. Drawn many at a time, as a call takes µs, however few bytes it is for. All of them
+ * go over the wire in clear, so that those in the pool are no secret either (docs/decisions/0021-own-hmac.md).
+ */
+function drawNonce (length: number): Owned {
+  if (drawn + length > pool.length) {
+    randomFillSync(pool)
+    drawn = 0
+  }
+  const nonce = allocate(length)
+  nonce.set(pool.subarray(drawn, drawn += length))
+  return nonce
 }
 
 /** Returns the offset behind what was written. */

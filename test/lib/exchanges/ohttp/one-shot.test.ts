@@ -68,6 +68,23 @@ for (const kemId of [0x20, 0x647a]) {
   }
 }
 
+t.test('response nonces are random, and none comes twice, however long they are', async t => {
+  const keyPair = generateKemKeyPair(0x20)
+  const seen = new Set<string>()
+  let zeros = 0
+  for (let i = 0; i < 800; i++) {
+    // Of 16 and 32 bytes.
+    const { message } = await encapsulateRequest(encryptionKey(9, keyPair, 1 + i % 2), Uint8Array.of(1))
+    const [nonce] = await (await openRequest(message, gatewayWith(9, keyPair))).sealResponse(Uint8Array.of(2))
+    t.equal(nonce?.length, 16 + 16 * (i % 2))
+    for (const half of [nonce?.subarray(0, 16), nonce?.subarray(16)]) if (half?.length === 16) seen.add(hex(half))
+    zeros += nonce?.filter(octet => octet === 0).length ?? 0
+  }
+  t.equal(seen.size, 1200)
+  // 75 of 19200 on average.
+  t.ok(zeros < 200, String(zeros))
+})
+
 t.test('a client put together from hpke and node:crypto alone is understood, and understands', async t => {
   const keyPair = generateKemKeyPair(0x20)
   const suite = new hpke.CipherSuite(hpke.KEM_DHKEM_X25519_HKDF_SHA256, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_256_GCM)
