@@ -63,10 +63,10 @@ npmrc=${NPM_CONFIG_USERCONFIG:-$HOME/.npmrc}
 if [[ -f $npmrc ]]; then arguments+=(--secret "id=npmrc,src=$npmrc"); fi
 if [[ -f ${NODE_EXTRA_CA_CERTS:-} ]]; then arguments+=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS"); fi
 
-for name in docker buildah; do
-  if command -v "$name" > /dev/null; then builder=$name; fi
+builder=${BUILDER:-}
+for name in buildah docker; do
+  if [[ -z $builder ]] && command -v "$name" > /dev/null; then builder=$name; fi
 done
-builder=${BUILDER:-${builder:-}}
 case $builder in
   buildah)
     # A storage of its own, which leaves nothing behind. And of the driver that compares directories by itself: others
