@@ -97,8 +97,8 @@ const pool = Buffer.alloc(4096)
 let drawn = pool.length
 
 /**
- * Random, and never the same again. Drawn many at a time, as a call takes µs, however few bytes it is for. All of them
- * go over the wire in clear, so that those in the pool are no secret either (docs/decisions/0021-own-hmac.md).
+ * A new random response nonce. The generator fills a pool for many of them, since each call takes µs, however few bytes
+ * it is for. Nonces are sent unencrypted, so the pool holds no secrets (docs/decisions/0021-own-hmac.md).
  */
 function drawNonce (length: number): Owned {
   if (drawn + length > pool.length) {
