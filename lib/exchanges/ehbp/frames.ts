@@ -6,7 +6,7 @@ import { Problem } from '../../http/problems.ts'
 import { LENGTH_BYTES } from '../../protocols/ehbp.ts'
 import { AEAD_AES_256_GCM, aeadSizes } from '../../protocols/ohttp/suites.ts'
 import type { ByteBudget } from '../../streams/budget.ts'
-import { alone, createCollector } from '../../streams/collector.ts'
+import { createCollector } from '../../streams/collector.ts'
 
 const TAG_BYTES = aeadSizes(AEAD_AES_256_GCM)!.Nt
 const NOTHING = Buffer.alloc(0)
@@ -53,11 +53,11 @@ export function createFrameReader (source: AsyncIterator<Buffer>, budget: ByteBu
     const account = budget.open()
     try {
       const collector = createCollector(length, bytes => account.hold(bytes))
-      collector.push(Buffer.from(rest))
+      collector.push(rest)
       rest = NOTHING
       for await (const piece of account.arriving({ [Symbol.asyncIterator]: () => source })) {
         const missing = length - collector.length
-        collector.push(alone(piece.subarray(0, missing)))
+        collector.push(piece.subarray(0, missing))
         rest = piece.subarray(missing)
         if (collector.length === length) break
       }

@@ -12,7 +12,7 @@ import { encodeResponseStart, encodeResponse, paddingLength } from '../../protoc
 import { RESPONSE_MEDIA_TYPE } from '../../protocols/ohttp/ohttp.ts'
 import { arrived } from '../../streams/arrived.ts'
 import type { BudgetAccount, ByteBudget } from '../../streams/budget.ts'
-import { alone, createCollector } from '../../streams/collector.ts'
+import { createCollector } from '../../streams/collector.ts'
 import { OwnedStream, free, own } from '../../streams/owned.ts'
 import type { Owned } from '../../streams/owned.ts'
 import type { PlainResponse, SealedResponse } from '../exchange.ts'
@@ -74,7 +74,7 @@ async function open (
   const collector = createCollector(maxBytes, bytes => account.hold(bytes))
   for await (const piece of account.arriving(payload)) {
     if (collector.length + piece.length > maxBytes) throw new Problem('body-too-large')
-    collector.push(alone(piece))
+    collector.push(piece)
   }
   const message = joined(collector.blocks(), collector.length)
   if (isLarge(message)) await setImmediate()
@@ -110,25 +110,25 @@ async function encode (
   const { body } = response
   const content = body instanceof Readable
     ? await arrived(body, announced) ?? await collect(body, account, maxBytes, announced)
-    : [Buffer.from(body ?? '')]
+    : [own(Buffer.from(body ?? ''))]
   if (!Array.isArray(content)) return own(valid(() => encodeResponse(headOf(response), { content, padTo })))
   const length = content.reduce((sum, piece) => sum + piece.length, 0)
   if (length <= LARGE_BYTES) {
-    return own(valid(() => encodeResponse(headOf(response), { content: Buffer.concat(content), padTo })))
+    return own(valid(() => encodeResponse(headOf(response), { content: joined(content, length), padTo })))
   }
   const start = valid(() => encodeResponseStart(headOf(response), length))
   const unpadded = start.length + length
-  return joined([start, ...content], unpadded + paddingLength(unpadded, padTo))
+  return joined([own(start), ...content], unpadded + paddingLength(unpadded, padTo))
 }
 
 async function collect (
   body: Readable, account: BudgetAccount, maxBytes: number, announced: number | undefined
-): Promise<Buffer[]> {
+): Promise<Owned[]> {
   const collector = createCollector(maxBytes, bytes => account.hold(bytes))
   try {
     for await (const piece of body as AsyncIterable<Buffer>) {
       if (collector.length + piece.length > maxBytes) throw new Problem('response-too-large')
-      collector.push(alone(piece))
+      collector.push(piece)
     }
   } catch (error) {
     // Nothing was sent yet, so a workload that broke off gets an answer of its own.
@@ -138,9 +138,11 @@ async function collect (
   return collector.blocks()
 }
 
-/** In one piece of this length, the rest of which is zeros. */
-function joined (pieces: readonly Uint8Array[], length: number): Owned {
-  return own(Buffer.concat(pieces, length))
+/** In one piece of this length, the rest of which is zeros. Frees the pieces. */
+function joined (pieces: readonly Owned[], length: number): Owned {
+  const whole = own(Buffer.concat(pieces, length))
+  for (const piece of pieces) free(piece)
+  return whole
 }
 
 /** Others have a turn between the steps of the work on such a message. */
