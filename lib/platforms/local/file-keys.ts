@@ -115,7 +115,7 @@ async function readPrivateFile (path: string): Promise<Buffer> {
       )
     }
     if (size > MAX_OCTETS) {
-      throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} octets`, 'Point the setting at a file of keys')
+      throw unreadable(path, 'TOO_LARGE', `is larger than ${MAX_OCTETS} bytes`, 'Point the setting at a file of keys')
     }
     return await readBounded(file.createReadStream({ autoClose: false }), MAX_OCTETS)
   } catch (cause) {

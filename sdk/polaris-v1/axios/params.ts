@@ -82,7 +82,7 @@ function isNested (value: unknown): value is object {
 function scalar (value: unknown): unknown {
   if (value instanceof Date) return value.toISOString()
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value) || value instanceof Blob) {
-    throw new UnsupportedRequestError('params hold octets: encode them as a string')
+    throw new UnsupportedRequestError('params contain bytes: encode them as a string')
   }
   return value
 }
